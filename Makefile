@@ -1,0 +1,80 @@
+# `make demo` and `make test` are all that a newcomer needs; each makes .venv itself. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The oldest Python that sagad supports is the one to develop on; what is newer is tried by `make newer`.
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+BIN := .venv/bin
+STAMP := .venv/.made-from-lock
+PYTEST_ARGS ?=
+
+.PHONY: help venv test lint types imports unit newer demo bench format cover lock system-deps clean
+
+help:  ## these lines
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+venv: $(STAMP)  ## .venv with sagad and sagactl in it, made anew when the lock is newer
+
+# The stamp is written last: an install that was cut short is done again. The project itself is only linked, so it
+# needs no network; what it is built with is in the lock.
+$(STAMP): requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "sagad needs Python 3.11 or newer; make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+test: lint types imports unit newer  ## all that CI runs
+
+lint: $(STAMP)  ## format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)  ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(STAMP)  ## who may import whom (DESIGN.md's rooms)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)  ## the tests; PYTEST_ARGS="-k machine" for some of them
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+newer: $(STAMP)  ## the quick tests on a newer Python, where there is one
+	@.ci/newer
+
+demo: $(STAMP)  ## three sagas: one completes, one is taken back, one outlives kill -9
+	$(BIN)/python examples/demo.py
+
+bench: $(STAMP)  ## the figures of SPEC 11
+	$(BIN)/python -m tests.bench
+
+format: $(STAMP)  ## write the code as `make lint` wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+cover: $(STAMP)  ## which lines and branches the tests reach
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage report
+
+# uv resolves for every supported Python at once, which pip cannot; nothing else needs it. The runtime lock takes its
+# versions from the dev lock, so that what is tested is what is shipped.
+lock:  ## take the newest versions into requirements*.txt
+	"$(PYTHON)" -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --upgrade uv
+	.venv-lock/bin/uv pip compile --quiet --upgrade $(LOCK) --group dev pyproject.toml --output-file requirements-dev.txt
+	.venv-lock/bin/uv pip compile --quiet --upgrade $(LOCK) --constraints requirements-dev.txt pyproject.toml \
+		--output-file requirements.txt
+LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command 'make lock'
+
+system-deps:  ## the Debian packages that the systemd tests need
+	@.ci/system-deps
+
+clean:  ## what make has made
+	rm -rf .venv .venv-newer .venv-lock build *.egg-info .coverage .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
