@@ -1,0 +1,1 @@
+"""What shows that sagad keeps its promises; not shipped."""
