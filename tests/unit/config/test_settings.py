@@ -116,6 +116,16 @@ def test_later_sources_go_over_earlier_ones(tmp_path: Path) -> None:
     assert settings.daemon.socket == Path("/run/flag.sock")
 
 
+def test_the_default_file_is_read_where_it_is(tmp_path: Path) -> None:
+    """Nobody needs `--config` for the file in its usual place."""
+    (tmp_path / "sagad").mkdir()
+    (tmp_path / "sagad" / "sagad.toml").write_text("[drift]\nmissing_after = 9")
+
+    settings = load(None, {"XDG_CONFIG_HOME": str(tmp_path), "HOME": "/nowhere"}, uid=1000)
+
+    assert settings.drift.missing_after == 9
+
+
 def test_drop_ins_are_read_where_the_default_file_is_not(tmp_path: Path) -> None:
     """A machine may be set up by drop-ins alone."""
     drop_ins = tmp_path / "sagad" / "sagad.conf.d"
@@ -141,6 +151,13 @@ def test_the_environment_speaks_toml(
     settings = load_text(environ={name: text})
 
     assert msgspec.structs.asdict(settings.providers.local) == expected
+
+
+def test_a_table_in_the_environment_may_hold_tables(load_text: Load) -> None:
+    """A stranger's settings can be given in one variable."""
+    settings = load_text(environ={"SAGAD_PROVIDERS__HETZNER": "{a = {b = 1}}"})
+
+    assert settings.providers.others == {"hetzner": {"a": {"b": 1}}}
 
 
 @pytest.mark.parametrize(
