@@ -21,7 +21,7 @@ venv: $(STAMP)  ## .venv with sagad and sagactl in it, made anew when the lock i
 
 # The stamp is written last: an install that was cut short is done again. The project itself is only linked, so it
 # needs no network; what it is built with is in the lock.
-$(STAMP): requirements-dev.txt pyproject.toml
+$(STAMP): requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo "sagad needs Python 3.11 or newer; make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	"$(PYTHON)" -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
