@@ -1,0 +1,148 @@
+"""Opening the database: what it must be like, how it is brought up to date, and why it may be refused."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+
+from store import audit, chain
+from store.errors import ChainBroken, DatabaseDamaged, DatabaseTooNew, NotADatabase, SchemaDiffers
+from store.writer import Head
+
+APPLICATION_ID = 0x53414741  # "SAGA"
+
+TAIL = 1_000
+"""How many of the last events are proved at every start; `audit verify` proves them all."""
+
+_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    # A checkpoint copies each page once, however often it was written to the log: a large log saves most of the
+    # copying, since the tails of the tables are rewritten by every group. 16 MB of log, on disk, not in memory.
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA journal_size_limit = 33554432",
+    "PRAGMA cache_size = -2000",
+    # Debian's SQLite overwrites what is deleted with zeros. Nothing here is secret (SPEC §2), and the indexes of
+    # every checkpoint would pay.
+    "PRAGMA secure_delete = OFF",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+def connect(path: Path, options: str = "") -> sqlite3.Connection:
+    """Open a connection for writing. It may be used by one thread at a time, whichever.
+
+    `options` go into SQLite's URI: a test's `vfs=NAME`.
+    """
+    db = sqlite3.connect(
+        address(path, "rwc", options),
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=128,
+        timeout=5,
+    )
+    for pragma in _PRAGMAS:
+        db.execute(pragma)
+    return db
+
+
+def address(path: Path, mode: str, options: str = "") -> str:
+    """Give the URI of a database file."""
+    return f"{path.absolute().as_uri()}?mode={mode}" + (f"&{options}" if options else "")
+
+
+def migrations() -> Iterator[tuple[int, str]]:
+    """Give the migrations in order: number and SQL."""
+    for file in sorted(files("store").joinpath("migrations").iterdir(), key=lambda file: file.name):
+        if match := re.fullmatch(r"(\d{4})_\w+\.sql", file.name):
+            yield int(match[1]), file.read_text("utf-8")
+
+
+def prepare(path: Path, node_key: bytes, options: str = "") -> tuple[str, Head]:
+    """Check the database, bring it up to date, and give the node's id and the record's head.
+
+    Raises NotADatabase, DatabaseTooNew, DatabaseDamaged, SchemaDiffers or ChainBroken, having changed nothing.
+    """
+    try:
+        if path.exists():
+            # Read-only, since closing a connection that may write folds the log into the file.
+            with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
+                _check_version(db, path)
+        with closing(connect(path, options)) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            _migrate(db, node_key)
+            _check_schema(db, path)
+            return _check_tail(db, path, node_key)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, (sqlite3.OperationalError, sqlite3.IntegrityError)):
+            raise
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise NotADatabase(path, str(error)) from error
+        raise DatabaseDamaged(path, str(error)) from error
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if (application, version, tables) == (0, 0, 0):
+        return
+    if application != APPLICATION_ID:
+        raise NotADatabase(path, f"its application id is {application:#x}, not {APPLICATION_ID:#x}")
+    newest = max(number for number, _ in migrations())
+    if version > newest:
+        raise DatabaseTooNew(path, f"its schema has version {version}, and this sagad knows {newest}")
+
+
+def _migrate(db: sqlite3.Connection, node_key: bytes) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    for number, sql in migrations():
+        if number <= version:
+            continue
+        first = _first_row(node_key) if number == 1 else ""
+        try:
+            db.executescript(
+                f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; {sql}; {first}"
+                f" PRAGMA user_version = {number}; COMMIT;"
+            )
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+
+def _first_row(node_key: bytes) -> str:
+    node, head = secrets.token_hex(8), chain.GENESIS
+    mac = chain.mac(node_key, node, 0, head)
+    return f"INSERT INTO meta VALUES (1, '{node}', 0, 0, x'{head.hex()}', x'{mac.hex()}');"  # noqa: S608 # hex
+
+
+def _check_schema(db: sqlite3.Connection, path: Path) -> None:
+    wanted = sqlite3.connect(":memory:")
+    for _, sql in migrations():
+        wanted.executescript(sql)
+    differing = sorted(name for name, _ in shape(db) ^ shape(wanted))
+    wanted.close()
+    if differing:
+        raise SchemaDiffers(path, f"look at {', '.join(dict.fromkeys(differing))}")
+
+
+def shape(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Give what the database is made of, comments and spaces aside: names with their SQL."""
+    found = db.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+    )
+    return {(name, " ".join(re.sub(r"--.*", "", sql).split())) for name, sql in found}
+
+
+def _check_tail(db: sqlite3.Connection, path: Path, node_key: bytes) -> tuple[str, Head]:
+    node, sagas, seq, head = db.execute("SELECT node, sagas, seq, head FROM meta").fetchone()
+    report = audit.verify(db, node_key, after=max(0, seq - TAIL))
+    if report.problem:
+        raise ChainBroken(path, report.problem)
+    return node, Head(seq, head, sagas)

@@ -1,0 +1,168 @@
+"""Reading: on connections of its own, that never wait for the writer and cannot write.
+
+A WAL reader sees the last committed state at the moment of its first row, and keeps nobody waiting. What may take a
+while (lists, timelines, counts) goes to a thread by aiosqlite; what is one look-up by key does not, see `Queries`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import aiosqlite
+
+from store import database, documents
+from store.records import Event, Execution, Saga
+from store.sql import queries
+
+
+class Due(NamedTuple):
+    """A saga that wants to be looked at."""
+
+    number: int
+    id: str
+    wake: int
+
+
+class Count(NamedTuple):
+    """How many sagas have this status and hold."""
+
+    status: str
+    hold: str | None
+    sagas: int
+
+
+class Ambiguous(LookupError):
+    """More than one saga's id begins so."""
+
+
+class Queries:
+    """Questions to the database. Opened after the journal, which makes the tables."""
+
+    def __init__(self, slow: aiosqlite.Connection, quick: sqlite3.Connection) -> None:
+        self._slow = slow
+        self._quick = quick
+        self._sql = queries()
+
+    @classmethod
+    async def open(cls, path: Path, *, options: str = "") -> Self:
+        """Open the connections."""
+        address = database.address(path, "ro", options)
+        slow = await aiosqlite.connect(address, uri=True, isolation_level=None)
+        quick = sqlite3.connect(address, uri=True, isolation_level=None)
+        for pragma in ("PRAGMA query_only = ON", "PRAGMA cache_size = -1000"):
+            await slow.execute(pragma)
+            quick.execute(pragma)
+        return cls(slow, quick)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._slow.close()
+        self._quick.close()
+
+    # -- one saga ----------------------------------------------------------------------------------------------
+
+    def saga(self, id: str) -> Saga | None:
+        """Give a saga's row by its id."""
+        row = self._quick.execute(self._sql["saga_columns"] + " WHERE id = ?", (id,)).fetchone()
+        return Saga(*row) if row else None
+
+    def resolve(self, id: str) -> str | None:
+        """Give the id that an operator means: an id, the beginning of one, or `last`. Raises Ambiguous."""
+        if id == "last":
+            row = self._quick.execute(self._sql["last_id"]).fetchone()
+            return str(row[0]) if row else None
+        found = self._quick.execute(self._sql["ids_by_prefix"], {"prefix": id}).fetchall()
+        if len(found) > 1 and found[0][0] != id:
+            raise Ambiguous(f"`{id}` is the beginning of more than one id: {found[0][0]}, {found[1][0]}, …")
+        return str(found[0][0]) if found else None
+
+    def plan(self, digest: bytes) -> bytes | None:
+        """Give a plan's body by its digest."""
+        row = self._quick.execute(self._sql["plan"], (digest,)).fetchone()
+        return row[0] if row else None
+
+    def idempotency_key(self, key: str) -> tuple[str, bytes] | None:
+        """Give the saga that was submitted with this key, and the digest of what was submitted."""
+        row = self._quick.execute(self._sql["idempotency_key"], (key,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    async def executions(self, saga: str) -> list[Execution]:
+        """Give a saga's executions in the order in which they were started."""
+        return [Execution(*row) for row in await self._all("executions", (saga,))]
+
+    async def compensated_by(self, saga: str) -> dict[str, list[str]]:
+        """Give, for each of a saga's executions that was made up for, by which executions."""
+        found: dict[str, list[str]] = {}
+        for original, compensating in await self._all("compensated_by", (saga,)):
+            found.setdefault(original, []).append(compensating)
+        return found
+
+    async def history(self, saga: str, after: int = 0, limit: int = 10_000) -> list[Event]:
+        """Give a saga's events behind number `after`, in order: what a checkpoint is folded from."""
+        return [documents.event(*row) for row in await self._all("history", (saga, after, limit))]
+
+    # -- pages -------------------------------------------------------------------------------------------------
+
+    async def events(
+        self, saga: str | None = None, *, after: int = 0, limit: int = 1_000
+    ) -> tuple[bytes, int]:
+        """Give a page of events, of one saga or of all, as a JSON array; and the last one's number, or `after`."""
+        name = "events_of_saga" if saga else "events_of_all"
+        ((inside, last),) = await self._all(name, {"saga": saga, "after": after, "limit": limit})
+        return b"[%b]" % (inside or b""), last or after
+
+    async def sagas(
+        self,
+        *,
+        status: str | None = None,
+        kind: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        hold: str | None = None,
+        since: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Saga]:
+        """Give the sagas that all filters let through, the newest first.
+
+        `since` looks at when they last changed; `before` is a page's cursor: the number of the last saga of the page
+        before.
+        """
+        given: dict[str, Any] = {
+            "status = ?": status,
+            "kind = ?": kind,
+            "hold = ?": hold,
+            "updated_at >= ?": since,
+            "number < ?": before,
+        }
+        where = [condition for condition, value in given.items() if value is not None]
+        values = [value for value in given.values() if value is not None]
+        for label in (labels or {}).items():
+            where.append(
+                "EXISTS (SELECT 1 FROM json_each(cast(labels AS TEXT)) AS l WHERE l.key = ? AND l.value = ?)"
+            )
+            values += label
+        sql = f"{self._sql['saga_columns']} WHERE {' AND '.join(where or ['1'])} ORDER BY number DESC LIMIT ?"
+        return [Saga(*row) for row in await self._fetch(sql, [*values, limit])]
+
+    async def due(self, now: int, *, after: int = 0, limit: int = 1_000) -> list[Due]:
+        """Give a page of the sagas that want to be looked at by now, behind number `after`."""
+        found = await self._all("due", {"now": now, "after": after, "limit": limit})
+        return [Due(*row) for row in found]
+
+    async def next_wake(self, now: int) -> int | None:
+        """Give the time when the next saga wants to be looked at; those that already do do not count."""
+        ((wake,),) = await self._all("next_wake", {"now": now})
+        return wake  # type: ignore[no-any-return]
+
+    async def counts(self) -> list[Count]:
+        """Count the sagas by status and hold."""
+        return [Count(*row) for row in await self._all("counts", ())]
+
+    async def _all(self, name: str, values: Any) -> list[Any]:
+        return await self._fetch(self._sql[name], values)
+
+    async def _fetch(self, sql: str, values: Any) -> list[Any]:
+        return list(await self._slow.execute_fetchall(sql, values))

@@ -1,0 +1,80 @@
+-- Every question that is put to the database, each under its name with a line that says what it answers.
+
+-- name: saga_columns
+-- The columns of records.Saga, in its order; the links of the other direction are looked up, not kept.
+SELECT number, id, kind, status, hold, waiting, wake, plan, inputs, labels, state, state_sum, machine, submitted_by,
+    reason, batch, rollback_of,
+    (SELECT id FROM sagas AS r WHERE r.rollback_of = sagas.id AND r.status = 'completed'
+     ORDER BY number DESC LIMIT 1) AS rolled_back_by,
+    corrects,
+    (SELECT id FROM sagas AS c WHERE c.corrects = sagas.id AND c.status = 'completed'
+     ORDER BY number DESC LIMIT 1) AS corrected_by,
+    created_at, updated_at, finished_at
+FROM sagas
+
+-- name: ids_by_prefix
+-- The first two sagas whose ids begin so: one is an answer, two are an ambiguity.
+SELECT id FROM sagas WHERE id >= :prefix AND id < :prefix || '~' ORDER BY id LIMIT 2
+
+-- name: last_id
+-- The saga that was submitted last.
+SELECT id FROM sagas ORDER BY number DESC LIMIT 1
+
+-- name: plan
+-- A compiled saga file by its digest.
+SELECT body FROM plans WHERE digest = ?
+
+-- name: executions
+-- A saga's executions, in the order in which they were started: records.Execution.
+SELECT e.id, s.id, step, step_name, direction, nature, generation, operation, key, e.status, attempts, arguments,
+    e.plan, outputs, after, handle, error, resource, compensates, actor, e.reason, started_at, e.finished_at
+FROM executions AS e JOIN sagas AS s USING (number)
+WHERE number = (SELECT number FROM sagas WHERE id = ?)
+ORDER BY e.rowid
+
+-- name: compensated_by
+-- For each execution of a saga that was made up for: by which, in whatever saga.
+SELECT c.compensates, c.id
+FROM executions AS e JOIN executions AS c ON c.compensates = e.id
+WHERE e.number = (SELECT number FROM sagas WHERE id = ?)
+ORDER BY c.rowid
+
+-- name: due
+-- Sagas that want to be looked at by now, by page in order of submission.
+SELECT number, id, wake FROM sagas INDEXED BY sagas_by_wake
+WHERE wake <= :now AND number > :after ORDER BY number LIMIT :limit
+
+-- name: next_wake
+-- When the next saga wants to be looked at, those in flight aside.
+SELECT min(wake) FROM sagas WHERE wake > :now
+
+-- name: counts
+-- How many sagas there are, by status and hold.
+SELECT status, hold, count(*) FROM sagas GROUP BY status, hold
+
+-- name: idempotency_key
+-- What was submitted with this key.
+SELECT saga, body FROM idempotency_keys WHERE key = ?
+
+-- name: events_of_saga
+-- A page of a saga's events as the insides of a JSON array, and how far it goes.
+SELECT cast(group_concat(document, ',') AS BLOB), max(seq) FROM (
+    SELECT seq, '{"seq":' || seq || ',"hash":"' || lower(hex(hash)) || '",' || substr(body, 2) AS document
+    FROM events
+    WHERE number = (SELECT number FROM sagas WHERE id = :saga) AND seq > :after AND body IS NOT NULL
+    ORDER BY seq LIMIT :limit
+)
+
+-- name: events_of_all
+-- A page of all events as the insides of a JSON array, and how far it goes.
+SELECT cast(group_concat(document, ',') AS BLOB), max(seq) FROM (
+    SELECT seq, '{"seq":' || seq || ',"hash":"' || lower(hex(hash)) || '",' || substr(body, 2) AS document
+    FROM events
+    WHERE seq > :after AND body IS NOT NULL
+    ORDER BY seq LIMIT :limit
+)
+
+-- name: history
+-- A saga's events from the first: what a checkpoint is folded from.
+SELECT seq, hash, body FROM events
+WHERE number = (SELECT number FROM sagas WHERE id = ?) AND seq > ? AND body IS NOT NULL ORDER BY seq LIMIT ?

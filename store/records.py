@@ -1,0 +1,199 @@
+"""The rows of the database as Structs, and ``Commit``: all that one transition of one saga writes, together or not.
+
+Times are UTC milliseconds. What is JSON is kept as its encoded bytes: the store never looks inside, and answers are
+put together from them without decoding.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event before the journal has given it its number and its hash."""
+
+    saga: str | None
+    at: int
+    type: str
+    version: int
+    data: bytes
+    """The event's body, JSON."""
+    step: str | None = None
+    """The step's name."""
+    actor: str = "sagad"
+    resource: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An event as it stands in the journal."""
+
+    seq: int
+    saga: str | None
+    at: int
+    type: str
+    version: int
+    data: bytes
+    step: str | None
+    actor: str
+    resource: str | None
+    hash: bytes
+
+
+class NewSaga(msgspec.Struct, frozen=True):
+    """What is written once about a saga, when it is submitted."""
+
+    kind: str
+    plan: bytes
+    """Digest of the plan (in ``plans``)."""
+    inputs: bytes
+    """JSON object; values of inputs never are secrets, only names of them."""
+    labels: dict[str, str]
+    submitted_by: str
+    reason: str | None
+    created_at: int
+    batch: str | None = None
+    rollback_of: str | None = None
+    corrects: str | None = None
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A saga's state and the columns that are searched, drawn from it."""
+
+    status: str
+    hold: str | None
+    waiting: str | None
+    wake: int | None
+    """When the saga wants to be looked at again: 0 now (it is in flight), a time, or None (only a person can)."""
+    state: bytes
+    """The encoded state."""
+    machine: int
+    """The machine's version; a checkpoint of another one is folded anew from the events."""
+    updated_at: int
+    finished_at: int | None = None
+
+
+class NewExecution(msgspec.Struct, frozen=True):
+    """An execution's intent: written, and committed, before its driver is called."""
+
+    id: str
+    step: int
+    step_name: str
+    direction: Literal["forward", "undo"]
+    nature: Literal["forward", "restore", "correct"]
+    generation: int
+    operation: str
+    key: str
+    arguments: bytes
+    """JSON: a template that holds secret references only."""
+    plan: bytes
+    """MessagePack of what the engine needs to go on after a crash: resource, images, fields, declaration facts."""
+    started_at: int
+    resource: str | None = None
+    compensates: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+
+
+class ExecutionChange(msgspec.Struct, frozen=True):
+    """What became of an execution. None leaves a column as it is."""
+
+    id: str
+    status: str | None = None
+    attempts: int | None = None
+    error: bytes | None = None
+    """JSON {code, message}."""
+    outputs: bytes | None = None
+    """JSON object."""
+    after: bytes | None = None
+    """MessagePack of the image that was really left behind, where it differs from the planned one."""
+    handle: bytes | None = None
+    """MessagePack; what ``poll`` needs."""
+    finished_at: int | None = None
+
+
+class Execution(msgspec.Struct, frozen=True):
+    """An execution as it stands in the database."""
+
+    id: str
+    saga: str
+    step: int
+    step_name: str
+    direction: str
+    nature: str
+    generation: int
+    operation: str
+    key: str
+    status: str
+    attempts: int
+    arguments: bytes
+    plan: bytes
+    outputs: bytes | None
+    after: bytes | None
+    handle: bytes | None
+    error: bytes | None
+    resource: str | None
+    compensates: str | None
+    actor: str | None
+    reason: str | None
+    started_at: int
+    finished_at: int | None
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True):
+    """A client's key for a submission: kept for ever, longer than its saga."""
+
+    key: str
+    body: bytes
+    """Digest of what was submitted with it."""
+
+
+class Commit(msgspec.Struct):
+    """One transition of one saga: becomes durable whole, or not at all."""
+
+    saga: str
+    events: list[NewEvent]
+    checkpoint: Checkpoint
+    new: NewSaga | None = None
+    plan: tuple[bytes, bytes] | None = None
+    """(digest, encoded plan), where it may be new."""
+    key: IdempotencyKey | None = None
+    executions: list[NewExecution] = []
+    changes: list[ExecutionChange] = []
+
+
+class Note(msgspec.Struct):
+    """Events that change no saga (of the node, of a resource, of a secret revealed): durable together, or not at all."""
+
+    events: list[NewEvent]
+
+
+class Saga(msgspec.Struct, frozen=True):
+    """A saga's row."""
+
+    number: int
+    id: str
+    kind: str
+    status: str
+    hold: str | None
+    waiting: str | None
+    wake: int | None
+    plan: bytes
+    inputs: bytes
+    labels: bytes
+    """JSON object."""
+    state: bytes
+    state_sum: bytes
+    """First 8 bytes of the state's SHA-256."""
+    machine: int
+    submitted_by: str
+    reason: str | None
+    batch: str | None
+    rollback_of: str | None
+    rolled_back_by: str | None
+    corrects: str | None
+    corrected_by: str | None
+    created_at: int
+    updated_at: int
+    finished_at: int | None
