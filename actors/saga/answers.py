@@ -1,0 +1,288 @@
+"""What the children of a saga tell it: prepared, answered, found. Each handler turns one message into events.
+
+Only the current attempt counts (``current``): what comes from any other is recorded and ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from actors.saga import events as e
+from actors.saga import messages as m
+from actors.saga.deciding import Deciding
+from actors.saga.plan import Retry
+from actors.saga.state import Error, Run, State, Touch
+from actors.saga.wants import preparable
+
+
+def current(state: State, message: m.FromRun) -> Run | None:
+    """Give the execution that the message is about, if it is still the current one."""
+    run: Run | None = getattr(state.steps[message.step], message.direction)
+    if run is None or run.generation != message.generation or run.phase == "over":
+        return None
+    return run
+
+
+def prepared(deciding: Deciding, message: m.Prepared) -> None:
+    """Write the intent; or queue the step behind another one that is at work on the same resource."""
+    state, index = deciding.state, message.step
+    if (index, message.direction, message.generation) not in preparable(deciding.plan, state, deciding.now):
+        return
+    if message.direction == "forward" and message.resource is not None:
+        behind = _at_work_on(state, index, message.resource)
+        if behind is not None:
+            deciding.emit(e.Queued(step=index, behind=behind, resource=message.resource))
+            return
+    plan = deciding.plan.steps[index]
+    undo = state.steps[index].undo
+    deciding.emit(
+        e.Started(
+            step=index,
+            direction=message.direction,
+            generation=message.generation,
+            execution=message.execution,
+            payload=message.payload,
+            changes=message.changes,
+            repeats=message.repeats,
+            finds=message.finds,
+            way_back=message.way_back,
+            irreversible=message.irreversible,
+            resource=message.resource,
+            undo_started=plan.undo_when == "started" and message.direction == "forward",
+            force=message.direction == "undo" and undo is not None and undo.force,
+        )
+    )
+
+
+def _at_work_on(state: State, index: int, resource: Touch) -> int | None:
+    """Give the other step of the saga that is at work on the same or an enclosing resource."""
+    for other, step in enumerate(state.steps):
+        at_work = other != index and step.status in ("running", "unknown")
+        if at_work and step.resource is not None and step.resource.overlaps(resource):
+            return other
+    return None
+
+
+def not_prepared(deciding: Deciding, message: m.NotPrepared) -> None:
+    """Fail the step, try again later, or have the saga wait for somebody to mend the node."""
+    state, index = deciding.state, message.step
+    if (index, message.direction, message.generation) not in preparable(deciding.plan, state, deciding.now):
+        return
+    if message.stuck:
+        deciding.emit(e.Stuck(why=message.error.message))
+        return
+    run: Run | None = getattr(state.steps[index], message.direction)
+    spent = run.spent if run is not None and run.generation == message.generation else 0
+    _failed_or_delayed(deciding, message, message.error, spent + 1)
+
+
+def answered(deciding: Deciding, message: m.Answered) -> None:
+    """Take what came of an attempt, if it is the current one."""
+    run = current(deciding.state, message)
+    if run is None or run.attempt != message.attempt or run.phase not in ("calling", "polling"):
+        deciding.emit(
+            e.AnswerIgnored(
+                step=message.step,
+                direction=message.direction,
+                generation=message.generation,
+                attempt=message.attempt,
+                outcome=message.kind,
+            )
+        )
+        return
+    _ANSWERS[message.kind](deciding, message, run)
+
+
+def _on_success(deciding: Deciding, message: m.Answered, _: Run) -> None:
+    deciding.emit(
+        e.Succeeded(
+            step=message.step,
+            direction=message.direction,
+            how="already" if message.kind == "already" else "answered",
+            payload=message.payload,
+            id=message.id,
+        )
+    )
+
+
+def _on_working(deciding: Deciding, message: m.Answered, _: Run) -> None:
+    deciding.emit(
+        e.Working(
+            step=message.step,
+            direction=message.direction,
+            due=message.due,
+            payload=message.payload,
+            detail=message.detail,
+        )
+    )
+
+
+def _on_failure(deciding: Deciding, message: m.Answered, run: Run) -> None:
+    _failed_or_delayed(deciding, message, _error(message), run.spent + 1)
+
+
+def _error(message: m.Answered | m.Found) -> Error:
+    return message.error or Error("unknown", "no reason was given")
+
+
+def _retry_of(deciding: Deciding, message: m.FromRun) -> Retry:
+    step = deciding.plan.steps[message.step]
+    return step.retry if message.direction == "forward" else step.undo_retry
+
+
+def _failed_or_delayed(
+    deciding: Deciding, message: m.Answered | m.NotPrepared, error: Error, spent: int
+) -> None:
+    """Nothing changed, for certain: try again if the failure is of a kind that passes and attempts are left."""
+    retry = _retry_of(deciding, message)
+    again = (
+        ("transient" in retry.on and message.transient)
+        or ("rate_limited" in retry.on and message.rate_limited)
+        or "failed" in retry.on
+    )
+    if again and spent < retry.attempts:
+        due = deciding.now + max(retry.wait(spent), message.retry_after or 0)
+        _delay(deciding, message, error, spent, due)
+    else:
+        _fail(deciding, message, error)
+
+
+def _fail(deciding: Deciding, message: m.FromRun, error: Error) -> None:
+    opened = message.direction == "undo" and deciding.plan.on_undo_failure == "hold"
+    deciding.emit(e.Failed(step=message.step, direction=message.direction, error=error, open=opened))
+
+
+def _delay(deciding: Deciding, message: m.FromRun, error: Error, spent: int, due: int) -> None:
+    deciding.emit(
+        e.Delayed(
+            step=message.step,
+            direction=message.direction,
+            error=error,
+            spent=spent,
+            due=due,
+            generation=message.generation,
+        )
+    )
+
+
+def _on_partial(deciding: Deciding, message: m.Answered, _: Run) -> None:
+    if message.direction == "undo":
+        _fail(deciding, message, _error(message))
+    else:
+        deciding.emit(
+            e.PartlyDone(step=message.step, error=_error(message), payload=message.payload, id=message.id)
+        )
+
+
+def _on_compensated(deciding: Deciding, message: m.Answered, _: Run) -> None:
+    if message.direction == "undo":
+        _fail(deciding, message, _error(message))
+    else:
+        deciding.emit(e.CleanedUp(step=message.step, error=_error(message)))
+
+
+def _on_unknown(deciding: Deciding, message: m.Answered, run: Run) -> None:
+    """A lost attempt (a crash of ours) is not the step's own failure and does not count against its attempts."""
+    spent = run.spent if message.kind == "lost" else run.spent + 1
+    if run.changes:
+        deciding.emit(
+            e.WentUnknown(step=message.step, direction=message.direction, error=_error(message), spent=spent)
+        )
+    elif message.kind == "lost":
+        _delay(deciding, message, _error(message), spent, deciding.now)
+    else:
+        _failed_or_delayed(deciding, _transient(message), _error(message), spent)
+
+
+def _transient(message: m.Answered) -> m.Answered:
+    """An unknown outcome of what changes nothing is a failure that may pass."""
+    return msgspec.structs.replace(message, transient=True)
+
+
+def _on_conflict(deciding: Deciding, message: m.Answered, run: Run) -> None:
+    plan = deciding.plan
+    rule = plan.steps[message.step].on_conflict or plan.on_conflict
+    if rule == "hold":
+        deciding.emit(e.Conflicted(step=message.step, error=_error(message)))
+    elif rule == "skip":
+        deciding.emit(e.Kept(step=message.step, why=_error(message).message))
+    else:
+        deciding.emit(e.Conflicted(step=message.step, error=_error(message)))
+        deciding.emit(e.UndoReset(step=message.step, force=True, reason="on_conflict: force"))
+        deciding.emit(e.Attempted(step=message.step, direction="undo", attempt=run.attempt + 1))
+
+
+_ANSWERS: dict[str, Callable[[Deciding, m.Answered, Run], None]] = {
+    "succeeded": _on_success,
+    "already": _on_success,
+    "failed": _on_failure,
+    "partial": _on_partial,
+    "compensated": _on_compensated,
+    "unknown": _on_unknown,
+    "lost": _on_unknown,
+    "working": _on_working,
+    "conflict": _on_conflict,
+}
+
+
+def found(deciding: Deciding, message: m.Found) -> None:
+    """Settle an unknown outcome: done, surely not done, safe to repeat, or somebody must look. Never a blind repeat."""
+    run = current(deciding.state, message)
+    if run is None or run.phase != "settling" or run.attempt != message.attempt:
+        return
+    if message.kind == "done":
+        _settled(deciding, message, "done")
+        deciding.emit(
+            e.Succeeded(
+                step=message.step,
+                direction=message.direction,
+                how="found",
+                payload=message.payload,
+                id=message.id,
+            )
+        )
+    elif message.kind == "not_done":
+        _settled(deciding, message, "not_done")
+        _again_or_failed(deciding, message, run)
+    elif (
+        message.kind == "cannot"
+        and run.repeats
+        and message.same_secrets
+        and _attempts_left(deciding, message, run)
+    ):
+        _settled(deciding, message, "repeat")
+        _again_or_failed(deciding, message, run)
+    else:
+        _settled(deciding, message, "unclear", _unclear(message, run))
+
+
+def _settled(deciding: Deciding, message: m.FromRun, as_: str, error: Error | None = None) -> None:
+    deciding.emit(e.Settled(step=message.step, direction=message.direction, as_=as_, error=error))
+
+
+def _unclear(message: m.Found, run: Run) -> Error:
+    lost = run.error.message if run.error else "its answer was lost"
+    if message.kind == "unclear":
+        return Error("unknown", f"{lost}; {_error(message).message}")
+    if not run.repeats:
+        return Error("unknown", f"{lost}; its driver cannot find out, and it is not safe to repeat")
+    if not message.same_secrets:
+        return Error("unknown", f"{lost}; a secret in its arguments has changed since, so it is not repeated")
+    return Error("unknown", f"{lost}, after {run.spent} attempts")
+
+
+def _attempts_left(deciding: Deciding, message: m.FromRun, run: Run) -> bool:
+    """An unknown outcome may be repeated at least once, whatever ``retry.attempts`` says."""
+    return run.spent < max(_retry_of(deciding, message).attempts, 2)
+
+
+def _again_or_failed(deciding: Deciding, message: m.Found, run: Run) -> None:
+    """It is settled that a repeat is safe. After a crash of ours it begins at once, else by ``retry``."""
+    error = run.error or Error("unknown", "its answer was lost")
+    if not _attempts_left(deciding, message, run):
+        _fail(deciding, message, error)
+        return
+    wait = _retry_of(deciding, message).wait(run.spent) if run.spent else 0
+    _delay(deciding, message, error, run.spent, deciding.now + wait)

@@ -1,0 +1,26 @@
+"""One decision in the making."""
+
+from __future__ import annotations
+
+from actors.saga import events as e
+from actors.saga.evolve import evolve
+from actors.saga.plan import Plan
+from actors.saga.state import State
+
+
+class Deciding:
+    """The events of one decision so far, and the state after them."""
+
+    __slots__ = ("events", "now", "plan", "state")
+
+    def __init__(self, plan: Plan, state: State, now: int) -> None:
+        """Start from a state."""
+        self.plan = plan
+        self.state = state
+        self.now = now
+        self.events: list[e.Event] = []
+
+    def emit(self, event: e.Event) -> None:
+        """Let something have happened."""
+        self.events.append(event)
+        self.state = evolve(self.state, event, self.now)

@@ -1,0 +1,391 @@
+"""What can have happened to a saga: the event types, their versions, and their form in the journal.
+
+An event's meaning never changes. A new meaning is a new version of its type; bodies of old versions are brought up to
+date by an upcaster when they are read (``UPCASTERS``). Bodies hold digests and small scalars, never payloads.
+
+Events with a ``direction`` are called ``step.…`` on the way forward and ``undo.…`` on the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import msgspec
+
+from actors.saga.state import Direction, Error, Touch, WayBack
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Something that happened to a saga. ``actor``: who did it, where that was not sagad itself."""
+
+    type: ClassVar[str]
+    version: ClassVar[int] = 1
+    actor: str | None = None
+
+
+class StepEvent(Event, frozen=True, kw_only=True):
+    """Something that happened to a step: ``step`` is its index."""
+
+    step: int
+
+
+class RunEvent(StepEvent, frozen=True, kw_only=True):
+    """Something that happened to a step's execution, forward or undo."""
+
+    direction: Direction = "forward"
+
+
+# --- of the saga ---------------------------------------------------------------------------------------------------
+
+
+class Submitted(Event, frozen=True, kw_only=True):
+    """A saga was accepted. Digests are of its plan and of its inputs."""
+
+    type = "saga.submitted"
+    kind: str
+    steps: int
+    plan: str
+    inputs: str
+    deadline: int | None = None
+    reason: str | None = None
+
+
+class CancelRequested(Event, frozen=True, kw_only=True):
+    """Somebody asked for the way back."""
+
+    type = "saga.cancel_requested"
+    reason: str | None = None
+    now: bool = False
+
+
+class DeadlinePassed(Event, frozen=True, kw_only=True):
+    """The way forward took longer than allowed."""
+
+    type = "saga.deadline_passed"
+
+
+class TurnedBack(Event, frozen=True, kw_only=True):
+    """The way back began: nothing of the way forward is running any more."""
+
+    type = "saga.turned_back"
+    error: Error
+
+
+class TurnedForward(Event, frozen=True, kw_only=True):
+    """After an unwinding that stopped at an irreversible step, these steps start anew."""
+
+    type = "saga.turned_forward"
+    steps: tuple[int, ...]
+    deadline: int | None = None
+    reason: str | None = None
+
+
+class WentPastIrreversible(Event, frozen=True, kw_only=True):
+    """The operator had the way back go past irreversible steps, which are kept."""
+
+    type = "saga.went_past_irreversible"
+    reason: str | None = None
+
+
+class PauseRequested(Event, frozen=True, kw_only=True):
+    """Nothing new is to start."""
+
+    type = "saga.pause_requested"
+    reason: str | None = None
+
+
+class Resumed(Event, frozen=True, kw_only=True):
+    """A pause or a quarantine was lifted."""
+
+    type = "saga.resumed"
+    reason: str | None = None
+
+
+class Held(Event, frozen=True, kw_only=True):
+    """The saga needs somebody."""
+
+    type = "saga.held"
+    reason: str
+    detail: str
+
+
+class Released(Event, frozen=True, kw_only=True):
+    """The hold is over."""
+
+    type = "saga.released"
+    reason: str
+
+
+class Quarantined(Event, frozen=True, kw_only=True):
+    """The saga's actor crashed too often; it is left alone until somebody resumes it."""
+
+    type = "saga.quarantined"
+    why: str
+
+
+class Rebuilt(Event, frozen=True, kw_only=True):
+    """The checkpoint was damaged or of another machine; the state was folded anew from the events."""
+
+    type = "saga.rebuilt"
+    why: str
+
+
+class Stuck(Event, frozen=True, kw_only=True):
+    """The saga cannot go on here: a driver it needs is gone or of another major version."""
+
+    type = "saga.stuck"
+    why: str
+
+
+class Unstuck(Event, frozen=True, kw_only=True):
+    """The operator had it try again."""
+
+    type = "saga.unstuck"
+    reason: str | None = None
+
+
+class AbandonRequested(Event, frozen=True, kw_only=True):
+    """An administrator gave the saga up."""
+
+    type = "saga.abandon_requested"
+    reason: str
+
+
+class Completed(Event, frozen=True, kw_only=True):
+    """Every step is done."""
+
+    type = "saga.completed"
+
+
+class RolledBack(Event, frozen=True, kw_only=True):
+    """Everything that could be undone was."""
+
+    type = "saga.rolled_back"
+
+
+class SagaFailed(Event, frozen=True, kw_only=True):
+    """Something could not be undone, or the saga was told not to undo."""
+
+    type = "saga.failed"
+    error: Error
+
+
+class Reopened(Event, frozen=True, kw_only=True):
+    """Failed undos of a failed saga are tried again."""
+
+    type = "saga.reopened"
+    steps: tuple[int, ...]
+    reason: str | None = None
+
+
+# --- of a step -----------------------------------------------------------------------------------------------------
+
+
+class Started(RunEvent, frozen=True, kw_only=True):
+    """The intent: written before the driver is called. ``payload`` is the digest of arguments and images."""
+
+    type = "started"
+    generation: int
+    execution: str
+    payload: str
+    changes: bool = True
+    repeats: bool = False
+    finds: bool = False
+    way_back: WayBack = "nothing"
+    irreversible: bool = False
+    resource: Touch | None = None
+    force: bool = False
+    undo_started: bool = False
+    reason: str | None = None
+
+
+class Attempted(RunEvent, frozen=True, kw_only=True):
+    """Another attempt of the same execution begins, with the same key."""
+
+    type = "attempted"
+    attempt: int
+
+
+class Working(RunEvent, frozen=True, kw_only=True):
+    """The driver goes on elsewhere; ``payload`` is the digest of its handle."""
+
+    type = "working"
+    due: int
+    payload: str
+    detail: str = ""
+
+
+class Succeeded(RunEvent, frozen=True, kw_only=True):
+    """Done. ``how``: by the driver's answer, by finding it done, already so, or by the operator's word."""
+
+    type = "succeeded"
+    how: str = "answered"
+    payload: str = ""
+    id: str | None = None
+    reason: str | None = None
+
+
+class Failed(RunEvent, frozen=True, kw_only=True):
+    """Not done for good, and nothing changed. An undo that is ``open`` waits for the operator's word."""
+
+    type = "failed"
+    error: Error
+    open: bool = False
+    reason: str | None = None
+
+
+class Delayed(RunEvent, frozen=True, kw_only=True):
+    """An attempt, or the preparing of one, failed; the next begins at ``due``."""
+
+    type = "delayed"
+    error: Error
+    spent: int
+    due: int
+    generation: int = 1
+
+
+class WentUnknown(RunEvent, frozen=True, kw_only=True):
+    """An attempt is over and nobody knows what it did."""
+
+    type = "unknown"
+    error: Error
+    spent: int
+
+
+class Settled(RunEvent, frozen=True, kw_only=True):
+    """What an unknown outcome turned out to be: ``done``, ``not_done``, ``repeat`` or ``unclear`` (somebody must look)."""
+
+    type = "settled"
+    as_: str = msgspec.field(name="as")
+    error: Error | None = None
+    reason: str | None = None
+
+
+class AnswerIgnored(RunEvent, frozen=True, kw_only=True):
+    """An answer came from an attempt that was no longer current."""
+
+    type = "answer_ignored"
+    generation: int
+    attempt: int
+    outcome: str
+
+
+class PartlyDone(StepEvent, frozen=True, kw_only=True):
+    """The step failed, but something exists, which is undone with the rest."""
+
+    type = "step.partly_done"
+    error: Error
+    payload: str = ""
+    id: str | None = None
+
+
+class CleanedUp(StepEvent, frozen=True, kw_only=True):
+    """The step failed, and its driver has cleaned up after itself."""
+
+    type = "step.cleaned_up"
+    error: Error
+
+
+class Queued(StepEvent, frozen=True, kw_only=True):
+    """The step touches what another step of the saga is at work on; it waits for that one."""
+
+    type = "step.queued"
+    behind: int
+    resource: Touch
+
+
+class Reset(StepEvent, frozen=True, kw_only=True):
+    """The operator has the step start anew."""
+
+    type = "step.reset"
+    reason: str | None = None
+
+
+class Skipped(StepEvent, frozen=True, kw_only=True):
+    """The operator has the saga go on without the step; ``given`` stand for its outputs."""
+
+    type = "step.skipped"
+    given: dict[str, str] = {}
+    reason: str | None = None
+
+
+class Kept(StepEvent, frozen=True, kw_only=True):
+    """The step stays done."""
+
+    type = "step.kept"
+    why: str
+    reason: str | None = None
+
+
+class NothingToUndo(StepEvent, frozen=True, kw_only=True):
+    """The step changed nothing, so it counts as compensated."""
+
+    type = "step.compensated"
+
+
+class Conflicted(StepEvent, frozen=True, kw_only=True):
+    """The undo found that somebody else has changed the resource, and stopped."""
+
+    type = "undo.conflicted"
+    error: Error
+
+
+class UndoReset(StepEvent, frozen=True, kw_only=True):
+    """An undo is to be tried again: the same execution after a conflict, a new one after a failure."""
+
+    type = "undo.reset"
+    force: bool = False
+    reason: str | None = None
+
+
+class FailureAccepted(StepEvent, frozen=True, kw_only=True):
+    """The operator accepts that this undo failed; the others go on."""
+
+    type = "undo.failure_accepted"
+    reason: str | None = None
+
+
+# --- their form in the journal -------------------------------------------------------------------------------------
+
+_PREFIX: dict[Direction, str] = {"forward": "step.", "undo": "undo."}
+
+
+def type_of(event: Event) -> str:
+    """Give the event's type as the journal and the API know it."""
+    if isinstance(event, RunEvent):
+        return _PREFIX[event.direction] + event.type
+    return event.type
+
+
+def _leaves(root: type[Event]) -> list[type[Event]]:
+    below = [leaf for child in root.__subclasses__() for leaf in _leaves(child)]
+    return below or [root]
+
+
+EVENTS: dict[str, type[Event]] = {}
+for _leaf in _leaves(Event):
+    for _name in [p + _leaf.type for p in _PREFIX.values()] if issubclass(_leaf, RunEvent) else [_leaf.type]:
+        EVENTS[_name] = _leaf
+
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""(type, old version) -> what makes a body of the next version of it."""
+
+_ENCODER = msgspec.json.Encoder()
+_DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in EVENTS.items()}
+
+
+def encode(event: Event) -> bytes:
+    """Give the event's body."""
+    return _ENCODER.encode(event)
+
+
+def decode(type_: str, version: int, data: bytes) -> Event:
+    """Read a body back, however old. Raises KeyError or msgspec.ValidationError for what this release never wrote."""
+    kind = EVENTS[type_]
+    while version < kind.version:
+        data = _ENCODER.encode(UPCASTERS[type_, version](msgspec.json.decode(data)))
+        version += 1
+    if version > kind.version:
+        raise KeyError(f"{type_} version {version}")
+    return _DECODERS[type_].decode(data)

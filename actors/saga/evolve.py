@@ -1,0 +1,448 @@
+"""What each event makes of a saga: ``evolve(state, event, at)`` gives the next state.
+
+Folded over a saga's events it gives its checkpoint; ``audit replay`` and the tests hold the two against each other.
+Total: an event that does not fit the state (there is none the machine would write) changes as much as it can. No
+event is ever refused here; deciding is the machine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from actors.saga import events as e
+from actors.saga.state import Cancel, Error, Held, Run, State, Status, StepState
+
+NO_STATE = State(created_at=0, steps=())
+
+
+def evolve(state: State, event: e.Event, at: int) -> State:
+    """Give the state after the event, which happened at ``at`` (UTC milliseconds)."""
+    changed = _FOLDS[type(event)](state, event, at)
+    return replace(changed, updated_at=at)
+
+
+def _step(state: State, index: int, **changes: Any) -> State:
+    steps = state.steps
+    changed = replace(steps[index], **changes)
+    return replace(state, steps=(*steps[:index], changed, *steps[index + 1 :]))
+
+
+def _run(state: State, event: e.RunEvent, **changes: Any) -> State:
+    """Change the execution of the event's direction."""
+    run = getattr(state.steps[event.step], event.direction) or Run(generation=0)
+    return _step(state, event.step, **{event.direction: replace(run, **changes)})
+
+
+# --- of the saga ---------------------------------------------------------------------------------------------------
+
+
+def _submitted(_: State, event: e.Submitted, at: int) -> State:
+    return State(created_at=at, deadline=event.deadline, steps=tuple(StepState() for _ in range(event.steps)))
+
+
+def _cancel_requested(state: State, event: e.CancelRequested, at: int) -> State:
+    by = event.actor or "sagad"
+    why = f"cancelled by {by}" + (f": {event.reason}" if event.reason else "")
+    return replace(
+        state,
+        cancel=Cancel(by=by, at=at, reason=event.reason, now=event.now),
+        turn=state.turn or Error("cancelled", why),
+        paused=False,
+        stuck=None,
+    )
+
+
+def _deadline_passed(state: State, _: e.DeadlinePassed, __: int) -> State:
+    return replace(
+        state, turn=state.turn or Error("deadline", "the way forward took longer than its deadline")
+    )
+
+
+def _turned_back(state: State, event: e.TurnedBack, _: int) -> State:
+    return replace(state, status="compensating", error=event.error, turn=event.error)
+
+
+def _turned_forward(state: State, event: e.TurnedForward, _: int) -> State:
+    anew = frozenset(event.steps)
+    steps = tuple(
+        _anew(step) if index in anew else _still_done(step) for index, step in enumerate(state.steps)
+    )
+    return replace(
+        state, status="running", steps=steps, error=None, turn=None, cancel=None, deadline=event.deadline
+    )
+
+
+def _anew(step: StepState) -> StepState:
+    """Forget all of a step but how often it has run: generations only rise."""
+    return StepState(
+        forward=step.forward and Run(generation=step.forward.generation, phase="over"),
+        undo=step.undo and Run(generation=step.undo.generation, phase="over"),
+    )
+
+
+def _still_done(step: StepState) -> StepState:
+    """What was kept on the way back is done, on the way forward."""
+    return replace(step, status="completed", left=None) if step.status == "kept" else step
+
+
+def _went_past(state: State, _: e.WentPastIrreversible, __: int) -> State:
+    return replace(state, past=True)
+
+
+def _pause_requested(state: State, _: e.PauseRequested, __: int) -> State:
+    return replace(state, paused=True)
+
+
+def _resumed(state: State, _: e.Resumed, __: int) -> State:
+    return replace(state, paused=False, quarantine=None)
+
+
+def _held(state: State, event: e.Held, at: int) -> State:
+    since = state.hold.since if state.hold and state.hold.reason == event.reason else at
+    return replace(state, hold=Held(reason=event.reason, since=since, detail=event.detail))  # type: ignore[arg-type]
+
+
+def _released(state: State, _: e.Released, __: int) -> State:
+    return replace(state, hold=None)
+
+
+def _quarantined(state: State, event: e.Quarantined, _: int) -> State:
+    return replace(state, quarantine=event.why)
+
+
+def _rebuilt(state: State, _: e.Rebuilt, __: int) -> State:
+    return state
+
+
+def _stuck(state: State, event: e.Stuck, _: int) -> State:
+    return replace(state, stuck=event.why)
+
+
+def _unstuck(state: State, _: e.Unstuck, __: int) -> State:
+    return replace(state, stuck=None)
+
+
+def _abandon_requested(state: State, event: e.AbandonRequested, _: int) -> State:
+    return replace(state, abandoned=f"abandoned by {event.actor or 'sagad'}: {event.reason}", paused=False)
+
+
+def _reopened(state: State, event: e.Reopened, _: int) -> State:
+    anew = frozenset(event.steps)
+    steps = tuple(_undo_anew(s) if index in anew else _let_be(s) for index, s in enumerate(state.steps))
+    return replace(state, status="compensating", steps=steps, finished_at=None, abandoned=None)
+
+
+def _undo_anew(step: StepState) -> StepState:
+    return replace(step, status="completed", error=None, left=None, open=False, finished_at=None)
+
+
+def _let_be(step: StepState) -> StepState:
+    """Late repair tries again just the undos that failed; what was never to be undone stays done."""
+    return replace(step, did=False) if step.status == "completed" else step
+
+
+def _completed(state: State, _: e.Completed, at: int) -> State:
+    return _ended(state, "completed", at)
+
+
+def _rolled_back(state: State, _: e.RolledBack, at: int) -> State:
+    return _ended(state, "rolled_back", at)
+
+
+def _saga_failed(state: State, event: e.SagaFailed, at: int) -> State:
+    return replace(_ended(state, "failed", at), error=event.error)
+
+
+def _ended(state: State, status: Status, at: int) -> State:
+    """Every step of an ended saga has one final status, whatever way it ended."""
+    return replace(
+        state,
+        status=status,
+        steps=tuple(_closed(step) for step in state.steps),
+        finished_at=at,
+        hold=None,
+        paused=False,
+        stuck=None,
+        turn=None,
+    )
+
+
+def _closed(step: StepState) -> StepState:
+    if step.status == "pending":
+        return replace(step, status="skipped")
+    if step.status == "running":
+        run = step.forward
+        if run is not None and run.phase == "retrying":
+            return replace(step, status="failed", error=run.error, forward=replace(run, phase="over"))
+        return replace(step, status="unknown", did=True, left="given up before its outcome was known")
+    if step.status == "unknown":
+        return replace(step, left="given up before its outcome was known")
+    if step.status == "compensating":
+        why = "given up before its undo was over"
+        return replace(
+            step,
+            status="compensation_failed",
+            left=why,
+            error=step.error or Error("abandoned", why),
+            open=False,
+        )
+    return step
+
+
+# --- of a step -----------------------------------------------------------------------------------------------------
+
+
+def _started(state: State, event: e.Started, at: int) -> State:
+    run = Run(
+        generation=event.generation,
+        execution=event.execution,
+        attempt=1,
+        spent=_spent(state, event),
+        changes=event.changes,
+        repeats=event.repeats,
+        finds=event.finds,
+        force=event.force,
+    )
+    if event.direction == "undo":
+        return _step(state, event.step, status="compensating", undo=run)
+    number = state.numbers + 1
+    changed = _step(
+        state,
+        event.step,
+        status="running",
+        number=number,
+        forward=run,
+        way_back=event.way_back,
+        irreversible=event.irreversible,
+        undo_started=event.undo_started,
+        resource=event.resource,
+        behind=None,
+        started_at=at,
+    )
+    return replace(changed, numbers=number, status="running")
+
+
+def _spent(state: State, event: e.Started) -> int:
+    """Failures to prepare count on: they are attempts of the same generation."""
+    before: Run | None = getattr(state.steps[event.step], event.direction)
+    return before.spent if before is not None and before.generation == event.generation else 0
+
+
+def _attempted(state: State, event: e.Attempted, _: int) -> State:
+    return _run(state, event, attempt=event.attempt, phase="calling", due=0, error=None)
+
+
+def _working(state: State, event: e.Working, _: int) -> State:
+    return _run(state, event, phase="polling", due=event.due)
+
+
+def _succeeded(state: State, event: e.Succeeded, at: int) -> State:
+    changed = _run(state, event, phase="over", error=None, due=0)
+    if event.direction == "undo":
+        return _step(
+            changed,
+            event.step,
+            status="compensated",
+            finished_at=at,
+            left=None,
+            open=False,
+            **_error_kept(changed, event),
+        )
+    resource = changed.steps[event.step].resource
+    if resource is not None and event.id is not None:
+        resource = replace(resource, id=event.id)
+    return _step(
+        changed,
+        event.step,
+        status="completed",
+        did=True,
+        failing=False,
+        error=None,
+        resource=resource,
+        finished_at=at,
+    )
+
+
+def _error_kept(state: State, event: e.Succeeded) -> dict[str, Any]:
+    """An undone step keeps the error that it failed with; an undo's own error is over with the undo."""
+    step = state.steps[event.step]
+    return {"error": step.error if step.failing else None}
+
+
+def _failed(state: State, event: e.Failed, at: int) -> State:
+    changed = _run(state, event, phase="over", error=event.error)
+    if event.direction == "undo":
+        return _step(
+            changed,
+            event.step,
+            status="compensation_failed",
+            error=event.error,
+            left=event.error.message,
+            open=event.open,
+            finished_at=at,
+        )
+    step = changed.steps[event.step]
+    return replace(
+        _step(
+            changed,
+            event.step,
+            status="failed",
+            failing=True,
+            error=event.error,
+            did=step.undo_started and step.number > 0,
+            finished_at=at,
+        ),
+        status="running",
+    )
+
+
+def _delayed(state: State, event: e.Delayed, _: int) -> State:
+    run: Run | None = getattr(state.steps[event.step], event.direction)
+    if run is None or run.generation != event.generation:
+        run = Run(generation=event.generation)
+    run = replace(run, phase="retrying", error=event.error, spent=event.spent, due=event.due)
+    changed = _step(state, event.step, **{event.direction: run})
+    if event.direction == "undo":
+        return _step(changed, event.step, status="compensating")
+    return replace(_step(changed, event.step, status="running"), status="running")
+
+
+def _unknown(state: State, event: e.WentUnknown, at: int) -> State:
+    return _run(state, event, phase="settling", error=event.error, spent=event.spent, since=at)
+
+
+def _settled(state: State, event: e.Settled, _: int) -> State:
+    if event.as_ == "unclear":
+        changed = _run(state, event, phase="unknown", error=event.error)
+        return changed if event.direction == "undo" else _step(changed, event.step, status="unknown")
+    if event.direction == "forward" and event.as_ != "done":
+        return _step(state, event.step, status="running")
+    return state
+
+
+def _answer_ignored(state: State, _: e.AnswerIgnored, __: int) -> State:
+    return state
+
+
+def _partly_done(state: State, event: e.PartlyDone, at: int) -> State:
+    run = state.steps[event.step].forward
+    return _step(
+        state,
+        event.step,
+        status="failed",
+        did=True,
+        failing=True,
+        error=event.error,
+        finished_at=at,
+        forward=run and replace(run, phase="over", error=event.error),
+    )
+
+
+def _cleaned_up(state: State, event: e.CleanedUp, at: int) -> State:
+    run = state.steps[event.step].forward
+    return _step(
+        state,
+        event.step,
+        status="compensated",
+        did=False,
+        failing=True,
+        error=event.error,
+        finished_at=at,
+        forward=run and replace(run, phase="over", error=event.error),
+    )
+
+
+def _queued(state: State, event: e.Queued, _: int) -> State:
+    return _step(state, event.step, behind=event.behind, resource=event.resource)
+
+
+def _reset(state: State, event: e.Reset, _: int) -> State:
+    step = state.steps[event.step]
+    return replace(state, steps=(*state.steps[: event.step], _anew(step), *state.steps[event.step + 1 :]))
+
+
+def _skipped(state: State, event: e.Skipped, at: int) -> State:
+    step = state.steps[event.step]
+    return _step(
+        state,
+        event.step,
+        status="skipped",
+        failing=False,
+        given=event.given,
+        finished_at=at,
+        left="skipped by the operator while partly done" if step.did else None,
+    )
+
+
+def _kept(state: State, event: e.Kept, at: int) -> State:
+    step = state.steps[event.step]
+    undo = step.undo and replace(step.undo, phase="over")
+    return _step(state, event.step, status="kept", left=event.why, undo=undo, open=False, finished_at=at)
+
+
+def _nothing_to_undo(state: State, event: e.NothingToUndo, at: int) -> State:
+    return _step(state, event.step, status="compensated", finished_at=at)
+
+
+def _conflicted(state: State, event: e.Conflicted, _: int) -> State:
+    run = state.steps[event.step].undo or Run(generation=1)
+    return _step(state, event.step, undo=replace(run, phase="conflict", error=event.error))
+
+
+def _undo_reset(state: State, event: e.UndoReset, _: int) -> State:
+    step = state.steps[event.step]
+    run = step.undo or Run(generation=0)
+    if run.phase in ("conflict", "unknown"):
+        again = replace(run, phase="retrying", due=0, force=event.force)
+        return _step(state, event.step, undo=again)
+    undo = Run(generation=run.generation, phase="over", force=event.force)
+    return _step(state, event.step, status="completed", undo=undo, error=None, left=None, open=False)
+
+
+def _failure_accepted(state: State, event: e.FailureAccepted, _: int) -> State:
+    return _step(state, event.step, open=False)
+
+
+_FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
+    e.Submitted: _submitted,
+    e.CancelRequested: _cancel_requested,
+    e.DeadlinePassed: _deadline_passed,
+    e.TurnedBack: _turned_back,
+    e.TurnedForward: _turned_forward,
+    e.WentPastIrreversible: _went_past,
+    e.PauseRequested: _pause_requested,
+    e.Resumed: _resumed,
+    e.Held: _held,
+    e.Released: _released,
+    e.Quarantined: _quarantined,
+    e.Rebuilt: _rebuilt,
+    e.Stuck: _stuck,
+    e.Unstuck: _unstuck,
+    e.AbandonRequested: _abandon_requested,
+    e.Completed: _completed,
+    e.RolledBack: _rolled_back,
+    e.SagaFailed: _saga_failed,
+    e.Reopened: _reopened,
+    e.Started: _started,
+    e.Attempted: _attempted,
+    e.Working: _working,
+    e.Succeeded: _succeeded,
+    e.Failed: _failed,
+    e.Delayed: _delayed,
+    e.WentUnknown: _unknown,
+    e.Settled: _settled,
+    e.AnswerIgnored: _answer_ignored,
+    e.PartlyDone: _partly_done,
+    e.CleanedUp: _cleaned_up,
+    e.Queued: _queued,
+    e.Reset: _reset,
+    e.Skipped: _skipped,
+    e.Kept: _kept,
+    e.NothingToUndo: _nothing_to_undo,
+    e.Conflicted: _conflicted,
+    e.UndoReset: _undo_reset,
+    e.FailureAccepted: _failure_accepted,
+}

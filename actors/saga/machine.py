@@ -1,0 +1,248 @@
+"""The saga machine: given a saga's plan and state, what may happen next.
+
+Theory of operation
+-------------------
+``decide(plan, state, message, now)`` turns one message into events: first what the message itself means, then, to a
+fixpoint, all that follows from it without anybody's help (the saga turns back, an undo is blocked, the saga ends, a
+hold begins or is over). ``evolve`` (in ``evolve.py``) folds events into the state; ``decide`` gives the state after
+its events too, so that nobody folds twice. ``wants(plan, state, now)`` reads off a state what should be going on in
+the world: the shell compares that with what is going on and starts, interrupts or waits. So a saga that was just
+started, one that goes on and one that comes back after a crash are driven by the same rule.
+
+All three are pure and total: no clock, no randomness, no input or output; the same arguments give the same result.
+
+Life of a step
+--------------
+Each row is a status and where it may lead (``STEP`` below; the documentation's diagram is drawn from it). A step has
+an execution forward and, later, one on the way back; the phases of an execution are in ``state.Run``. The rules:
+
+* no driver call without a committed intent (``Started``), and none for an attempt that is not the current one;
+* an attempt is over when its code has ended; until then nothing else happens to the step;
+* an unknown outcome is settled before anything else happens to the step: found, surely not done, safe to repeat, or
+  somebody must say;
+* the way back begins when nothing of the way forward is going on; undos go in reverse order of start numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from actors.saga import answers, verbs
+from actors.saga import events as e
+from actors.saga import messages as m
+from actors.saga.deciding import Deciding
+from actors.saga.evolve import NO_STATE
+from actors.saga.holds import hold, quiet, runs, shown, spared, to_undo
+from actors.saga.plan import Plan
+from actors.saga.state import ENDED, Direction, Error, Run, State, Status, StepStatus
+from actors.saga.wants import DONE, same_resource, undoable
+
+SAGA: dict[Status, frozenset[Status]] = {
+    "pending": frozenset({"running", "compensating", "failed", "rolled_back"}),
+    "running": frozenset({"compensating", "completed", "failed"}),
+    "compensating": frozenset({"running", "rolled_back", "failed"}),
+    "completed": frozenset(),
+    "rolled_back": frozenset(),
+    "failed": frozenset({"compensating", "rolled_back"}),
+}
+"""Saga status -> those it may change to. ``failed`` is left by late repair, ``compensating`` forward only by a retry
+after an unwinding that stopped at an irreversible step."""
+
+STEP: dict[StepStatus, frozenset[StepStatus]] = {
+    "pending": frozenset({"running", "failed", "skipped"}),
+    "running": frozenset({"completed", "failed", "unknown", "compensated"}),
+    "unknown": frozenset({"completed", "failed", "running"}),
+    "completed": frozenset(
+        {"compensating", "compensated", "compensation_failed", "kept", "skipped", "pending"}
+    ),
+    "failed": frozenset({"pending", "skipped", "compensating", "compensated", "compensation_failed", "kept"}),
+    "compensating": frozenset({"compensated", "compensation_failed", "kept"}),
+    "compensated": frozenset({"pending", "skipped"}),
+    "compensation_failed": frozenset({"completed", "compensated", "compensating", "kept"}),
+    "kept": frozenset({"completed"}),
+    "skipped": frozenset(),
+}
+"""Step status -> those it may change to."""
+
+
+class Decision(msgspec.Struct):
+    """What a message brings about: events in order, the state after them, and for a verb its answer."""
+
+    events: list[e.Event]
+    state: State
+    reply: m.Reply | None = None
+
+
+def submit(plan: Plan, event: e.Submitted, now: int) -> Decision:
+    """Begin a saga."""
+    deciding = Deciding(plan, NO_STATE, now)
+    deciding.emit(event)
+    _follow(deciding)
+    return Decision(deciding.events, deciding.state)
+
+
+def decide(plan: Plan, state: State, message: m.Message, now: int) -> Decision:
+    """Give what the message brings about at ``now`` (UTC milliseconds)."""
+    deciding = Deciding(plan, state, now)
+    reply = _HANDLERS[type(message)](deciding, message)
+    _follow(deciding)
+    return Decision(deciding.events, deciding.state, reply)
+
+
+def _follow(deciding: Deciding) -> None:
+    """Let everything happen that follows by itself."""
+    for _ in range(20 * len(deciding.plan.steps) + 100):
+        event = _next(deciding.plan, deciding.state, deciding.now)
+        if event is None:
+            return
+        deciding.emit(event)
+    raise AssertionError("the machine does not come to rest")  # pragma: no cover
+
+
+# --- what follows by itself ----------------------------------------------------------------------------------------
+
+
+def _next(plan: Plan, state: State, now: int) -> e.Event | None:
+    if state.status in ENDED:
+        return None
+    if state.abandoned is not None:
+        move = _give_up(state)
+    elif state.quarantine is not None or state.stuck is not None:
+        move = None
+    elif state.status == "compensating":
+        move = _back(plan, state, now)
+    else:
+        move = _forward(plan, state, now)
+    return move or _hold_change(plan, state)
+
+
+def _hold_change(plan: Plan, state: State) -> e.Event | None:
+    now = hold(plan, state)
+    if now == shown(state.hold):
+        return None
+    if now is not None:
+        return e.Held(reason=now[0], detail=now[1])
+    return e.Released(reason=state.hold.reason if state.hold else "")
+
+
+def _give_up(state: State) -> e.Event | None:
+    """Abandoned: what a driver is at work on right now is awaited, everything else is left as it is."""
+    if any(run.phase == "calling" for _, _, run in runs(state)):
+        return None
+    error = state.error or state.turn or Error("cancelled", state.abandoned or "")
+    return e.SagaFailed(error=error)
+
+
+def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
+    if state.turn is None and all(step.status in DONE for step in state.steps):
+        return e.Completed()
+    stopping = state.turn is not None or any(step.failing for step in state.steps)
+    for index, direction, run in runs(state):
+        move = _run_stops(index, run) if stopping else _run_due(state, index, direction, run, now)
+        if move is not None:
+            return move
+    if state.turn is None and state.deadline is not None and now >= state.deadline:
+        return e.DeadlinePassed()
+    if stopping and quiet(state) and not any(step.status == "unknown" for step in state.steps):
+        return _turn(plan, state)
+    return None
+
+
+def _run_stops(index: int, run: Run) -> e.Event | None:
+    """Nothing new starts: what only waits ends."""
+    if run.phase == "retrying":
+        return e.Failed(step=index, error=run.error or Error("interrupted", "it was not tried again"))
+    if run.phase == "polling" and not run.changes:
+        return e.Failed(step=index, error=Error("interrupted", "the saga stops, so it no longer waits"))
+    return None
+
+
+def _run_due(state: State, index: int, direction: Direction, run: Run, now: int) -> e.Event | None:
+    """An attempt whose time has come begins; one that was never prepared is prepared first (``wants``)."""
+    if run.phase == "retrying" and run.attempt and run.due <= now and not state.paused:
+        return e.Attempted(step=index, direction=direction, attempt=run.attempt + 1)
+    return None
+
+
+def _turn(plan: Plan, state: State) -> e.Event | None:
+    if state.turn is not None:
+        return e.TurnedBack(error=state.turn)
+    index, failed = next((i, step) for i, step in enumerate(state.steps) if step.failing)
+    error = Error("step_failed", failed.error.message if failed.error else "", plan.steps[index].name)
+    if plan.on_failure == "compensate":
+        return e.TurnedBack(error=error)
+    if plan.on_failure == "stop":
+        return e.SagaFailed(error=error)
+    return None
+
+
+def _back(plan: Plan, state: State, now: int) -> e.Event | None:
+    for index, direction, run in runs(state):
+        move = _run_due(state, index, direction, run, now)
+        if move is not None:
+            return move
+    left = to_undo(plan, state)
+    if not state.paused and not any(step.open for step in state.steps):
+        for index in undoable(plan, state, left):
+            move = _undo_without_call(plan, state, index)
+            if move is not None:
+                return move
+    if left or any(step.open for step in state.steps) or not quiet(state):
+        return None
+    if spared(plan, state):
+        return None
+    return _end(state)
+
+
+def _end(state: State) -> e.Event:
+    if any(step.status == "compensation_failed" for step in state.steps):
+        return e.SagaFailed(error=state.error or Error("internal", "an undo failed"))
+    return e.RolledBack()
+
+
+def _undo_without_call(plan: Plan, state: State, index: int) -> e.Event | None:
+    """What an undo comes to that needs no driver: None where it needs one."""
+    step = state.steps[index]
+    for other, later in enumerate(state.steps):
+        if (
+            later.status == "compensation_failed"
+            and later.number > step.number
+            and (index in plan.needs[other] or same_resource(state, index, other))
+        ):
+            name = plan.steps[other].name
+            why = f"not tried: step {name}, which needs it or touches the same, could not be undone"
+            return e.Failed(step=index, direction="undo", error=Error("blocked", why, name))
+    if step.irreversible:
+        return e.Kept(step=index, why="irreversible")
+    if step.way_back == "nothing":
+        return e.NothingToUndo(step=index)
+    if step.way_back == "none":
+        return e.Kept(step=index, why="it has no way back (undo: none)")
+    return None
+
+
+def _tick(_: Deciding, __: m.Tick) -> None:
+    """Nothing by itself: ``follow`` sees what is due."""
+
+
+def _quarantine(deciding: Deciding, message: m.Quarantine) -> None:
+    deciding.emit(e.Quarantined(why=message.why))
+
+
+def _rebuild(deciding: Deciding, message: m.Rebuild) -> None:
+    deciding.emit(e.Rebuilt(why=message.why))
+
+
+_HANDLERS: dict[type[m.Message], Callable[[Deciding, Any], m.Reply | None]] = {
+    m.Tick: _tick,
+    m.Prepared: answers.prepared,
+    m.NotPrepared: answers.not_prepared,
+    m.Answered: answers.answered,
+    m.Found: answers.found,
+    m.Quarantine: _quarantine,
+    m.Rebuild: _rebuild,
+    **verbs.HANDLERS,
+}

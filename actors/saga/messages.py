@@ -1,0 +1,175 @@
+"""What can be said to a saga: by its own children (answers), by the clock, by operators (verbs).
+
+A message is the only way in. ``carry`` is for the shell alone: payload rows that go to disk with the events which the
+message brings about; the machine never looks at it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from actors.saga.state import Direction, Error, Touch, WayBack
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Anything said to a saga."""
+
+
+class Tick(Message, frozen=True):
+    """Time has passed; what is due may begin. Also the first word to a saga that is started or woken."""
+
+
+# --- from the children that drive executions ----------------------------------------------------------------------
+
+
+class FromRun(Message, frozen=True, kw_only=True):
+    """Something about one attempt. Fenced: it counts only while that attempt is the current one."""
+
+    step: int
+    direction: Direction
+    generation: int
+    carry: Any = None
+
+
+class Prepared(FromRun, frozen=True, kw_only=True):
+    """Arguments are resolved and the resource was read: the intent can be written."""
+
+    execution: str
+    payload: str
+    changes: bool = True
+    repeats: bool = False
+    finds: bool = False
+    way_back: WayBack = "nothing"
+    irreversible: bool = False
+    resource: Touch | None = None
+
+
+class NotPrepared(FromRun, frozen=True, kw_only=True):
+    """The intent cannot be written. ``stuck``: not the step's fault; somebody must mend the node first."""
+
+    error: Error
+    transient: bool = False
+    rate_limited: bool = False
+    retry_after: int | None = None
+    stuck: bool = False
+
+
+class Answered(FromRun, frozen=True, kw_only=True):
+    """An attempt is over, its code has ended, and this is what came of it.
+
+    ``lost``: nothing came of it but a crash of ours. ``already``, ``conflict``: what an undo found before it began.
+    """
+
+    attempt: int
+    kind: Literal[
+        "succeeded", "failed", "partial", "compensated", "unknown", "working", "lost", "already", "conflict"
+    ]
+    error: Error | None = None
+    transient: bool = False
+    rate_limited: bool = False
+    retry_after: int | None = None
+    due: int = 0
+    detail: str = ""
+    payload: str = ""
+    id: str | None = None
+
+
+class Found(FromRun, frozen=True, kw_only=True):
+    """What settling found out. ``cannot``: the driver has no way to look."""
+
+    attempt: int
+    kind: Literal["done", "not_done", "unclear", "cannot"]
+    same_secrets: bool = True
+    error: Error | None = None
+    payload: str = ""
+    id: str | None = None
+
+
+# --- from the supervisor --------------------------------------------------------------------------------------------
+
+
+class Quarantine(Message, frozen=True, kw_only=True):
+    """The actor crashed too often."""
+
+    why: str
+
+
+class Rebuild(Message, frozen=True, kw_only=True):
+    """The state was folded anew, because its checkpoint could not be used."""
+
+    why: str
+
+
+# --- from operators -------------------------------------------------------------------------------------------------
+
+
+class Verb(Message, frozen=True, kw_only=True):
+    """An operator's word. ``by`` is the user, as the record shows it."""
+
+    by: str
+    reason: str | None = None
+
+
+class Cancel(Verb, frozen=True, kw_only=True):
+    """Take it back. ``now``: do not wait for what runs; its outcome is then found out."""
+
+    now: bool = False
+
+
+class Pause(Verb, frozen=True):
+    """Start nothing new."""
+
+
+class Resume(Verb, frozen=True):
+    """Go on after a pause or a quarantine."""
+
+
+class Retry(Verb, frozen=True, kw_only=True):
+    """Start the failed step, the undone steps or the failed undo anew."""
+
+    step: int | None = None
+    force: bool = False
+
+
+class Skip(Verb, frozen=True, kw_only=True):
+    """Go on without this step, or leave its effect as it is."""
+
+    step: int
+    output: dict[str, str] = {}
+
+
+class Resolve(Verb, frozen=True, kw_only=True):
+    """Say what became of an unknown outcome. ``payload``: digest of the outputs and image that were recorded with it."""
+
+    step: int
+    as_: Literal["done", "failed", "retry"]
+    payload: str = ""
+    id: str | None = None
+    carry: Any = None
+
+
+class Abandon(Verb, frozen=True):
+    """Give the saga up as it is."""
+
+
+class Rollback(Verb, frozen=True, kw_only=True):
+    """Take it back; ``past_irreversible``: also what comes before a point of no return."""
+
+    past_irreversible: bool = False
+
+
+class Approve(Verb, frozen=True):
+    """Let it go on (the next issue's)."""
+
+
+class Reject(Verb, frozen=True):
+    """Do not let it go on (the next issue's)."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer to a verb."""
+
+    did: Literal["accepted", "nothing", "refused"]
+    detail: str

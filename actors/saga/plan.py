@@ -1,0 +1,134 @@
+"""The compiled form of a saga file: what a saga keeps of it, for good.
+
+Made by ``orchestrator.files`` once everything in the file has been checked; later edits of the file do not touch it.
+Equal plans have equal digests and are stored once. Arguments stay templates (``references``): they are resolved just
+before their step runs. All durations are milliseconds.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+
+OnFailure = Literal["compensate", "stop", "hold"]
+OnUndoFailure = Literal["continue", "hold"]
+OnConflict = Literal["hold", "force", "skip"]
+
+
+class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How often and how patiently an attempt that failed is made again."""
+
+    attempts: int = 3
+    delay: int = 1_000
+    factor: float = 2.0
+    max_delay: int = 30_000
+    on: tuple[Literal["transient", "rate_limited", "failed"], ...] = ("transient", "rate_limited")
+
+    def wait(self, spent: int) -> int:
+        """Give the milliseconds to wait after ``spent`` attempts (1 or more) have failed."""
+        return int(min(self.delay * self.factor ** min(spent - 1, 64), self.max_delay))
+
+
+UNDO_RETRY = Retry(attempts=10, max_delay=60_000)
+
+
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The way back of a step: ``restore`` (derived from the driver), ``given`` (an operation of its own) or ``none``."""
+
+    form: Literal["restore", "given", "none"] = "restore"
+    operation: str = ""
+    arguments: dict[str, Any] = {}
+    """A template; here ``${self.FIELD}`` is the step's own outputs."""
+
+
+class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+    """One step of a plan."""
+
+    index: int
+    name: str
+    operation: str
+    """``TYPE.VERB``"""
+    arguments: dict[str, Any] = {}
+    needs: tuple[int, ...] = ()
+    """Steps that this one needs directly: by ``needs`` and by reference. Sorted."""
+    refers: tuple[tuple[int, str], ...] = ()
+    """(step, field) of each output that its arguments refer to; its undo's as well."""
+    undo: Undo = Undo()
+    undo_when: Literal["completed", "started"] = "completed"
+    undo_retry: Retry = UNDO_RETRY
+    irreversible: bool = False
+    idempotent: bool = False
+    retry: Retry = Retry()
+    timeout: int | None = None
+    lock_timeout: int | None = None
+    on_conflict: OnConflict | None = None
+    alias: str | None = None
+    """``as``: the resource's name, where the user gives one."""
+    keep: bool = True
+    driver_version: str = ""
+
+    @property
+    def type(self) -> str:
+        """The resource type: the operation without its verb."""
+        return self.operation.rpartition(".")[0]
+
+    @property
+    def verb(self) -> str:
+        """The verb."""
+        return self.operation.rpartition(".")[2]
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+    """A compiled saga file."""
+
+    kind: str
+    steps: tuple[PlanStep, ...]
+    description: str = ""
+    graph: bool = False
+    """Some step has ``needs``: order is by need alone. Otherwise one after the other."""
+    on_failure: OnFailure = "compensate"
+    on_undo_failure: OnUndoFailure = "continue"
+    on_conflict: OnConflict = "hold"
+    deadline: int | None = None
+
+    @cached_property
+    def by_name(self) -> dict[str, int]:
+        """Step name -> index."""
+        return {step.name: step.index for step in self.steps}
+
+    @cached_property
+    def after(self) -> tuple[tuple[int, ...], ...]:
+        """For each step, those that must be done before it may start."""
+        if self.graph:
+            return tuple(step.needs for step in self.steps)
+        return tuple((index - 1,) if index else () for index in range(len(self.steps)))
+
+    @cached_property
+    def needs(self) -> tuple[frozenset[int], ...]:
+        """For each step, all that it needs, directly or not (mere order is no need)."""
+        return closure(tuple(step.needs for step in self.steps))
+
+    @cached_property
+    def before(self) -> tuple[frozenset[int], ...]:
+        """For each step, all that come before it, by order or need."""
+        if self.graph:
+            return self.needs
+        return tuple(frozenset(range(index)) for index in range(len(self.steps)))
+
+
+def closure(direct: tuple[tuple[int, ...], ...]) -> tuple[frozenset[int], ...]:
+    """Close a relation without cycles over itself."""
+    known: dict[int, frozenset[int]] = {}
+    for start in range(len(direct)):
+        stack = [start]
+        while stack:
+            index = stack[-1]
+            missing = [needed for needed in direct[index] if needed not in known]
+            if missing:
+                stack.extend(missing)
+                continue
+            stack.pop()
+            known[index] = frozenset(direct[index]).union(*(known[needed] for needed in direct[index]))
+    return tuple(known[index] for index in range(len(direct)))

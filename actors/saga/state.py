@@ -1,0 +1,186 @@
+"""What a saga is at one moment: the checkpoint's contents.
+
+Everything here is small: payloads (arguments, outputs, images) stay with their executions, and only digests of them
+pass through the events. A ``State`` is frozen; ``machine.evolve`` makes the next one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+MACHINE = 1
+"""The machine's version. A checkpoint made by another one is thrown away and folded anew from the events."""
+
+Status = Literal["pending", "running", "compensating", "completed", "rolled_back", "failed"]
+StepStatus = Literal[
+    "pending",
+    "running",
+    "completed",
+    "failed",
+    "unknown",
+    "compensating",
+    "compensated",
+    "compensation_failed",
+    "kept",
+    "skipped",
+]
+Direction = Literal["forward", "undo"]
+Phase = Literal["calling", "polling", "retrying", "settling", "unknown", "conflict", "over"]
+WayBack = Literal["restore", "correct", "none", "nothing"]
+Hold = Literal["quarantined", "attention", "paused", "approval", "lock"]
+ErrorCode = Literal[
+    "step_failed",
+    "cancelled",
+    "rejected",
+    "expired",
+    "deadline",
+    "deadlock",
+    "hook_failed",
+    "finalize_failed",
+    "internal",
+]
+
+ENDED: frozenset[Status] = frozenset({"completed", "rolled_back", "failed"})
+HOLDS: tuple[Hold, ...] = ("quarantined", "attention", "paused", "approval", "lock")
+"""In the order in which they are shown."""
+
+
+class Error(msgspec.Struct, frozen=True):
+    """Why something failed. ``step`` is the name of the step at fault."""
+
+    code: str
+    message: str
+    step: str | None = None
+
+
+class Touch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The resource that a step touches: see ``providers.contract.Resource``, whose rule ``overlaps`` repeats.
+
+    The machine knows no providers; a test holds the two rules against each other.
+    """
+
+    type: str
+    name: str
+    id: str | None = None
+    path: str | None = None
+
+    def overlaps(self, other: Touch) -> bool:
+        """Tell whether the two are the same resource, or one encloses the other."""
+        if self.path is not None and other.path is not None:
+            a, b = self.path.rstrip("/") + "/", other.path.rstrip("/") + "/"
+            return a.startswith(b) or b.startswith(a)
+        if self.type != other.type:
+            return False
+        if self.id is not None and other.id is not None:
+            return self.id == other.id
+        return self.name == other.name
+
+    @property
+    def label(self) -> str:
+        """Name it for people."""
+        return self.path or f"{self.type} {self.name}"
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The current execution of a step in one direction.
+
+    ``calling``: attempt number ``attempt`` is with the driver. ``polling``: the driver answered working; ask again at
+    ``due``. ``retrying``: the last attempt failed; the next one starts at ``due``. ``settling``: the attempt is over
+    and nobody knows yet what it did. ``unknown``: nobody could find out. ``conflict`` (undo only): somebody else
+    changed the resource. ``over``: it has its outcome.
+    """
+
+    generation: int
+    execution: str = ""
+    attempt: int = 0
+    """Calls begun. 0: not even prepared yet (preparing failed and is tried again)."""
+    spent: int = 0
+    """Attempts that ended badly by themselves: these count against ``retry.attempts``; crashes of ours do not."""
+    phase: Phase = "calling"
+    due: int = 0
+    since: int = 0
+    """When the attempt that is being settled ended: its provider's settle window counts from here."""
+    changes: bool = True
+    repeats: bool = False
+    """Safe to call again with the same key."""
+    finds: bool = False
+    """Its driver can find out."""
+    force: bool = False
+    """Undo over what somebody else has changed: the operator, or ``on_conflict``, said so."""
+    error: Error | None = None
+    """Why the last attempt did not succeed, or why it is unknown or in conflict."""
+
+
+class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step."""
+
+    status: StepStatus = "pending"
+    number: int = 0
+    """Start number: unwinding goes by it, never by time."""
+    forward: Run | None = None
+    undo: Run | None = None
+    way_back: WayBack = "nothing"
+    """What an undo would be: known once it was prepared."""
+    did: bool = False
+    """There is something to take back (completed, adopted, partial; or started, where ``undo_when`` says so)."""
+    undo_started: bool = False
+    """``undo_when: started``: its undo runs also if the step failed."""
+    failing: bool = False
+    """It is why the saga cannot go forward; a retry or a skip by the operator clears it."""
+    open: bool = False
+    """Its undo failed and waits for the operator's word (``on_undo_failure: hold``)."""
+    irreversible: bool = False
+    resource: Touch | None = None
+    behind: int | None = None
+    """It may start only after this other step of the saga is over: they touch the same resource."""
+    given: dict[str, str] | None = None
+    """Outputs that the operator gave when skipping it."""
+    error: Error | None = None
+    left: str | None = None
+    """Why something of it is left behind."""
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Somebody asked for the way back."""
+
+    by: str
+    at: int
+    reason: str | None = None
+    now: bool = False
+
+
+class Held(msgspec.Struct, frozen=True):
+    """The hold as shown: the first reason of all that apply, and all of them in words."""
+
+    reason: Hold
+    since: int
+    detail: str
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One saga."""
+
+    created_at: int
+    steps: tuple[StepState, ...]
+    status: Status = "pending"
+    numbers: int = 0
+    """Start numbers given out."""
+    deadline: int | None = None
+    error: Error | None = None
+    turn: Error | None = None
+    """The way back is decided and begins when nothing is running any more; this is why."""
+    cancel: Cancel | None = None
+    past: bool = False
+    """Told to go past irreversible steps."""
+    paused: bool = False
+    quarantine: str | None = None
+    stuck: str | None = None
+    """Cannot go on without somebody: a driver is gone or of another major version."""
+    abandoned: str | None = None
+    hold: Held | None = None
+    updated_at: int = 0
+    finished_at: int | None = None

@@ -1,0 +1,525 @@
+"""What operators may say to a saga, and when: SPEC §3's table of verbs and states, as a table.
+
+A cell is a handler (what the verb does in that state), ``ALREADY`` (said and true before: nothing happens) or ``NO``
+(refused, naming what is possible instead). What a verb needs beyond its cell is checked in its handler, which refuses
+in words that say what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from actors.saga import events as e
+from actors.saga import messages as m
+from actors.saga.deciding import Deciding
+from actors.saga.holds import past_irreversible, stopped, to_undo
+from actors.saga.plan import Plan
+from actors.saga.state import Error, State, StepState
+from actors.saga.wants import DONE
+
+Column = Literal[
+    "forward",
+    "unknown",
+    "stopped",
+    "past",
+    "stuck",
+    "back",
+    "undo_held",
+    "completed",
+    "failed",
+    "rolled_back",
+]
+"""The table's columns: on the way forward; an unknown outcome to be resolved; failed with ``on_failure: hold``; held
+past an irreversible step; unable to go on (a driver is gone); on the way back; an undo failed, in conflict or
+unknown, held; and the three ends."""
+
+Handler = Callable[[Deciding, Any], m.Reply]
+
+NO = "no"
+ALREADY = "already"
+
+
+def column(plan: Plan, state: State) -> Column:
+    """Tell which column of the table a saga is in."""
+    if state.status in ("completed", "failed", "rolled_back"):
+        return state.status
+    if state.stuck is not None:
+        return "stuck"
+    if state.status == "compensating":
+        if any(_undo_held(step) for step in state.steps):
+            return "undo_held"
+        return "past" if past_irreversible(plan, state) else "back"
+    if any(step.status == "unknown" for step in state.steps):
+        return "unknown"
+    return "stopped" if stopped(plan, state) else "forward"
+
+
+def _undo_held(step: StepState) -> bool:
+    asks = step.undo is not None and step.undo.phase in ("unknown", "conflict")
+    return step.open or (step.status == "compensating" and asks)
+
+
+def _accepted(detail: str) -> m.Reply:
+    return m.Reply("accepted", detail)
+
+
+def _refused(detail: str) -> m.Reply:
+    return m.Reply("refused", detail)
+
+
+# --- cancel, pause, resume, abandon, rollback -----------------------------------------------------------------------
+
+
+def _cancel(deciding: Deciding, verb: m.Cancel | m.Rollback) -> m.Reply:
+    now = isinstance(verb, m.Cancel) and verb.now
+    state = deciding.state
+    if state.cancel is not None and (state.cancel.now or not now):
+        return m.Reply("nothing", "it is being cancelled already")
+    unknown = [p.name for p, s in zip(deciding.plan.steps, state.steps, strict=True) if s.status == "unknown"]
+    deciding.emit(e.CancelRequested(actor=verb.by, reason=verb.reason, now=now))
+    if unknown:
+        return _accepted(f"it turns back once step {', '.join(unknown)} is resolved")
+    return _accepted(
+        "it turns back; what runs is interrupted" if now else "it turns back once what runs has ended"
+    )
+
+
+def _pause(deciding: Deciding, verb: m.Pause) -> m.Reply:
+    if deciding.state.paused:
+        return m.Reply("nothing", "it is paused already")
+    deciding.emit(e.PauseRequested(actor=verb.by, reason=verb.reason))
+    return _accepted("it starts nothing new; `resume` lets it go on")
+
+
+def _resume(deciding: Deciding, verb: m.Resume) -> m.Reply:
+    if not deciding.state.paused and deciding.state.quarantine is None:
+        return m.Reply("nothing", "it is not paused")
+    deciding.emit(e.Resumed(actor=verb.by, reason=verb.reason))
+    return _accepted("it goes on")
+
+
+def _abandon(deciding: Deciding, verb: m.Abandon) -> m.Reply:
+    if not verb.reason:
+        return _refused("abandon needs a reason: --reason TEXT")
+    deciding.emit(e.AbandonRequested(actor=verb.by, reason=verb.reason))
+    return _accepted("it ends failed, as it is")
+
+
+def _past(deciding: Deciding, verb: m.Rollback) -> m.Reply:
+    if not verb.past_irreversible:
+        return _refused(
+            "it stopped at an irreversible step; `rollback --past-irreversible` takes back the rest"
+        )
+    deciding.emit(e.WentPastIrreversible(actor=verb.by, reason=verb.reason))
+    return _accepted("it takes back the rest; irreversible steps are kept")
+
+
+# --- retry ---------------------------------------------------------------------------------------------------------
+
+
+def _named(deciding: Deciding, verb: m.Retry, fits: Callable[[StepState], bool]) -> list[int]:
+    steps = deciding.state.steps
+    return [i for i, step in enumerate(steps) if fits(step) and verb.step in (None, i)]
+
+
+def _unstick(deciding: Deciding, verb: m.Retry) -> m.Reply:
+    deciding.emit(e.Unstuck(actor=verb.by, reason=verb.reason))
+    return _accepted("it tries to go on")
+
+
+def _retry_failed(deciding: Deciding, verb: m.Retry) -> m.Reply:
+    chosen = _named(deciding, verb, lambda step: step.failing)
+    if not chosen:
+        return _refused(f"step {_name(deciding, verb.step)} has not failed")
+    partial = [i for i in chosen if deciding.state.steps[i].did and not deciding.state.steps[i].undo_started]
+    if partial:
+        name = _name(deciding, partial[0])
+        return _refused(f"step {name} is partly done, so it cannot start anew: `cancel`, or `skip {name}`")
+    for index in chosen:
+        deciding.emit(e.Reset(step=index, actor=verb.by, reason=verb.reason))
+    return _accepted(f"step {_names(deciding, chosen)} starts anew")
+
+
+def _retry_past(deciding: Deciding, verb: m.Retry) -> m.Reply:
+    steps = deciding.state.steps
+    broken = _named(deciding, verb, lambda step: step.status == "compensation_failed")
+    if broken and verb.step is not None:
+        return _undo_anew(deciding, verb, broken)
+    if broken:
+        name = _name(deciding, broken[0])
+        return _refused(
+            f"the undo of step {name} failed: first `retry {name}`, `skip {name}` or `resolve {name}`"
+        )
+    _forward_again(deciding, verb, [i for i, step in enumerate(steps) if _undone(step)])
+    return _accepted("the steps that were taken back start anew")
+
+
+def _undone(step: StepState) -> bool:
+    return step.status in ("compensated", "failed")
+
+
+def _forward_again(deciding: Deciding, verb: m.Retry | m.Skip, anew: list[int]) -> None:
+    deadline = deciding.plan.deadline
+    deciding.emit(
+        e.TurnedForward(
+            actor=verb.by,
+            reason=verb.reason,
+            steps=tuple(anew),
+            deadline=None if deadline is None else deciding.now + deadline,
+        )
+    )
+
+
+def _retry_undo(deciding: Deciding, verb: m.Retry) -> m.Reply:
+    chosen = _named(deciding, verb, _undo_held)
+    unknown = [i for i in chosen if _phase(deciding.state.steps[i]) == "unknown"]
+    if unknown:
+        name = _name(deciding, unknown[0])
+        return _refused(
+            f"nobody knows whether the undo of step {name} was done: `resolve {name} --as …` says so"
+        )
+    if not chosen:
+        return _refused(f"the undo of step {_name(deciding, verb.step)} is not held")
+    return _undo_anew(deciding, verb, chosen)
+
+
+def _phase(step: StepState) -> str:
+    return step.undo.phase if step.undo is not None else ""
+
+
+def _undo_anew(deciding: Deciding, verb: m.Retry | m.Resolve, chosen: list[int]) -> m.Reply:
+    force = isinstance(verb, m.Retry) and verb.force
+    for index in chosen:
+        deciding.emit(e.UndoReset(step=index, force=force, actor=verb.by, reason=verb.reason))
+    return _accepted(f"the undo of step {_names(deciding, chosen)} is tried again")
+
+
+def _retry_late(deciding: Deciding, verb: m.Retry) -> m.Reply:
+    chosen = _named(deciding, verb, lambda step: step.status == "compensation_failed")
+    if not chosen:
+        return _refused("it has no failed undo to try again")
+    deciding.emit(e.Reopened(steps=tuple(chosen), actor=verb.by, reason=verb.reason))
+    return _accepted(f"the undo of step {_names(deciding, chosen)} is tried again")
+
+
+# --- skip ----------------------------------------------------------------------------------------------------------
+
+
+def _skip_pending(deciding: Deciding, verb: m.Skip) -> m.Reply:
+    if deciding.state.steps[verb.step].status == "skipped":
+        return m.Reply("nothing", "it is skipped already")
+    if deciding.state.steps[verb.step].status != "pending":
+        return _refused(
+            f"step {_name(deciding, verb.step)} has started; only one that has not can be skipped"
+        )
+    return _skip(deciding, verb)
+
+
+def _skip_failed(deciding: Deciding, verb: m.Skip) -> m.Reply:
+    if not deciding.state.steps[verb.step].failing:
+        return _refused(f"step {_name(deciding, verb.step)} has not failed")
+    return _skip(deciding, verb)
+
+
+def _skip(deciding: Deciding, verb: m.Skip) -> m.Reply:
+    missing = _missing_outputs(deciding, verb)
+    if missing:
+        return _refused(missing)
+    deciding.emit(e.Skipped(step=verb.step, given=verb.output, actor=verb.by, reason=verb.reason))
+    return _accepted(f"it goes on without step {_name(deciding, verb.step)}")
+
+
+def _missing_outputs(deciding: Deciding, verb: m.Skip) -> str | None:
+    plan, state = deciding.plan, deciding.state
+    name = plan.steps[verb.step].name
+    for later, now in zip(plan.steps, state.steps, strict=True):
+        if now.status not in DONE and later.index != verb.step:
+            for index, field in later.refers:
+                if index == verb.step and field not in verb.output:
+                    ref = f"${{steps.{name}.{field}}}"
+                    return f"step {later.name} refers to {ref}: give it with --output {field}=VALUE"
+    return None
+
+
+def _skip_past(deciding: Deciding, verb: m.Skip) -> m.Reply:
+    steps = deciding.state.steps
+    if steps[verb.step].status == "compensation_failed":
+        return _keep(deciding, verb)
+    if not steps[verb.step].failing:
+        return _refused(
+            f"step {_name(deciding, verb.step)} is not the one that failed; `retry` starts it anew"
+        )
+    missing = _missing_outputs(deciding, verb)
+    if missing:
+        return _refused(missing)
+    if any(step.status == "compensation_failed" for step in steps):
+        return _refused("an undo failed: first `retry`, `skip` or `resolve` that step")
+    _forward_again(deciding, verb, [i for i, step in enumerate(steps) if _undone(step)])
+    deciding.emit(e.Skipped(step=verb.step, given=verb.output, actor=verb.by, reason=verb.reason))
+    return _accepted(f"it goes on without step {_name(deciding, verb.step)}; what was taken back starts anew")
+
+
+def _skip_undo(deciding: Deciding, verb: m.Skip) -> m.Reply:
+    step = deciding.state.steps[verb.step]
+    if step.status == "kept":
+        return m.Reply("nothing", "it is kept already")
+    if not _undo_held(step) and (verb.step not in to_undo(deciding.plan, deciding.state) or _going(step)):
+        return _refused(f"there is no undo of step {_name(deciding, verb.step)} that could be skipped")
+    return _keep(deciding, verb)
+
+
+def _going(step: StepState) -> bool:
+    return step.status == "compensating"
+
+
+def _keep(deciding: Deciding, verb: m.Skip) -> m.Reply:
+    why = f"its undo was skipped by {verb.by}" + (f": {verb.reason}" if verb.reason else "")
+    deciding.emit(e.Kept(step=verb.step, why=why, actor=verb.by, reason=verb.reason))
+    return _accepted(f"step {_name(deciding, verb.step)} is kept")
+
+
+def _skip_late(deciding: Deciding, verb: m.Skip) -> m.Reply:
+    if deciding.state.steps[verb.step].status != "compensation_failed":
+        return _refused(f"step {_name(deciding, verb.step)} has no failed undo")
+    reply = _keep(deciding, verb)
+    _close_late(deciding)
+    return reply
+
+
+def _close_late(deciding: Deciding) -> None:
+    """With its last failed undo closed, a failed saga has been taken back after all."""
+    if not any(
+        step.status == "compensation_failed"
+        or (step.did and step.status in ("completed", "unknown", "failed"))
+        for step in deciding.state.steps
+    ):
+        deciding.emit(e.RolledBack())
+
+
+# --- resolve -------------------------------------------------------------------------------------------------------
+
+
+def _resolve_forward(deciding: Deciding, verb: m.Resolve) -> m.Reply:
+    step = deciding.state.steps[verb.step]
+    if step.status != "unknown" or step.forward is None:
+        return _refused(f"the outcome of step {_name(deciding, verb.step)} is not unknown")
+    by: dict[str, Any] = {"step": verb.step, "actor": verb.by, "reason": verb.reason}
+    if verb.as_ == "done":
+        deciding.emit(e.Succeeded(**by, how="resolved", payload=verb.payload, id=verb.id))
+    elif verb.as_ == "failed":
+        why = step.forward.error
+        message = (
+            f"{why.message}; it was not done, by the word of {verb.by}"
+            if why
+            else f"not done, says {verb.by}"
+        )
+        deciding.emit(e.Failed(**by, error=Error("resolved_failed", message)))
+    else:
+        deciding.emit(e.Settled(**by, as_="repeat"))
+        deciding.emit(e.Attempted(step=verb.step, attempt=step.forward.attempt + 1))
+    return _accepted(f"step {_name(deciding, verb.step)} is resolved as {verb.as_}")
+
+
+def _resolve_undo(deciding: Deciding, verb: m.Resolve) -> m.Reply:
+    step = deciding.state.steps[verb.step]
+    if not _undo_held(step):
+        return _refused(f"the undo of step {_name(deciding, verb.step)} is not held")
+    by: dict[str, Any] = {"step": verb.step, "actor": verb.by, "reason": verb.reason}
+    if verb.as_ == "retry":
+        return _undo_anew(deciding, verb, [verb.step])
+    if verb.as_ == "done":
+        deciding.emit(e.Succeeded(**by, direction="undo", how="resolved", payload=verb.payload))
+    elif step.open:
+        deciding.emit(e.FailureAccepted(**by))
+    else:
+        message = f"not undone, by the word of {verb.by}"
+        deciding.emit(e.Failed(**by, direction="undo", error=Error("resolved_failed", message)))
+    return _accepted(f"the undo of step {_name(deciding, verb.step)} is resolved as {verb.as_}")
+
+
+def _resolve_late(deciding: Deciding, verb: m.Resolve) -> m.Reply:
+    name = _name(deciding, verb.step)
+    if deciding.state.steps[verb.step].status != "compensation_failed":
+        return _refused(f"step {name} has no failed undo")
+    if verb.as_ != "done":
+        return _refused(
+            f"the undo of step {name} failed already: `resolve {name} --as done` if it was done by hand"
+        )
+    deciding.emit(
+        e.Succeeded(step=verb.step, direction="undo", how="resolved", actor=verb.by, reason=verb.reason)
+    )
+    _close_late(deciding)
+    return _accepted(f"step {name} was undone by hand")
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+
+def _name(deciding: Deciding, index: int | None) -> str:
+    return "" if index is None else deciding.plan.steps[index].name
+
+
+def _names(deciding: Deciding, chosen: list[int]) -> str:
+    return ", ".join(deciding.plan.steps[i].name for i in chosen)
+
+
+TABLE: dict[str, dict[Column, Handler | str]] = {
+    "cancel": {
+        "forward": _cancel,
+        "unknown": _cancel,
+        "stopped": _cancel,
+        "past": NO,
+        "stuck": _cancel,
+        "back": ALREADY,
+        "undo_held": ALREADY,
+        "completed": NO,
+        "failed": NO,
+        "rolled_back": ALREADY,
+    },
+    "pause": {
+        "forward": _pause,
+        "unknown": _pause,
+        "stopped": _pause,
+        "past": _pause,
+        "stuck": _pause,
+        "back": _pause,
+        "undo_held": _pause,
+        "completed": NO,
+        "failed": NO,
+        "rolled_back": NO,
+    },
+    "resume": {
+        "forward": _resume,
+        "unknown": _resume,
+        "stopped": _resume,
+        "past": _resume,
+        "stuck": _resume,
+        "back": _resume,
+        "undo_held": _resume,
+        "completed": NO,
+        "failed": NO,
+        "rolled_back": NO,
+    },
+    "retry": {
+        "forward": NO,
+        "unknown": NO,
+        "stopped": _retry_failed,
+        "past": _retry_past,
+        "stuck": _unstick,
+        "back": NO,
+        "undo_held": _retry_undo,
+        "completed": NO,
+        "failed": _retry_late,
+        "rolled_back": NO,
+    },
+    "skip": {
+        "forward": _skip_pending,
+        "unknown": NO,
+        "stopped": _skip_failed,
+        "past": _skip_past,
+        "stuck": NO,
+        "back": _skip_undo,
+        "undo_held": _skip_undo,
+        "completed": NO,
+        "failed": _skip_late,
+        "rolled_back": NO,
+    },
+    "resolve": {
+        "forward": NO,
+        "unknown": _resolve_forward,
+        "stopped": NO,
+        "past": NO,
+        "stuck": NO,
+        "back": NO,
+        "undo_held": _resolve_undo,
+        "completed": NO,
+        "failed": _resolve_late,
+        "rolled_back": NO,
+    },
+    "rollback": {
+        "forward": NO,
+        "unknown": NO,
+        "stopped": _cancel,
+        "past": _past,
+        "stuck": NO,
+        "back": ALREADY,
+        "undo_held": ALREADY,
+        "completed": NO,  # a saga of its own: the service's, with the next issue
+        "failed": NO,
+        "rolled_back": ALREADY,
+    },
+    "abandon": {
+        "forward": _abandon,
+        "unknown": _abandon,
+        "stopped": _abandon,
+        "past": _abandon,
+        "stuck": _abandon,
+        "back": _abandon,
+        "undo_held": _abandon,
+        "completed": NO,
+        "failed": ALREADY,
+        "rolled_back": NO,
+    },
+    "approve": dict.fromkeys(Column.__args__, NO),  # type: ignore[attr-defined]  # with the next issue
+    "reject": dict.fromkeys(Column.__args__, NO),  # type: ignore[attr-defined]  # with the next issue
+}
+
+_WORDS: dict[Column, str] = {
+    "forward": "it is on its way forward",
+    "unknown": "the outcome of a step is unknown",
+    "stopped": "a step failed and it waits for your word",
+    "past": "it stopped at an irreversible step",
+    "stuck": "it cannot go on",
+    "back": "it is on its way back",
+    "undo_held": "an undo waits for your word",
+    "completed": "it is completed",
+    "failed": "it has failed",
+    "rolled_back": "it is rolled back",
+}
+
+
+def possible(plan: Plan, state: State) -> list[str]:
+    """Name the verbs that do something now."""
+    if state.quarantine is not None:
+        return ["resume", "abandon"]
+    at = column(plan, state)
+    return [name for name, cells in TABLE.items() if callable(cells[at])]
+
+
+def _say(name: str, deciding: Deciding, verb: m.Verb) -> m.Reply:
+    at = column(deciding.plan, deciding.state)
+    cell = TABLE[name][at]
+    can = possible(deciding.plan, deciding.state)
+    if deciding.state.abandoned is not None and deciding.state.status not in (
+        "completed",
+        "failed",
+        "rolled_back",
+    ):
+        return m.Reply("nothing" if name == "abandon" else "refused", "it is being abandoned")
+    if deciding.state.quarantine is not None and name not in can:
+        return _refused(f"cannot {name}: it is quarantined; possible: {', '.join(can)}")
+    if callable(cell):
+        return cell(deciding, verb)
+    if cell == ALREADY:
+        return m.Reply("nothing", _WORDS[at])
+    instead = f"; possible: {', '.join(can)}" if can else ""
+    return _refused(f"cannot {name}: {_WORDS[at]}{instead}")
+
+
+def _handler(name: str) -> Handler:
+    return lambda deciding, verb: _say(name, deciding, verb)
+
+
+HANDLERS: dict[type[m.Message], Handler] = {
+    m.Cancel: _handler("cancel"),
+    m.Pause: _handler("pause"),
+    m.Resume: _handler("resume"),
+    m.Retry: _handler("retry"),
+    m.Skip: _handler("skip"),
+    m.Resolve: _handler("resolve"),
+    m.Rollback: _handler("rollback"),
+    m.Abandon: _handler("abandon"),
+    m.Approve: _handler("approve"),
+    m.Reject: _handler("reject"),
+}
