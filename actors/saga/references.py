@@ -22,7 +22,10 @@ import msgspec
 ROOTS = ("inputs", "steps", "self", "saga", "secret")
 
 _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
+_INDEX = re.compile(r"[0-9]{1,9}")
 _LITERALS = {"$${": "${", "${$}": "$"}
+_LONGEST_REMEMBERED = 256
+"""Characters; a file's whole content may be a template too, and 4,096 of those would be a lot of memory."""
 
 
 class Ref(msgspec.Struct, frozen=True):
@@ -43,9 +46,12 @@ class BadReference(ValueError):
 Lookup = Callable[[Ref], Any]
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> tuple[str | Ref, ...]:
     """Split a string into literal text (unescaped) and references. Raises BadReference."""
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _parse(text)
+
+
+def _parse(text: str) -> tuple[str | Ref, ...]:
     parts: list[str | Ref] = []
     end = 0
     for match in _TOKEN.finditer(text):
@@ -62,6 +68,9 @@ def parse(text: str) -> tuple[str | Ref, ...]:
     if end < len(text):
         parts.append(text[end:])
     return tuple(parts)
+
+
+_remembered = lru_cache(maxsize=4096)(_parse)
 
 
 def _ref(inside: str) -> Ref:
@@ -101,7 +110,7 @@ def dig(value: Any, path: tuple[str, ...], ref: Ref) -> Any:
     for part in path:
         if isinstance(value, dict) and part in value:
             value = value[part]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+        elif isinstance(value, list) and _INDEX.fullmatch(part) and int(part) < len(value):
             value = value[int(part)]
         else:
             msg = f"{ref} does not resolve: there is no `{part}`{_choice(value)}"
@@ -158,8 +167,9 @@ def _string(text: str, lookup: Lookup, *, keep_secrets: bool) -> Any:
 
 
 def _before_reference(text: str) -> str:
-    """A dollar just before a reference would make it a literal: write it as one."""
-    return text[:-1] + "${$}" if text.endswith("$") else text
+    """Dollars just before a reference would make it a literal: write each of them as one."""
+    bare = text.rstrip("$")
+    return bare + "${$}" * (len(text) - len(bare))
 
 
 def escape(value: Any) -> Any:
