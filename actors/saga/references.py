@@ -84,6 +84,11 @@ def _ref(inside: str) -> Ref:
     return Ref(root, tuple(path))
 
 
+def pieces(text: str) -> list[str]:
+    """Give whatever in the text looks like a reference or literal, each as it is written, right or wrong."""
+    return [match[0] for match in _TOKEN.finditer(text)]
+
+
 def whole(text: str) -> Ref | None:
     """Give the reference that the string is, if it is one whole reference."""
     parts = parse(text)

@@ -1,0 +1,205 @@
+"""A saga file to a plan, once for every distinct file, and the inputs of a submission to their values.
+
+``Compiler`` is what the service calls. One belongs to one registry and one set of settings: a reload makes a new one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from actors.saga.plan import Plan
+from config.settings import Policy
+from orchestrator.files import shape
+from orchestrator.files.advice import advise
+from orchestrator.files.document import Document, Report
+from orchestrator.files.inputs import Input, bind_inputs, declared
+from orchestrator.files.load import DOCUMENT_BYTES, load, load_object
+from orchestrator.files.problems import Problem, shown
+from orchestrator.files.resolved import Known, check_known, known_operations
+from orchestrator.files.steps import Draft, check_steps, make_step, read_steps
+from providers.registry import Registry
+
+_KEYS: dict[str, shape.Reader] = {
+    "saga": shape.kind,
+    "description": shape.text,
+    "inputs": declared,
+    "labels": shape.labels,
+    "on_failure": shape.choice("compensate", "stop", "hold"),
+    "on_undo_failure": shape.choice("continue", "hold"),
+    "on_conflict": shape.choice("hold", "force", "skip"),
+    "deadline": shape.duration,
+    "policy": shape.later,
+    "hooks": shape.later,
+    "steps": read_steps,
+}
+
+_MOST_CACHED = 256
+_LARGEST_CACHED = 64 * 1024
+_MOST_BYTES_CACHED = 512 * 1024
+"""Of source; the values and marks made from it take many times that."""
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """What became of a file. There is a plan exactly when there are no problems."""
+
+    plan: Plan | None = None
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    labels: dict[str, str] = {}
+    inputs: dict[str, Input] = {}
+    secrets: tuple[str, ...] = ()
+    """The names of the secrets that the plan refers to."""
+    known: tuple[Known, ...] = ()
+    """Operations whose arguments are known as soon as the inputs are."""
+    document: Document = msgspec.field(default_factory=Document)
+    """The file's name and the places in it; not its values."""
+
+
+def compile_saga(document: Document, registry: Registry, defaults: Policy | None = None) -> Compiled:
+    """Check a document as a saga file and compile it. Every problem is named; nothing raises."""
+    report = Report(document)
+    keys, drafts = _check(report, document.value, registry)
+    places = Document(UNSET, document.marks, document.name)
+    plan: Plan | None = None
+    known: tuple[Known, ...] = ()
+    if not report.problems:
+        plan = _make(keys, drafts, defaults or Policy())
+        fixed, known = known_operations(plan, drafts)
+        check_known(report, plan, fixed, {}, registry)
+    if report.problems or plan is None:
+        return Compiled(None, report.all(), tuple(report.warnings), document=places)
+    secrets = {name for draft in drafts for scope in draft.scopes for name in scope.secrets}
+    return Compiled(
+        plan,
+        (),
+        tuple(report.warnings),
+        keys.get("labels", {}),
+        keys.get("inputs", {}),
+        tuple(sorted(secrets)),
+        known,
+        places if known else Document(name=document.name),
+    )
+
+
+def _check(report: Report, value: Any, registry: Registry) -> tuple[dict[str, Any], list[Draft]]:
+    if value is UNSET:
+        return {}, []
+    if value is None:
+        report.problem((), "the file is empty", "begin with `saga: NAME` and `steps:`")
+        return {}, []
+    if isinstance(value, dict) and "stack" in value and "saga" not in value:
+        report.problem((), "this is a stack file, not a saga file", "use `sagactl plan` and `sagactl apply`")
+        return {}, []
+    keys = shape.read_keys(report, (), value, _KEYS, ("saga", "steps"))
+    drafts: list[Draft] = keys.get("steps", [])
+    unread = isinstance(value, dict) and "inputs" in value and "inputs" not in keys
+    inputs = UNSET if unread else keys.get("inputs", {})
+    names = check_steps(report, drafts, registry, inputs)
+    advise(report, drafts, names)
+    return keys, drafts
+
+
+def _make(keys: Mapping[str, Any], drafts: list[Draft], defaults: Policy) -> Plan:
+    return Plan(
+        kind=keys["saga"],
+        steps=tuple(make_step(draft) for draft in drafts),
+        description=keys.get("description", ""),
+        graph=any("needs" in draft.keys for draft in drafts),
+        on_failure=keys.get("on_failure", defaults.on_failure),
+        on_undo_failure=keys.get("on_undo_failure", defaults.on_undo_failure),
+        on_conflict=keys.get("on_conflict", defaults.on_conflict),
+        deadline=keys.get("deadline"),
+    )
+
+
+class Compiler:
+    """Compiles files and binds inputs. Keeps what it has compiled, so that the same file is not compiled again."""
+
+    def __init__(
+        self, registry: Registry, defaults: Policy | None = None, document_bytes: int = DOCUMENT_BYTES
+    ) -> None:
+        """Compile with these drivers, the node's policy for defaults, and files of at most this size."""
+        self._registry = registry
+        self._defaults = defaults
+        self._limit = document_bytes
+        self._cache: OrderedDict[bytes, tuple[int, Compiled]] = OrderedDict()
+        self._cached_bytes = 0
+
+    def source(self, source: bytes | str, *, format: str | None = None, name: str = "") -> Compiled:
+        """Compile a file's text; its format is the given one or the one of its name's suffix."""
+        if len(source) > self._limit:  # so that nothing is done with what is far too large
+            return self._compile(load(source, format=format, name=name, limit=self._limit))
+        raw = source if isinstance(source, bytes) else source.encode("utf-8", "surrogatepass")
+        return self._once(
+            b"%s\0%s\0%s" % (str(format).encode(), name.encode("utf-8", "surrogatepass"), raw),
+            lambda: load(raw, format=format, name=name, limit=self._limit),
+        )
+
+    def object(self, saga: Any) -> Compiled:
+        """Compile a saga that came as an object, values of JSON. It must not be changed afterwards."""
+        try:
+            raw = msgspec.json.encode(saga)
+        except (RecursionError, TypeError, ValueError, OverflowError):  # not JSON; the check says why
+            return self._compile(load_object(saga))
+        return self._once(raw, lambda: load_object(saga))
+
+    def bind(
+        self,
+        compiled: Compiled,
+        given: Mapping[str, Any],
+        *,
+        from_text: bool = False,
+        has_secret: Callable[[str], bool] | None = None,
+    ) -> tuple[dict[str, Any], list[Problem]]:
+        """Give the inputs of a submission their values and check all that is known now: see ``bind_inputs``.
+
+        Checked besides: that the secrets are there, and what the drivers say to arguments that follow from the inputs.
+        """
+        values, problems = bind_inputs(compiled.inputs, given, from_text=from_text)
+        if compiled.known and not problems:
+            problems += check_resolved(compiled, values, self._registry)
+        if has_secret is not None:
+            problems += [_no_secret(name) for name in compiled.secrets if not has_secret(name)]
+        return values, problems
+
+    def _compile(self, document: Document) -> Compiled:
+        return compile_saga(document, self._registry, self._defaults)
+
+    def _once(self, raw: bytes, read: Callable[[], Document]) -> Compiled:
+        if len(raw) > _LARGEST_CACHED:
+            return self._compile(read())
+        key = sha256(raw).digest()
+        if found := self._cache.get(key):
+            self._cache.move_to_end(key)
+            return found[1]
+        compiled = self._compile(read())
+        if compiled.problems:  # some may be mended without touching the file: a folder, a link
+            return compiled
+        self._cache[key] = (len(raw), compiled)
+        self._cached_bytes += len(raw)
+        while len(self._cache) > _MOST_CACHED or self._cached_bytes > _MOST_BYTES_CACHED:
+            _, (size, _) = self._cache.popitem(last=False)
+            self._cached_bytes -= size
+        return compiled
+
+
+def check_resolved(compiled: Compiled, values: Mapping[str, Any], registry: Registry) -> list[Problem]:
+    """Check the operations whose arguments follow from the inputs' values: types, and what their drivers say."""
+    if compiled.plan is None:
+        return []
+    report = Report(compiled.document)
+    check_known(report, compiled.plan, compiled.known, values, registry)
+    return list(report.all())
+
+
+def _no_secret(name: str) -> Problem:
+    where = f"${{secret.{name}}}"
+    return Problem(
+        where, f"there is no secret {shown(name)}", "put a file of that name into the secrets folder"
+    )

@@ -1,0 +1,57 @@
+"""Operations (``TYPE.VERB``) as files name them, found among the drivers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from orchestrator.files.document import Report
+from orchestrator.files.problems import Path, shown, suggest
+from providers.contract import Driver, Verb
+from providers.registry import Registry
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """A driver's verb. ``verb`` is its declaration, refined for the step's arguments where they allow it."""
+
+    name: str
+    driver: Driver
+    verb: Verb
+
+
+def find_operation(report: Report, path: Path, name: str, registry: Registry) -> Operation | None:
+    """Find an operation by name; report why there is none."""
+    type_, dot, verb = name.rpartition(".")
+    driver = registry.drivers.get(type_)
+    if driver is not None and verb in driver.verbs:
+        return Operation(name, driver, driver.verbs[verb])
+    if reasons := registry.refused.get(type_):
+        what = f"the type {shown(type_)} is not available: {'; '.join(reasons)}"
+        report.problem(path, what, "mend its driver or settings; `sagactl providers` shows all types")
+    elif driver is not None:
+        report.problem(path, f"{shown(type_)} has no verb {shown(verb)}", suggest(verb, driver.verbs))
+    elif name in registry.drivers or not dot:
+        verbs = (
+            [f"{name}.{verb}" for verb in registry.drivers[name].verbs] if name in registry.drivers else []
+        )
+        known = verbs or registry.operations()
+        report.problem(path, f"{shown(name)} is not an operation, which is TYPE.VERB", suggest(name, known))
+    else:
+        report.problem(path, f"unknown operation {shown(name)}", suggest(name, registry.operations()))
+    return None
+
+
+def refined(operation: Operation | None, template: dict[str, Any]) -> Operation | None:
+    """Refine the declaration by the arguments as they are written (a GET is one, whatever its address will be).
+
+    References stand in as the texts that they are. Where that does not do, the declaration stays as it is.
+    """
+    if operation is None:
+        return None
+    verb = operation.name.rpartition(".")[2]
+    try:
+        arguments: Any = msgspec.convert(template, operation.verb.arguments)
+        return msgspec.structs.replace(operation, verb=operation.driver.refine(verb, arguments))
+    except Exception:  # noqa: BLE001 - stand-ins may surprise a driver; this is only about outputs and warnings
+        return operation

@@ -1,0 +1,238 @@
+"""The steps of a file: read one by one, then checked together, then made into the steps of a plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from actors.saga.plan import UNDO_RETRY, PlanStep, Retry, Undo
+from orchestrator.files import shape
+from orchestrator.files.arguments import Arguments
+from orchestrator.files.document import Report
+from orchestrator.files.operations import Operation, find_operation, refined
+from orchestrator.files.order import check_cycles
+from orchestrator.files.problems import Path, shown, suggest
+from orchestrator.files.refer import Names, Scope
+from orchestrator.files.shape import Reader
+from providers.registry import Registry
+
+MOST_STEPS = 1_000
+
+
+class GivenUndo(msgspec.Struct):
+    """``undo`` as written: an operation, or a word."""
+
+    form: str
+    operation: str = ""
+    arguments: dict[str, Any] = {}
+
+
+class Draft(msgspec.Struct):
+    """A step on its way from the file to the plan."""
+
+    index: int
+    path: Path
+    keys: dict[str, Any]
+    """What could be read of it, by the file's keys."""
+    operation: Operation | None = None
+    undo_operation: Operation | None = None
+    scopes: tuple[Scope, ...] = ()
+    """Of its arguments and of its undo's."""
+    needs: frozenset[int] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """Its name, or how to call it where it has none."""
+        return str(self.keys.get("name", f"steps[{self.index}]"))
+
+    @property
+    def undo(self) -> GivenUndo:
+        """Its undo, ``restore`` where nothing is said."""
+        found: GivenUndo = self.keys.get("undo", GivenUndo("restore"))
+        return found
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def _arguments(report: Report, path: Path, value: Any) -> Any:
+    if isinstance(value, dict):
+        return value
+    return shape.wrong_kind(report, path, value, "a mapping of arguments")
+
+
+_UNDO_KEYS: dict[str, Reader] = {"do": shape.text, "with": _arguments}
+
+
+def _undo(report: Report, path: Path, value: Any) -> Any:
+    if isinstance(value, dict):
+        read = shape.read_keys(report, path, value, _UNDO_KEYS, ("do",))
+        return GivenUndo("given", read.get("do", ""), read.get("with", {}))
+    if value in ("restore", "none"):
+        return GivenUndo(value)
+    wanted = "`restore`, `none` or `{do: …, with: …}`"
+    if isinstance(value, str):
+        report.problem(path, f"{shown(value)} is not {wanted}", suggest(value, ("restore", "none")))
+        return UNSET
+    hint = "for nothing to undo write `undo: none`" if value in (None, False) else ""
+    return shape.wrong_kind(report, path, value, wanted, hint)
+
+
+_RETRY_KEYS: dict[str, Reader] = {
+    "attempts": shape.whole(1),
+    "delay": shape.wait,
+    "factor": shape.factor,
+    "max_delay": shape.wait,
+    "on": shape.each(shape.choice("transient", "rate_limited", "failed"), "kinds of failure"),
+}
+
+
+def _retry(base: Retry) -> Reader:
+    def read(report: Report, path: Path, value: Any) -> Any:
+        if not isinstance(value, dict):
+            hint = f"write `{{attempts: {value}}}`" if type(value) is int else ""
+            return shape.wrong_kind(report, path, value, "a mapping, as `{attempts: 5, delay: 1s}`", hint)
+        found = shape.read_keys(report, path, value, _RETRY_KEYS)
+        if "delay" in found and "max_delay" not in found:
+            found["max_delay"] = max(found["delay"], base.max_delay)
+        retry = msgspec.structs.replace(base, **found)
+        if retry.max_delay < retry.delay:
+            report.problem((*path, "max_delay"), "must not be shorter than `delay`")
+        return retry
+
+    return read
+
+
+_STEP_KEYS: dict[str, Reader] = {
+    "name": shape.name,
+    "do": shape.text,
+    "with": _arguments,
+    "as": shape.plain_text,
+    "needs": shape.each(shape.text, "step names"),
+    "undo": _undo,
+    "undo_when": shape.choice("completed", "started"),
+    "undo_retry": _retry(UNDO_RETRY),
+    "irreversible": shape.flag,
+    "idempotent": shape.flag,
+    "retry": _retry(Retry()),
+    "timeout": shape.duration,
+    "lock_timeout": shape.duration,
+    "on_conflict": shape.choice("hold", "force", "skip"),
+    "hooks": shape.later,
+    "keep": shape.flag,
+}
+
+
+def read_steps(report: Report, path: Path, value: Any) -> Any:
+    """Read ``steps``: a list of drafts."""
+    if not isinstance(value, list):
+        return shape.wrong_kind(
+            report, path, value, "a list of steps", "each `- {name: …, do: TYPE.VERB, with: {…}}`"
+        )
+    if not value:
+        report.problem(path, "there are no steps", "add one: `- {name: …, do: TYPE.VERB, with: {…}}`")
+    if len(value) > MOST_STEPS:
+        what = f"there are {len(value):,} steps; a saga has at most {MOST_STEPS:,}"
+        report.problem(path, what, "split it into several sagas, or submit a batch")
+        return UNSET
+    return [
+        Draft(
+            index, (*path, index), shape.read_keys(report, (*path, index), item, _STEP_KEYS, ("name", "do"))
+        )
+        for index, item in enumerate(value)
+    ]
+
+
+# --- checking -------------------------------------------------------------------------------------------------------
+
+
+def check_steps(report: Report, drafts: list[Draft], registry: Registry, inputs: Any) -> Names:
+    """Check the steps together: names, operations, references, arguments, needs. Fills in the drafts."""
+    steps = _names(report, drafts)
+    for draft in drafts:
+        _find_operations(report, draft, registry)
+    verbs = [draft.operation.verb if draft.operation else None for draft in drafts]
+    graph = any("needs" in draft.keys for draft in drafts)
+    names = Names(None if inputs is UNSET else inputs, steps, verbs, graph)
+    for draft in drafts:
+        _check_templates(report, draft, names)
+        _check_needs(report, draft, names)
+    if graph:
+        check_cycles(report, drafts)
+    return names
+
+
+def _names(report: Report, drafts: list[Draft]) -> dict[str, int]:
+    steps: dict[str, int] = {}
+    for draft in drafts:
+        if (name := draft.keys.get("name")) is None:
+            continue
+        if name in steps:
+            what = f"the name {shown(name)} is taken by steps[{steps[name]}]"
+            report.problem((*draft.path, "name"), what, "every step needs a name of its own")
+        steps.setdefault(name, draft.index)
+    return steps
+
+
+def _find_operations(report: Report, draft: Draft, registry: Registry) -> None:
+    if "do" in draft.keys:
+        draft.operation = find_operation(report, (*draft.path, "do"), draft.keys["do"], registry)
+        draft.operation = refined(draft.operation, draft.keys.get("with", {}))
+    if draft.undo.operation:
+        draft.undo_operation = find_operation(
+            report, (*draft.path, "undo", "do"), draft.undo.operation, registry
+        )
+
+
+def _check_templates(report: Report, draft: Draft, names: Names) -> None:
+    forward = Scope(report, names, draft.index)
+    back = Scope(report, names, draft.index, in_undo=True)
+    draft.scopes = (forward, back)
+    parts = (
+        (forward, draft.operation, (*draft.path, "with"), draft.keys.get("with", {})),
+        (back, draft.undo_operation, (*draft.path, "undo", "with"), draft.undo.arguments),
+    )
+    for scope, operation, path, template in parts:
+        scope.check(path, template)
+        if operation is not None:
+            Arguments(report, scope.kinds).check(path, template, operation.verb.arguments)
+
+
+def _check_needs(report: Report, draft: Draft, names: Names) -> None:
+    needs = {index for scope in draft.scopes for index, _ in scope.refers}
+    for position, name in enumerate(draft.keys.get("needs", ())):
+        path = (*draft.path, "needs", position)
+        if name not in names.steps:
+            others = [other for other, index in names.steps.items() if index != draft.index]
+            report.unknown(path, "step", name, others)
+        elif names.steps[name] == draft.index:
+            report.problem(path, "a step cannot need itself", "remove it")
+        else:
+            needs.add(names.steps[name])
+    draft.needs = frozenset(needs)
+
+
+# --- making ---------------------------------------------------------------------------------------------------------
+
+_AS_THEY_ARE = ("undo_when", "undo_retry", "irreversible", "idempotent", "retry", "timeout", "lock_timeout")
+
+
+def make_step(draft: Draft) -> PlanStep:
+    """Make the plan's step from a draft in which nothing is wrong."""
+    keys, undo = draft.keys, draft.undo
+    kept = {key: keys[key] for key in (*_AS_THEY_ARE, "on_conflict", "keep") if key in keys}
+    refers = {refer for scope in draft.scopes for refer in scope.refers}
+    return PlanStep(
+        index=draft.index,
+        name=keys["name"],
+        operation=keys["do"],
+        arguments=keys.get("with", {}),
+        needs=tuple(sorted(draft.needs)),
+        refers=tuple(sorted(refers)),
+        undo=Undo(undo.form, undo.operation, undo.arguments),  # type: ignore[arg-type]
+        alias=keys.get("as"),
+        driver_version=draft.operation.driver.version if draft.operation else "",
+        **kept,
+    )
