@@ -12,7 +12,7 @@ from pathlib import Path
 
 from store import audit, chain
 from store.errors import ChainBroken, DatabaseDamaged, DatabaseTooNew, NotADatabase, SchemaDiffers
-from store.writer import Head
+from store.rows import Head
 
 APPLICATION_ID = 0x53414741  # "SAGA"
 
@@ -69,10 +69,12 @@ def prepare(path: Path, node_key: bytes, options: str = "") -> tuple[str, Head]:
     Raises NotADatabase, DatabaseTooNew, DatabaseDamaged, SchemaDiffers or ChainBroken, having changed nothing.
     """
     try:
-        if path.exists():
+        if path.exists() and path.stat().st_size:
             # Read-only, since closing a connection that may write folds the log into the file.
             with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
                 _check_version(db, path)
+        if not options:
+            path.touch(mode=0o600)  # SQLite gives its other files the same mode
         with closing(connect(path, options)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             _migrate(db, node_key)

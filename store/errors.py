@@ -68,6 +68,12 @@ class FolderNotOurs(StoreError):
     remedy = "The folder must belong to the user that sagad runs as, and be closed to all others (mode 0700)."
 
 
+class KeyMissing(StoreError):
+    """The node's key is missing or damaged, and without it nothing proves the record."""
+
+    remedy = "Put node.key back from where it was kept (32 bytes, mode 0600), or move the state folder away."
+
+
 class JournalRefused(StoreError):
     """This transition contradicts what is on record.
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 from store import database
-from store.errors import JournalClosed, JournalRefused, StorageFailing
+from store.errors import JournalClosed, StorageFailing
 from store.records import Commit, NewEvent, Note
 from store.reserve import Reserve
 from store.runner import Runner
 from store.subscriptions import Subscription, Subscriptions
-from store.writer import Head, Writer, Written, sagas_of
+from store.writer import Writer, Written
 
 GROUP = 512
 """The most commits in one transaction. Above about a hundred a larger group is not cheaper by the commit, only later."""
@@ -152,10 +152,11 @@ class Journal:
         self._scheduled = None
         waiting, group, sagas = self._waiting, self._group, set[str]()
         while waiting and len(group) < GROUP:
-            touched = set(sagas_of(waiting[0].commit))
-            if touched & sagas:
-                break
-            sagas |= touched
+            commit = waiting[0].commit
+            if isinstance(commit, Commit):
+                if commit.saga in sagas:
+                    break
+                sagas.add(commit.saga)
             group.append(waiting.popleft())
         if group:
             self._runner.run(self._write, self._written)
@@ -230,6 +231,3 @@ def _answer(answer: asyncio.Future[int], result: int | BaseException) -> None:
         answer.set_exception(result)
     else:
         answer.set_result(result)
-
-
-__all__ = ["Head", "Journal", "JournalRefused", "Storage"]

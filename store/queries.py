@@ -134,7 +134,7 @@ class Queries:
             "status = ?": status,
             "kind = ?": kind,
             "hold = ?": hold,
-            "updated_at >= ?": since,
+            self._sql["changed_since"]: since,
             "number < ?": before,
         }
         where = [condition for condition, value in given.items() if value is not None]

@@ -12,6 +12,15 @@ SELECT number, id, kind, status, hold, waiting, wake, plan, inputs, labels, stat
     created_at, updated_at, finished_at
 FROM sagas
 
+-- name: changed_since
+-- A condition: the sagas that ended since, and the live ones that changed since. Indexing `updated_at` itself would
+-- cost every commit of every saga.
+number IN (
+    SELECT number FROM sagas WHERE finished_at >= :since
+    UNION ALL
+    SELECT number FROM sagas WHERE status IN ('pending', 'running', 'compensating') AND updated_at >= :since
+)
+
 -- name: ids_by_prefix
 -- The first two sagas whose ids begin so: one is an answer, two are an ambiguity.
 SELECT id FROM sagas WHERE id >= :prefix AND id < :prefix || '~' ORDER BY id LIMIT 2

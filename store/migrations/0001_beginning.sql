@@ -59,7 +59,7 @@ CREATE TABLE sagas (
 CREATE INDEX sagas_by_wake ON sagas (wake) WHERE wake IS NOT NULL;
 CREATE INDEX sagas_by_status ON sagas (status, hold);
 CREATE INDEX sagas_by_kind ON sagas (kind);
-CREATE INDEX sagas_by_update ON sagas (updated_at);
+CREATE INDEX sagas_by_end ON sagas (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX sagas_by_rollback_of ON sagas (rollback_of) WHERE rollback_of IS NOT NULL;
 CREATE INDEX sagas_by_corrects ON sagas (corrects) WHERE corrects IS NOT NULL;
 CREATE INDEX sagas_by_batch ON sagas (batch) WHERE batch IS NOT NULL;

@@ -1,0 +1,166 @@
+"""Finding secrets in values and streams, and putting references in their place."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote, quote_plus
+
+from store.errors import SecretUnusable
+
+_START = b"${secret"
+# A stream says `${secret.NAME:FORM:MARK}` for a secret and `${secret}` for a `${secret` of its own.
+_MARK = re.compile(rb"\$\{secret(?:\}|\.([\w.-]+):([\w-]+):([0-9a-f]+)\})")
+_LONGEST_MARK = 512
+
+_CORE = 5
+"""Characters of the shortest piece of base64 that is taken for a secret inside a longer text."""
+
+
+class Secret(NamedTuple):
+    """A known secret; `mark` tells its value from others of the same name."""
+
+    name: str
+    value: str
+    mark: str
+
+
+def forms(value: str) -> dict[str, str]:
+    """Give the texts in which a value commonly travels, by the form's name. Names are on record: never rename one."""
+    raw = value.encode()
+    found = {
+        "raw": value,
+        "json": json.dumps(value)[1:-1],
+        "json-utf8": json.dumps(value, ensure_ascii=False)[1:-1],
+        "url": quote(value, safe=""),
+        "url-path": quote(value),
+        "url-plus": quote_plus(value),
+        "base64": base64.b64encode(raw).decode(),
+        "base64-bare": base64.b64encode(raw).decode().rstrip("="),
+        "base64url": base64.urlsafe_b64encode(raw).decode(),
+        "base64url-bare": base64.urlsafe_b64encode(raw).decode().rstrip("="),
+    }
+    for before in range(3):
+        for name, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
+            if len(core := _core(encode(bytes(before) + raw).decode(), before, len(raw))) >= _CORE:
+                found[f"{name}-in-{before}"] = core
+    return _distinct(found)
+
+
+def _distinct(found: dict[str, str]) -> dict[str, str]:
+    first: dict[str, str] = {}
+    for name, text in found.items():
+        first.setdefault(text, name)
+    return {name: text for text, name in first.items()}
+
+
+def _core(encoded: str, before: int, size: int) -> str:
+    """Cut off the characters of a base64 text in which bits of its neighbours would be."""
+    return encoded[-(-before * 8 // 6) : (before + size) * 8 // 6]
+
+
+class _Found(NamedTuple):
+    secret: Secret
+    form: str
+
+
+class Redactor:
+    """Replaces these secrets. Immutable; a change of secrets makes a new one."""
+
+    def __init__(self, secrets: Sequence[Secret]) -> None:
+        self._texts: dict[str, _Found] = {}
+        self._values: dict[tuple[str, str], dict[str, str]] = {}
+        for secret in secrets:
+            self._values[secret.name, secret.mark] = forms(secret.value)
+            for form, text in forms(secret.value).items():
+                self._texts.setdefault(text, _Found(secret, form))
+        ordered = sorted(self._texts, key=lambda text: (-len(text), text))
+        any_secret = "|".join(map(re.escape, ordered))
+        self._in_text = re.compile(any_secret)
+        self._bytes = {text.encode(): found for text, found in self._texts.items()}
+        self._in_bytes = re.compile(_in_stream([text.encode() for text in ordered]))
+        self._reach = max((len(text) for text in self._bytes), default=0) + len(_START)
+
+    def redact(self, value: Any) -> Any:
+        """Give the JSON value with references in the place of secrets."""
+        if not self._texts:
+            return value
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict):
+            return {self.redact(key): self.redact(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.redact(item) for item in value]
+        return value
+
+    def _text(self, text: str) -> str:
+        # Looking for each by itself is a fast search in C; the expression goes through the alternatives at each place.
+        if not any(secret in text for secret in self._texts):
+            return text
+        return self._in_text.sub(lambda match: f"${{secret.{self._texts[match[0]].secret.name}}}", text)
+
+    def redact_bytes(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Replace secrets in a stream by marks from which the same bytes can be had again."""
+        rest = b""
+        for chunk in chunks:
+            rest += chunk
+            # What begins before `sure` can be seen whole by now, whichever secret it is.
+            if (sure := len(rest) - self._reach) > 0:
+                done, rest = self._replace(rest, sure)
+                yield done
+        done, rest = self._replace(rest, len(rest))
+        if done:
+            yield done
+
+    def _replace(self, data: bytes, sure: int) -> tuple[bytes, bytes]:
+        out, at = list[bytes](), 0
+        for match in self._in_bytes.finditer(data):
+            if match.start() >= sure:
+                break
+            out += (data[at : match.start()], self._mark(match[0]))
+            at = match.end()
+        end = max(at, sure)
+        out.append(data[at:end])
+        return b"".join(out), data[end:]
+
+    def _mark(self, found: bytes) -> bytes:
+        if found == _START:
+            return _START + b"}"
+        secret, form = self._bytes[found]
+        return b"%b.%b:%b:%b}" % (_START, secret.name.encode(), form.encode(), secret.mark.encode())
+
+    def reveal_bytes(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Undo `redact_bytes`. Raises SecretUnusable where a value is not known any more."""
+        rest = b""
+        for chunk in chunks:
+            rest += chunk
+            cut = len(rest)
+            if (open_ := rest.rfind(b"$", max(0, cut - _LONGEST_MARK))) >= 0 and b"}" not in rest[open_:]:
+                cut = open_
+            yield _MARK.sub(self._reveal, rest[:cut])
+            rest = rest[cut:]
+        if rest:
+            yield _MARK.sub(self._reveal, rest)
+
+    def _reveal(self, match: re.Match[bytes]) -> bytes:
+        if match[1] is None:
+            return _START
+        name, form, mark = (match[group].decode() for group in (1, 2, 3))
+        texts = self._values.get((name, mark))
+        if texts is None:
+            raise SecretUnusable(
+                f"secret `{name}`", "its value is not the one that stood here: put that back for now"
+            )
+        return texts[form].encode()
+
+
+def _in_stream(secrets: Sequence[bytes]) -> bytes:
+    """An expression for any of the secrets, or for a `${secret` in which none of them begins."""
+    any_secret = b"|".join(map(re.escape, secrets))
+    if not secrets:
+        return re.escape(_START)
+    none = b"(?!%b)" % any_secret
+    return any_secret + b"|" + none.join(re.escape(bytes([byte])) for byte in _START)

@@ -1,0 +1,187 @@
+"""What a group of commits comes to, table by table: rows first, then a few statements for all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from store import chain, documents
+from store.bulk import Bulk
+from store.errors import JournalRefused
+from store.records import Checkpoint, Commit, ExecutionChange, NewEvent, NewSaga, Note
+
+Row = tuple[Any, ...]
+
+_INSERT_EVENTS = Bulk("INSERT INTO events (seq, number, saga, body, hash) VALUES", columns=5)
+_INSERT_SAGAS = Bulk(
+    "INSERT INTO sagas (number, id, kind, plan, inputs, labels, submitted_by, reason, created_at, batch,"
+    " rollback_of, corrects,"
+    " status, hold, waiting, wake, state, state_sum, machine, updated_at, finished_at) VALUES",
+    columns=21,
+)
+_UPDATE_SAGAS = Bulk(
+    "UPDATE sagas SET status = column2, hold = column3, waiting = column4, wake = column5, state = column6,"
+    " state_sum = column7, machine = column8, updated_at = column9, finished_at = column10 FROM (VALUES",
+    columns=10,
+    tail=") WHERE number = column1",
+)
+# Most checkpoints of a saga in flight leave alone what is searched by. Then no index has to be written: 2 µs instead
+# of 6 in each commit.
+_UPDATE_STATES = Bulk(
+    "UPDATE sagas SET waiting = column2, state = column3, state_sum = column4, machine = column5,"
+    " updated_at = column6 FROM (VALUES",
+    columns=6,
+    tail=") WHERE number = column1",
+)
+_INSERT_EXECUTIONS = Bulk(
+    "INSERT INTO executions (number, id, step, step_name, direction, nature, generation, operation, key,"
+    " status, attempts, arguments, plan, started_at, resource, compensates, actor, reason) VALUES",
+    columns=18,
+)
+_UPDATE_EXECUTIONS = Bulk(
+    "UPDATE executions SET status = coalesce(column3, status), attempts = coalesce(column4, attempts),"
+    " error = coalesce(column5, error), outputs = coalesce(column6, outputs), after = coalesce(column7, after),"
+    " handle = coalesce(column8, handle), finished_at = coalesce(column9, finished_at) FROM (VALUES",
+    columns=9,
+    tail=") WHERE number = column1 AND id = column2",
+)
+_INSERT_PLANS = Bulk("INSERT OR IGNORE INTO plans (digest, body) VALUES", columns=2)
+_INSERT_KEYS = Bulk("INSERT INTO idempotency_keys (key, saga, body, at) VALUES", columns=4)
+
+
+class Head(NamedTuple):
+    """Where the record ends."""
+
+    seq: int
+    hash: bytes
+    sagas: int
+    """The last saga number given."""
+
+
+class Known(NamedTuple):
+    """What the writer has at hand about a saga: its number, and what it is searched by."""
+
+    number: int
+    status: str
+    hold: str | None
+    wake: int | None
+    finished_at: int | None
+
+
+class Rows:
+    """The rows of one transaction, collected by table so that each takes a few statements only."""
+
+    def __init__(self, head: Head, known: Callable[[str], Known]) -> None:
+        self.head = head
+        self.known: dict[str, Known] = {}
+        """What is known of sagas once these rows are written."""
+        self.events: list[Row] = []
+        self._known = known
+        self._sagas: list[Row] = []
+        self._checkpoints: list[Row] = []
+        self._states: list[Row] = []
+        self._executions: list[Row] = []
+        self._changes: list[Row] = []
+        self._plans: dict[bytes, bytes] = {}
+        self._keys: list[Row] = []
+
+    def add(self, commit: Commit | Note) -> int:
+        """Add a commit's rows and give the number of its last event."""
+        if isinstance(commit, Note):
+            for event in commit.events:
+                self._event(event, self._known(event.saga).number if event.saga else None)
+            return self.head.seq
+        number = self._saga(commit)
+        for event in commit.events:
+            self._event(event, number)
+        for new in commit.executions:
+            self._executions.append(
+                (number, new.id, new.step, new.step_name, new.direction, new.nature, new.generation, new.operation,
+                 new.key, "running", 1, new.arguments, new.plan, new.started_at, new.resource, new.compensates,
+                 new.actor, new.reason)
+            )  # fmt: skip
+        for change in _merged(commit.changes):
+            self._changes.append(
+                (number, change.id, change.status, change.attempts, change.error, change.outputs, change.after,
+                 change.handle, change.finished_at)
+            )  # fmt: skip
+        return self.head.seq
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Run the statements. Raises JournalRefused where a row to be changed is not there."""
+        _INSERT_PLANS.run(db, list(self._plans.items()))
+        _INSERT_SAGAS.run(db, self._sagas)
+        _UPDATE_SAGAS.run(db, self._checkpoints)
+        _UPDATE_STATES.run(db, self._states)
+        _INSERT_EVENTS.run(db, self.events)
+        _INSERT_EXECUTIONS.run(db, self._executions)
+        if _UPDATE_EXECUTIONS.run(db, self._changes) != len(self._changes):
+            raise JournalRefused("journal", "a change of an execution that is not there")
+        _INSERT_KEYS.run(db, self._keys)
+
+    def forget(self, head: Head) -> None:
+        """Start again from this head, with nothing to write."""
+        self.head = head
+        self.events = []
+
+    def _saga(self, commit: Commit) -> int:
+        at = commit.checkpoint
+        if commit.plan:
+            self._plans[commit.plan[0]] = commit.plan[1]
+        if commit.new:
+            return self._new_saga(commit, commit.new, at)
+        before = self._known(commit.saga)
+        number = before.number
+        after = Known(number, at.status, at.hold, at.wake, at.finished_at)
+        sum_ = _sum(at.state)
+        if after == before:
+            self._states.append((number, at.waiting, at.state, sum_, at.machine, at.updated_at))
+            return number
+        self.known[commit.saga] = after
+        self._checkpoints.append(
+            (number, at.status, at.hold, at.waiting, at.wake, at.state, sum_, at.machine, at.updated_at,
+             at.finished_at)
+        )  # fmt: skip
+        return number
+
+    def _new_saga(self, commit: Commit, new: NewSaga, at: Checkpoint) -> int:
+        number = self.head.sagas + 1
+        self.head = self.head._replace(sagas=number)
+        self.known[commit.saga] = Known(number, at.status, at.hold, at.wake, at.finished_at)
+        self._sagas.append(
+            (number, commit.saga, new.kind, new.plan, new.inputs, msgspec.json.encode(new.labels), new.submitted_by,
+             new.reason, new.created_at, new.batch, new.rollback_of, new.corrects, at.status, at.hold, at.waiting,
+             at.wake, at.state, _sum(at.state), at.machine, at.updated_at, at.finished_at)
+        )  # fmt: skip
+        if key := commit.key:
+            self._keys.append((key.key, commit.saga, key.body, new.created_at))
+        return number
+
+    def _event(self, event: NewEvent, number: int | None) -> None:
+        seq, previous, sagas = self.head
+        seq += 1
+        body = documents.body(event)
+        hash = chain.link(previous, seq, chain.digest(body), event.saga)  # noqa: A001 # the record's word
+        self.events.append((seq, number, event.saga, body, hash))
+        self.head = Head(seq, hash, sagas)
+
+
+def _sum(state: bytes) -> bytes:
+    return hashlib.sha256(state).digest()[:8]
+
+
+def _merged(changes: Iterable[ExecutionChange]) -> Iterable[ExecutionChange]:
+    """One change an execution: an UPDATE that meets its row twice would take either."""
+    merged: dict[str, ExecutionChange] = {}
+    for change in changes:
+        if earlier := merged.get(change.id):
+            given = {
+                name: value for name, value in msgspec.structs.asdict(change).items() if value is not None
+            }
+            change = msgspec.structs.replace(earlier, **given)  # noqa: PLW2901 # the one that counts
+        merged[change.id] = change
+    return merged.values()

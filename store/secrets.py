@@ -1,0 +1,132 @@
+"""Secrets: one file each, read when a driver is called, and kept out of everything that is written down (SPEC §2).
+
+A value that comes back (in an output, an error's text, the content of a file) is replaced by its reference. It is looked
+for as it is and as it commonly travels: in JSON, in a URL, in base64 (also in the middle of a longer base64 text, as in
+a Basic authorization). A value that changed while we run is still looked for.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from store.errors import SecretUnusable
+from store.redaction import Redactor, Secret
+
+SHORTEST = 4
+"""Characters of the shortest value that is taken: a shorter one is found everywhere, so it cannot be kept out."""
+
+LOOK_AGAIN = 1.0
+"""Seconds for which the list of known secrets is good."""
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
+
+
+class _Read(NamedTuple):
+    stamp: tuple[int, int, int]
+    value: str | None
+    problem: str
+
+
+class Secrets:
+    """The secrets of all the folders given, the first folder that has a name counts. Any thread may call.
+
+    `key` (the node's) makes fingerprints that say nothing about values to whoever does not have it.
+    """
+
+    def __init__(
+        self, folders: Sequence[Path], key: bytes, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folders = list(folders)
+        self._key = key
+        self._clock = clock
+        self._read: dict[Path, _Read] = {}
+        self._known: dict[Secret, None] = {}
+        self._redactor = Redactor([])
+        self._good_until = float("-inf")
+
+    def get(self, name: str) -> str:
+        """Give a secret's value, less one newline at its end. Raises SecretUnusable, saying why and what to do."""
+        if not _NAME.fullmatch(name):
+            raise SecretUnusable(f"secret `{name}`", "a name is made of letters, digits, `_`, `-` and `.`")
+        for folder in self._folders:
+            if (read := self._look(folder / name)) is None:
+                continue
+            if read.value is None:
+                raise SecretUnusable(folder / name, read.problem)
+            self._learn(name, read.value)
+            return read.value
+        where = " or ".join(str(folder) for folder in self._folders)
+        raise SecretUnusable(
+            f"secret `{name}`", f"there is no such file in {where or 'any folder: set [secrets] dir'}"
+        )
+
+    def redact(self, value: Any) -> Any:
+        """Give a JSON value with `${secret.NAME}` wherever a known secret stood, in keys too."""
+        return self._current().redact(value)
+
+    def redact_bytes(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Replace secrets in a stream by marks that `reveal_bytes` turns back into the same bytes."""
+        return self._current().redact_bytes(chunks)
+
+    def reveal_bytes(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Undo `redact_bytes`. Raises SecretUnusable where a value is gone or is no longer what it was."""
+        return self._current().reveal_bytes(chunks)
+
+    def fingerprint(self, names: Iterable[str]) -> str:
+        """Tell whether values changed between two moments, and nothing else about them."""
+        parts = [part.encode() for name in sorted(set(names)) for part in (name, self.get(name))]
+        sized = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        return hmac.digest(self._key, b"sagad secrets\0" + sized, "sha256").hex()
+
+    def _current(self) -> Redactor:
+        if self._clock() >= self._good_until:
+            self._good_until = self._clock() + LOOK_AGAIN
+            for path in self._files():
+                if (read := self._look(path)) and read.value is not None:
+                    self._learn(path.name, read.value)
+        return self._redactor
+
+    def _files(self) -> Iterator[Path]:
+        seen = set[str]()
+        for folder in self._folders:
+            names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+            for name in names:
+                if name not in seen and _NAME.fullmatch(name):
+                    seen.add(name)
+                    yield folder / name
+
+    def _look(self, path: Path) -> _Read | None:
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            read = self._read.get(path)
+            if read is None or read.stamp != stamp:
+                read = self._read[path] = _Read(stamp, *_value(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return _Read((0, 0, 0), None, error.strerror or str(error))
+        return read
+
+    def _learn(self, name: str, value: str) -> None:
+        mark = hmac.digest(self._key, b"sagad secret\0" + value.encode(), "sha256").hex()[:16]
+        secret = Secret(name, value, mark)
+        if next(reversed(self._known), None) == secret or secret in self._known:
+            return
+        self._known[secret] = None
+        self._redactor = Redactor(list(self._known))
+
+
+def _value(content: bytes) -> tuple[str | None, str]:
+    try:
+        value = content.decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        return None, "it is not UTF-8"
+    if len(value) < SHORTEST:
+        return None, f"it has {len(value)} characters: so short a value cannot be kept out of the record"
+    return value, ""
