@@ -1,0 +1,146 @@
+"""Nothing outside the roots is reached, whatever is swapped in on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.contract import Call, Ended, Failed, Succeeded
+from providers.local import LocalFile
+from providers.local.file import FileContent
+from tests.conformance import MemoryBlobs
+from tests.unit.providers.local.calls import planned, undo_of
+
+
+def _problems(files: LocalFile, **arguments: Any) -> list[str]:
+    return files.check("put", FileContent(**arguments))
+
+
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("page", "must be an absolute path: 'page'"),
+        ("", "must be an absolute path: ''"),
+        ("/", "must end in a name: '/'"),
+        ("{here}/..", "must end in a name"),
+        ("{here}/.", "must end in a name"),
+        ("{here}/a\0b", "has a character that no file name can have"),
+        ("{here}/a\ud800b", "has a character that no file name can have"),
+        ("{here}/.sagad-x", "is a name that sagad keeps for itself"),
+        ("/etc/passwd", "must lie below"),
+        ("{here}", "must lie below"),
+        ("{here}/../page", "must lie below"),
+        ("{here}-not/page", "must lie below"),
+        ("{here}/out/page", "must lie below"),
+        ("{here}/out/../page", "must lie below"),
+    ],
+)
+def test_a_path_outside_the_roots_is_refused_by_rule_value_and_remedy(
+    files: LocalFile, here: Path, tmp_path: Path, path: str, rule: str
+) -> None:
+    """The same for ``path`` and ``source``."""
+    (tmp_path / "outside/deep").mkdir(parents=True)
+    (here / "out").symlink_to(tmp_path / "outside/deep")
+    path = path.replace("{here}", str(here))
+
+    (by_path,) = _problems(files, path=path, content="")
+    (by_source,) = _problems(files, path=str(here / "page"), source=path)
+
+    assert by_path.startswith(f'"path" {rule}')
+    assert by_source.startswith(f'"source" {rule}')
+    assert repr(path) in by_path
+
+
+def test_the_real_path_is_said_where_it_differs(files: LocalFile, here: Path) -> None:
+    """Else nobody would see why a path that begins with the root is outside."""
+    (here / "out").symlink_to("/etc")
+
+    (problem,) = _problems(files, path=f"{here}/out/passwd", content="")
+
+    assert "(really /etc/passwd)" in problem
+
+
+def test_parents_may_be_symlinks_within_the_roots(files: LocalFile, here: Path) -> None:
+    """Identity is the real path."""
+    (here / "releases/7").mkdir(parents=True)
+    (here / "current").symlink_to("releases/7")
+    arguments = FileContent(path=f"{here}/current/page", content="")
+
+    assert files.check("put", arguments) == []
+    assert files.resource("put", arguments).path == f"{here}/releases/7/page"
+
+
+def test_parents_need_not_be_there_yet_when_checked(files: LocalFile, here: Path) -> None:
+    """An earlier step makes them."""
+    assert _problems(files, path=f"{here}/later/page", content="") == []
+
+
+def test_a_root_may_be_a_symlink(here: Path, tmp_path: Path) -> None:
+    """The operator who wrote the settings meant where it points."""
+    (tmp_path / "srv").symlink_to(here)
+    files = LocalFile({"roots": [f"{tmp_path}/srv"]}, MemoryBlobs())
+
+    assert files.check("put", FileContent(path=f"{tmp_path}/srv/page", content="")) == []
+    assert files.check("put", FileContent(path=f"{here}/page", content="")) == []
+
+
+def test_without_roots_in_the_settings_everything_is_allowed() -> None:
+    """A daemon started by hand may do what its user may."""
+    assert LocalFile({}, MemoryBlobs()).check("put", FileContent(path="/etc/x", content="")) == []
+
+
+def test_with_no_root_at_all_nothing_is_allowed() -> None:
+    """An empty list is not the same as none."""
+    files = LocalFile({"roots": []}, MemoryBlobs())
+
+    assert "must lie below no root at all" in files.check("put", FileContent(path="/etc/x", content=""))[0]
+
+
+async def test_a_symlink_swapped_in_between_plan_and_call_does_not_lead_outside(
+    files: LocalFile, here: Path, tmp_path: Path
+) -> None:
+    """The way is walked without following, so the call fails and the outside stays as it is."""
+    (here / "dir").mkdir()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    call = await planned(files, "put", path=f"{here}/dir/page", content="")
+    (here / "dir").rename(here / "moved")
+    (here / "dir").symlink_to(outside)
+
+    outcome = await files.apply(call)
+
+    assert isinstance(outcome, Failed)
+    assert f"{here}/dir is not there, or is no folder" in outcome.message
+    assert list(outside.iterdir()) == []
+
+
+async def test_a_symlink_swapped_in_does_not_lead_an_undo_outside(
+    files: LocalFile, here: Path, tmp_path: Path
+) -> None:
+    """The same name outside is somebody else's file."""
+    (here / "dir").mkdir()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    call = await planned(files, "put", path=f"{here}/dir/page", content="same")
+    outcome = await files.apply(call)
+    assert isinstance(outcome, Succeeded)
+    (outside / "page").write_text("same")
+    (here / "dir").rename(here / "moved")
+    (here / "dir").symlink_to(outside)
+
+    await files.apply(undo_of(call, outcome))
+
+    assert (outside / "page").read_text() == "same"
+
+
+async def test_a_path_outside_is_refused_also_where_nobody_has_checked(files: LocalFile) -> None:
+    """The walk has a root to begin at, or none."""
+    arguments = FileContent(path="/etc/passwd", content="")
+
+    with pytest.raises(Ended) as ended:
+        await files.plan(Call(verb="put", arguments=arguments, key="key", name="name"))
+
+    assert isinstance(ended.value.outcome, Failed)
+    assert ended.value.outcome.code == "outside_roots"
