@@ -1,0 +1,59 @@
+"""What callers ask for (SPEC §8): the bodies of POST requests, as the service takes them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A saga to run or to check: as a document (`saga`), or as the text of a file (`source` and its `format`).
+
+    `inputs_as_text`: the inputs are words from a command line, to be read as what the file declares them to be.
+    """
+
+    saga: dict[str, Any] | None = None
+    source: str | None = None
+    format: Literal["yaml", "toml", "json"] | None = None
+    inputs: dict[str, Any] = {}
+    inputs_as_text: bool = False
+    labels: dict[str, str] = {}
+    reason: str | None = None
+
+
+class VerbBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"as_": "as"}):
+    """What is said along with a verb; `VERBS` says which of it each verb takes."""
+
+    step: str | None = None
+    reason: str | None = None
+    now: bool = False
+    force: bool = False
+    as_: Literal["done", "failed", "retry"] | None = None
+    output: dict[str, Any] | None = None
+    to_step: str | None = None
+    preview: bool = False
+    past_irreversible: bool = False
+    saga: dict[str, Any] | None = None
+
+
+class Verb(msgspec.Struct, frozen=True):
+    """What a verb takes beside `reason`, and what it must be given."""
+
+    takes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+VERBS = {
+    "cancel": Verb(("now",)),
+    "pause": Verb(),
+    "resume": Verb(),
+    "retry": Verb(("step", "force")),
+    "skip": Verb(("step", "output"), needs=("step",)),
+    "resolve": Verb(("step", "as", "output"), needs=("step", "as")),
+    "approve": Verb(("step",)),
+    "reject": Verb(("step",)),
+    "abandon": Verb(needs=("reason",)),
+    "rollback": Verb(("to_step", "preview", "past_irreversible")),
+    "correct": Verb(("saga",), needs=("saga",)),
+}
