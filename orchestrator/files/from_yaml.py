@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from orchestrator.files.document import MOST_LEVELS, Document, Mark
+from orchestrator.files.document import MOST_LEVELS, MOST_NODES, Document, Mark
 from orchestrator.files.problems import Path, shown
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -29,6 +29,7 @@ _LONGEST_NUMBER = 400
 _TAG = "tag:yaml.org,2002:"
 _HINTS = (
     ("mapping values are not allowed", "quote a text that has `: ` in it, or check the indentation"),
+    ("tab character", "indent with spaces, not tabs"),
     ("cannot start any token", "indent with spaces, not tabs; quote a text that begins with @, ` or %"),
     ("expected ',' or", 'close the bracket, and inside brackets quote what has `${…}` in it: "${inputs.x}"'),
     ("expected '-' indicator", "keys and list items do not mix at one indentation"),
@@ -92,6 +93,7 @@ class _Builder:
         self._stack: list[_Open] = []
         self._anchors: dict[str, tuple[Any, Mark] | None] = {}
         self._documents = 0
+        self._nodes = 0
 
     def take(self, event: Any) -> None:
         """Take the next event. Raises _Refused where nothing sensible can follow."""
@@ -168,6 +170,9 @@ class _Builder:
         self._put(*found)
 
     def _put(self, value: Any, mark: Mark) -> None:
+        self._nodes += 1
+        if self._nodes > MOST_NODES:
+            raise _Refused(f"more than {MOST_NODES:,} values", "split the saga")
         if not self._stack:
             self.value, self._document.marks = value, mark
             return

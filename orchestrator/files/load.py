@@ -79,6 +79,5 @@ def _text(document: Document, source: bytes | str, limit: int) -> str | None:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         what = f"not UTF-8: byte {error.start}, on line {line}, is 0x{raw[error.start]:02x}"
-        problem = document.problem((), what, "save the file as UTF-8")
-        document.problems.append(msgspec.structs.replace(problem, line=line))
+        document.add((), (line, None), what, "save the file as UTF-8")
         return None

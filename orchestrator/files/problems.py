@@ -17,9 +17,8 @@ _LONGEST_SHOWN = 60
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that is wrong: where it is, what it is, what to do about it.
 
-    ``where`` is ``publish.yaml:12:5: steps[2].with.path``: file, line, column and path, of which the last is always
-    there, the others where they are known. Without a file's name it begins with the line, so that whoever knows the
-    name puts it and a colon before it (``in_file``).
+    ``where`` is ``publish.yaml:12:5: steps[2].with.path``: file, line, column and path, as far as they are known.
+    Without a file's name it begins with the line, so that whoever knows the name can put it before (``in_file``).
     """
 
     where: str
@@ -47,12 +46,14 @@ def path_text(path: Path) -> str:
             text += f"[{part}]"
         else:
             text += ("." if text else "") + (part if _BARE.fullmatch(part) else shown(part, '"'))
-    return text or "the whole file"
+    return text
 
 
 def where_text(path: Path, name: str, line: int | None, column: int | None) -> str:
     """Write a place: whatever is known of file, line and column, then the path."""
     place = ":".join(str(part) for part in (name or None, line, column) if part is not None)
+    if not path:
+        return place or "the whole file"
     return f"{place}: {path_text(path)}" if place else path_text(path)
 
 
