@@ -192,7 +192,7 @@ name made from the key is looked up; only ``find`` can tell; or not at all."""
 class Verb(msgspec.Struct, frozen=True, kw_only=True):
     """One verb of a resource type, declared."""
 
-    arguments: type_[msgspec.Struct]
+    arguments: type[msgspec.Struct]
     outputs: dict[str, Any] = {}
     """Output name -> its Python type (``str``, ``int``, ``list``, ``Any``…), for checking references beforehand."""
     open_outputs: bool = False
