@@ -372,10 +372,8 @@ async def test_a_check_that_cannot_run_leaves_it_open(driver: Command) -> None:
 
 def test_only_with_a_check_can_it_be_found(driver: Command) -> None:
     """The declaration follows the arguments."""
-    plain, checked = (
-        driver.refine("run", msgspec.convert(arguments, driver.verbs["run"].arguments))
-        for arguments in ({"argv": ["true"]}, {"argv": ["true"], "check": ["true"]})
-    )
+    plain = driver.refine("run", call_of(driver, "run", {"argv": ["true"]}).arguments)
+    checked = driver.refine("run", call_of(driver, "run", {"argv": ["true"], "check": ["true"]}).arguments)
 
     assert (plain.finds, plain.repeat, plain.changes, plain.inverse) == (False, "no", True, "none")
     assert (checked.finds, checked.repeat, checked.changes, checked.inverse) == (True, "find", True, "none")
