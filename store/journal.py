@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
@@ -26,6 +27,9 @@ from store.writer import Writer, Written
 
 GROUP = 512
 """The most commits in one transaction. Above about a hundred a larger group is not cheaper by the commit, only later."""
+
+EARLY = 32
+"""With so many ready a group begins before the loop's turn has ended, so that both threads have something to do."""
 
 RETRY = 1.0
 """Seconds between two tries while there is no room."""
@@ -57,7 +61,9 @@ class Journal:
         self._waiting: deque[_Waiting] = deque()
         self._group: list[_Waiting] = []
         self._outcome: Written | BaseException | None = None
-        self._scheduled: asyncio.Handle | None = None
+        self._turn: asyncio.Handle | None = None
+        self._retry: asyncio.Handle | None = None
+        self._blocked = False
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -111,10 +117,13 @@ class Journal:
             raise JournalClosed
         answer = self._loop.create_future()
         self._waiting.append(_Waiting(commit, answer))
-        if self._scheduled is None and not self._group:
-            self._idle.clear()
-            # At the end of this turn of the loop: what else is ready by then comes along.
-            self._scheduled = self._loop.call_soon(self._begin)
+        if not self._group and not self._blocked:
+            if len(self._waiting) >= EARLY:
+                self._begin()
+            elif self._turn is None:
+                self._idle.clear()
+                # At the end of this turn of the loop: what else is ready by then comes along.
+                self._turn = self._loop.call_soon(self._begin)
         return answer
 
     def subscribe(self, saga: str | None = None, *, limit: int = 1_000) -> Subscription:
@@ -127,19 +136,18 @@ class Journal:
 
     def try_again(self) -> None:
         """Look at once whether there is room now, instead of within a second."""
-        if self.full and not self._group:
+        if self.full:
             self._again()
 
     async def close(self) -> None:
         """Write what was handed in, then close. What finds no room is given up: its waiters get JournalClosed."""
         self._closed = True
-        while not self._idle.is_set() and not (self.full and not self._group):
-            await self._wait_for_a_group()
-        if self._scheduled:
-            self._scheduled.cancel()
+        await self._idle.wait()
+        for handle in (self._turn, self._retry):
+            if handle:
+                handle.cancel()
         for waiting in self._waiting:
-            if not waiting.answer.done():
-                waiting.answer.set_exception(JournalClosed())
+            _answer(waiting.answer, JournalClosed())
         self._waiting.clear()
         self._subscriptions.close()
         self._runner.close()
@@ -149,7 +157,10 @@ class Journal:
 
     def _begin(self) -> None:
         """Take what is waiting, one commit a saga, and have it written."""
-        self._scheduled = None
+        if self._turn:
+            self._turn.cancel()
+            self._turn = None
+        self._blocked = False
         waiting, group, sagas = self._waiting, self._group, set[str]()
         while waiting and len(group) < GROUP:
             commit = waiting[0].commit
@@ -159,6 +170,7 @@ class Journal:
                 sagas.add(commit.saga)
             group.append(waiting.popleft())
         if group:
+            self._idle.clear()
             self._runner.run(self._write, self._written)
         else:
             self._idle.set()
@@ -173,55 +185,60 @@ class Journal:
     def _written(self) -> None:
         """Answer those who wait, and go on."""
         group, outcome = self._group, self._outcome
-        self._group = []
+        self._group, self._outcome = [], None
+        assert outcome is not None
         if isinstance(outcome, StorageFailing):
-            self._wait_for_room(group, outcome)
+            self._no_room(group, outcome)
             return
         if isinstance(outcome, Written):
             self._head = outcome.head
         # The next group first: it is written while the answers are worked on.
         self._begin()
+        results: Sequence[int | BaseException]
         if isinstance(outcome, Written):
             self._subscriptions.publish(outcome.events)
-            for waiting, result in zip(group, outcome.results, strict=True):
-                _answer(waiting.answer, result)
+            results = outcome.results
         else:
-            assert outcome is not None
-            for waiting in group:
-                _answer(waiting.answer, outcome)
-        if self.full:
-            self._later()
-
-    async def _wait_for_a_group(self) -> None:
-        await self._idle.wait()
+            results = [outcome] * len(group)
+        for waiting, result in zip(group, results, strict=True):
+            _answer(waiting.answer, result)
 
     # -- no room -----------------------------------------------------------------------------------------------
 
-    def _wait_for_room(self, group: list[_Waiting], failure: StorageFailing) -> None:
+    def _no_room(self, group: list[_Waiting], failure: StorageFailing) -> None:
+        """Put the group back, before all others, and try again: at once with the reserve's room, else later."""
         self._waiting.extendleft(reversed(group))
         self.storage = Storage("full", failure.detail)
         if self._reserve.release():
             self._begin()
         else:
-            self._later()
+            self._blocked = True
+            self._idle.set()
+        self._later()
 
     def _later(self) -> None:
-        if self._scheduled is None:
-            self._scheduled = self._loop.call_later(RETRY, self._again)
+        if self._retry is None and not self._closed:
+            self._retry = self._loop.call_later(RETRY, self._again)
 
     def _again(self) -> None:
-        if self._scheduled:
-            self._scheduled.cancel()
-            self._scheduled = None
-        self._look_for_room()
-        if self._waiting:
+        if self._retry:
+            self._retry.cancel()
+            self._retry = None
+        if self._group:
+            pass  # it will tell
+        elif self._waiting:
             self._begin()
-        elif self.full:
+        else:
+            # What was written went through, so this is about the reserve only.
+            self._look_for_room()
+        if self.full:
             self._later()
 
     def _look_for_room(self) -> None:
         problem = self._reserve.make()
         self.storage = Storage("full", problem) if problem else Storage()
+        if problem:
+            self._later()
 
 
 def _answer(answer: asyncio.Future[int], result: int | BaseException) -> None:

@@ -25,12 +25,16 @@ class Inline:
     """Runs the work on the loop itself: for simulations, whose clock and disk are not real, and for tests."""
 
     def run(self, work: Callable[[], None], done: Callable[[], None]) -> None:
-        """Call both, one after the other, before the loop does anything else."""
-        work()
-        done()
+        """Call both in the loop's next turn, with nothing in between."""
+        asyncio.get_running_loop().call_soon(self._both, work, done)
 
     def close(self) -> None:
         """Do nothing."""
+
+    @staticmethod
+    def _both(work: Callable[[], None], done: Callable[[], None]) -> None:
+        work()
+        done()
 
 
 class Thread:
