@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.systemd.machine import Machine, wait_until
+from tests.systemd.machine import REPOSITORY, Machine, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -165,3 +165,22 @@ def test_verify_has_nothing_to_say_about_the_units_as_installed(probed: Machine)
     said = probed.run("systemd-analyze", "verify", "sagad.service", "sagad.socket")
 
     assert said.stderr == ""
+
+
+def test_the_host_drop_in_opens_the_host_and_is_taken_back_without_a_trace(probed: Machine, ask: Ask) -> None:
+    """The state folder changes hands both ways; a mount that a step makes is the host's."""
+    ask("open('/var/lib/sagad/kept', 'w').close()")
+    drop_in = (REPOSITORY / "systemd" / "sagad-host.conf").read_text()
+    probed.drop_in("sagad-host.conf", drop_in)
+    probed.run("systemctl", "restart", "sagad.service")
+
+    run = "__import__('subprocess').call"
+    assert ask("(os.getuid(), os.stat('/var/lib/sagad/kept').st_uid)")["value"] == [0, 0]
+    assert ask("open('/etc/changed', 'w').close()")["value"] is None
+    assert ask(f"{run}(['mount', '-t', 'tmpfs', 'tmpfs', '/mnt'])")["value"] == 0
+    assert probed.path("/mnt").is_mount()
+
+    probed.path("/etc/systemd/system/sagad.service.d/sagad-host.conf").unlink()
+    probed.run("systemctl", "daemon-reload")
+    probed.run("systemctl", "restart", "sagad.service")
+    assert ask("os.stat('/var/lib/sagad/kept').st_uid == os.getuid() != 0")["value"] is True
