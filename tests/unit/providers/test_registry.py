@@ -110,7 +110,9 @@ def test_a_type_belongs_to_the_first_that_has_it() -> None:
     full = load(SETTINGS, NoBlobs(), [usurper])
 
     assert not isinstance(full.get("command"), usurper)
-    assert list(full.refused.values()) == [["the type `command` is taken by providers.command:Command"]]
+    assert full.refused == {
+        f"{usurper.__module__}:Usurper": ["the type `command` is taken by providers.command:Command"]
+    }
     assert full.split("command.run")[1] == "run"
 
 
