@@ -1,0 +1,348 @@
+"""Finds sagas and wakes them: who is in memory, who is to be, and how a message reaches either.
+
+A saga is in memory only while something of it is going on or due soon. Everybody sends through the directory; a
+message to a saga that is not in memory starts its actor. At most ``in_flight`` sagas are in memory to do work (an
+operator's word always gets in); the others wait in the database, first come first served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.abc
+import msgspec
+
+from actors.saga import events as e
+from actors.saga import messages as m
+from actors.saga.actor import Birth, Letter, Mailbox, SagaActor
+from actors.saga.dossier import Dossier, Header
+from actors.saga.evolve import NO_STATE, evolve
+from actors.saga.host import Host
+from actors.saga.ledger import checkpoint, event_row
+from actors.saga.machine import decide, submit
+from actors.saga.plan import Plan
+from actors.saga.state import MACHINE, Held, State, StepState
+from actors.supervisor import Supervisor
+from store.records import Checkpoint, Commit, IdempotencyKey, NewEvent, NewSaga, Saga
+
+_STATE = msgspec.msgpack.Decoder(State)
+_PLAN = msgspec.json.Decoder(Plan)
+
+CALM = 0.02
+"""Seconds between two looks whether everything has ended."""
+
+PLANS = 256
+"""Plans kept decoded."""
+
+
+class NoSuchSaga(LookupError):
+    """There is no saga with this id."""
+
+
+class Unreadable(Exception):
+    """A saga's record cannot be folded into a state: neither its checkpoint nor its events."""
+
+
+Answer = Callable[[m.Reply | BaseException | None], None]
+Watcher = Callable[[Dossier, State], None]
+
+
+class Directory:
+    """The sagas' address book."""
+
+    def __init__(self, host: Host, supervisor: Supervisor, in_flight: int) -> None:
+        """Start no actor yet; ``run`` does."""
+        self.host = host
+        self.supervisor = supervisor
+        self.in_flight = in_flight
+        self.live: dict[str, Mailbox] = {}
+        self.room = anyio.Event()
+        """Set when a saga has left memory that another wants to come into."""
+        self.crowded = False
+        """Some saga has to wait for room."""
+        self._actors: dict[str, SagaActor] = {}
+        self._watchers: dict[str, list[Watcher]] = {}
+        self._plans: dict[bytes, Plan] = {}
+        self._tasks: anyio.abc.TaskGroup | None = None
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Be there for actors to live in, until cancelled."""
+        async with anyio.create_task_group() as self._tasks:
+            task_status.started()
+            await anyio.sleep_forever()
+
+    # -- in --------------------------------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """As many sagas are in flight as may be."""
+        return len(self.live) >= self.in_flight
+
+    async def wait_calm(self) -> None:
+        """Return when no driver call, or the like, is going on any more. For a daemon that drains."""
+        while any(actor.busy for actor in self._actors.values()):  # noqa: ASYNC110  not worth an event in every actor
+            await anyio.sleep(CALM)
+
+    def tell(self, saga: str, message: m.Message, answer: Answer | None = None) -> None:
+        """Deliver a message, waking the saga if need be. ``answer`` is called once what it brought about is durable."""
+        mailbox = self.live.get(saga)
+        if mailbox is None:
+            mailbox = self._begin(saga, None)
+        mailbox.put(Letter(message, answer))
+
+    def wake(self, saga: str) -> None:
+        """Start a saga's actor, unless it is in memory already. One that does not exist is no harm."""
+        if saga not in self.live:
+            self._begin(saga, None)
+
+    async def submit(
+        self,
+        saga: str,
+        plan: Plan,
+        new: NewSaga,
+        encoded_plan: bytes,
+        submitted: e.Submitted,
+        key: IdempotencyKey | None,
+    ) -> tuple[Dossier, State]:
+        """Accept a saga: durable when this returns. It starts at once where there is room. Raises JournalRefused."""
+        dossier = Dossier(_header(saga, new), plan)
+        self._remember(new.plan, plan)
+        decision = submit(plan, submitted, new.created_at)
+        birth = Birth(new, (new.plan, encoded_plan), decision.events, new.created_at, key)
+        if self.full or self.host.draining:
+            self.crowded = True
+            await self._commit_birth(saga, plan, decision.state, birth)
+            return dossier, decision.state
+        actor = SagaActor(self.host, dossier, decision.state, Mailbox(), self._report, birth)
+        accepted: anyio.Event = anyio.Event()
+        outcome: list[m.Reply | BaseException | None] = []
+
+        def answered(reply: m.Reply | BaseException | None) -> None:
+            outcome.append(reply)
+            accepted.set()
+
+        actor.mailbox.put(Letter(m.Tick(), answered))
+        self._begin(saga, actor)
+        await accepted.wait()
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        return dossier, actor.state
+
+    async def _commit_birth(self, saga: str, plan: Plan, state: State, birth: Birth) -> None:
+        rows = [event_row(saga, plan, event, birth.at) for event in birth.events]
+        await self.host.journal.commit(
+            Commit(
+                saga, rows, checkpoint(plan, state, birth.at), new=birth.new, plan=birth.plan, key=birth.key
+            )
+        )
+
+    # -- watching --------------------------------------------------------------------------------------------------
+
+    def watch(self, saga: str, watcher: Watcher) -> Callable[[], None]:
+        """Have ``watcher`` called after each turn of the saga; call what this gives to stop."""
+        watchers = self._watchers.setdefault(saga, [])
+        watchers.append(watcher)
+
+        def stop() -> None:
+            if watcher in watchers:
+                watchers.remove(watcher)
+            if not watchers and self._watchers.get(saga) is watchers:
+                del self._watchers[saga]
+
+        return stop
+
+    def _report(self, actor: SagaActor) -> None:
+        for watcher in list(self._watchers.get(actor.id, ())):
+            watcher(actor.dossier, actor.state)
+
+    def actor(self, saga: str) -> SagaActor | None:
+        """Give a saga's actor, if it is in memory right now."""
+        return self._actors.get(saga)
+
+    # -- living ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, saga: str, actor: SagaActor | None) -> Mailbox:
+        assert self._tasks is not None
+        mailbox = actor.mailbox if actor is not None else Mailbox()
+        self.live[saga] = mailbox
+        self._tasks.start_soon(self._live, saga, mailbox, actor)
+        return mailbox
+
+    async def _live(self, saga: str, mailbox: Mailbox, actor: SagaActor | None) -> None:
+        first = [actor]
+        try:
+            await self.supervisor.watch_over(
+                saga,
+                lambda: self._once(saga, mailbox, first.pop() if first else None),
+                lambda why: self._give_up(saga, why),
+            )
+        finally:
+            self.live.pop(saga, None)
+            self._actors.pop(saga, None)
+            self._turn_away(mailbox, saga)
+            if self.crowded:
+                self.room.set()
+
+    async def _once(self, saga: str, mailbox: Mailbox, actor: SagaActor | None) -> None:
+        while True:
+            if actor is None:
+                actor = await self.load(saga, mailbox)
+            self._actors[saga] = actor
+            await actor.run()
+            if not mailbox.letters:
+                return  # nothing may be awaited from here on until the saga is out of ``live``
+            actor = None
+
+    def _turn_away(self, mailbox: Mailbox, saga: str) -> None:
+        """Letters that nobody will read: the daemon stops, or the saga was quarantined over one."""
+        while mailbox.letters:
+            letter = mailbox.letters.popleft()
+            if letter.answer is not None:
+                letter.answer(RuntimeError(f"saga {saga} cannot be reached now"))
+
+    async def load(self, saga: str, mailbox: Mailbox) -> SagaActor:
+        """Bring a saga back from disk. Raises NoSuchSaga, Unreadable."""
+        row = self.host.queries.saga(saga)
+        if row is None:
+            raise NoSuchSaga(saga)
+        plan = self.plan(row.plan)
+        state, why = _checkpointed(row)
+        if state is None:
+            state = await self._fold(saga, why)
+            mailbox.letters.appendleft(Letter(m.Rebuild(why=why)))
+        dossier = Dossier(_header_of(row), plan)
+        if any(step.number for step in state.steps):
+            dossier.load(await self.host.queries.executions(saga))
+        return SagaActor(self.host, dossier, state, mailbox, self._report)
+
+    async def _fold(self, saga: str, why: str) -> State:
+        """Fold a saga's state anew from its events: they are the truth, a checkpoint only a cache."""
+        state, after = NO_STATE, 0
+        try:
+            while events := await self.host.queries.history(saga, after):
+                for each in events:
+                    state = evolve(state, e.decode(each.type, each.version, each.data), each.at)
+                after = events[-1].seq
+        except Exception as error:
+            msg = f"{why}, and its events cannot be folded: {type(error).__name__}: {error}"
+            raise Unreadable(msg) from error
+        if state is NO_STATE:
+            raise Unreadable(f"{why}, and it has no events")
+        return state
+
+    def state(self, row: Saga) -> State:
+        """Give a row's state as its checkpoint has it, to look at; one that cannot be read looks quarantined."""
+        state, why = _checkpointed(row)
+        if state is not None:
+            return state
+        plan = self.plan(row.plan)
+        steps = tuple(StepState() for _ in plan.steps)
+        held = Held(reason="quarantined", since=row.updated_at, detail=why)
+        return State(
+            created_at=row.created_at, steps=steps, quarantine=why, hold=held, updated_at=row.updated_at
+        )
+
+    def header(self, row: Saga) -> Header:
+        """Give the part of a row that is not the checkpoint."""
+        return _header_of(row)
+
+    def plan(self, digest: bytes) -> Plan:
+        """Give a plan by its digest. Raises Unreadable."""
+        known = self._plans.get(digest)
+        if known is None:
+            body = self.host.queries.plan(digest)
+            if body is None:
+                raise Unreadable(f"its plan {digest.hex()[:12]} is not in the database")
+            known = _PLAN.decode(body)
+            self._remember(digest, known)
+        return known
+
+    def _remember(self, digest: bytes, plan: Plan) -> None:
+        if digest not in self._plans:
+            self._plans[digest] = plan
+            if len(self._plans) > PLANS:
+                del self._plans[next(iter(self._plans))]
+
+    async def _give_up(self, saga: str, why: str) -> None:
+        """Quarantine a saga: on its record, and in its row even where its state cannot be read."""
+        row = self.host.queries.saga(saga)
+        if row is None:
+            return
+        now = self.host.clock.now()
+        state, _ = _checkpointed(row)
+        if state is not None:
+            await self._quarantine(row, state, why, now)
+            return
+        event = e.Quarantined(why=why)
+        note = NewEvent(saga, now, e.type_of(event), event.version, e.encode(event))
+        held = checkpoint_of(row, hold="quarantined", wake=None, at=now)
+        await self.host.journal.commit(Commit(saga, [note], held))
+
+    async def _quarantine(self, row: Saga, state: State, why: str, now: int) -> None:
+        plan = self.plan(row.plan)
+        decision = decide(plan, state, m.Quarantine(why=why), now)
+        rows = [event_row(row.id, plan, event, now) for event in decision.events]
+        await self.host.journal.commit(Commit(row.id, rows, checkpoint(plan, decision.state, now)))
+        for watcher in list(self._watchers.get(row.id, ())):
+            watcher(Dossier(_header_of(row), plan), decision.state)
+
+
+def _checkpointed(row: Saga) -> tuple[State | None, str]:
+    """Give the state of a row's checkpoint, or why it cannot be used."""
+    if hashlib.sha256(row.state).digest()[:8] != row.state_sum:
+        return None, "its checkpoint is damaged"
+    if row.machine != MACHINE:
+        return None, f"its checkpoint was made by machine version {row.machine}, this is {MACHINE}"
+    try:
+        return _STATE.decode(row.state), ""
+    except msgspec.DecodeError as error:
+        return None, f"its checkpoint cannot be read ({error})"
+
+
+def checkpoint_of(row: Saga, **changes: Any) -> Checkpoint:
+    """Give a row's checkpoint as it is, with these changes."""
+    return Checkpoint(
+        status=row.status,
+        hold=changes.get("hold", row.hold),
+        waiting=None,
+        wake=changes.get("wake", row.wake),
+        state=row.state,
+        machine=row.machine,
+        updated_at=changes["at"],
+        finished_at=row.finished_at,
+    )
+
+
+def _header(saga: str, new: NewSaga) -> Header:
+    return Header(
+        id=saga,
+        kind=new.kind,
+        inputs=new.inputs,
+        labels=msgspec.json.encode(new.labels),
+        submitted_by=new.submitted_by,
+        reason=new.reason,
+        created_at=new.created_at,
+        batch=new.batch,
+        rollback_of=new.rollback_of,
+        corrects=new.corrects,
+    )
+
+
+def _header_of(row: Saga) -> Header:
+    return Header(
+        id=row.id,
+        kind=row.kind,
+        inputs=row.inputs,
+        labels=row.labels,
+        submitted_by=row.submitted_by,
+        reason=row.reason,
+        created_at=row.created_at,
+        batch=row.batch,
+        rollback_of=row.rollback_of,
+        rolled_back_by=row.rolled_back_by,
+        corrects=row.corrects,
+        corrected_by=row.corrected_by,
+    )

@@ -1,0 +1,325 @@
+"""One saga's actor: a mailbox, one turn at a time.
+
+A turn is: take the letters that are there, decide, prepare at once what needs no reading, commit, and only then answer
+and act. Acting is comparing what the state wants with what is going on: children are started for what is wanted and
+missing, let go where no longer wanted. A call that is wanted right after the actor came back from disk was lost with
+its process; it is ended and reported lost before anything else.
+
+The actor does not defend against bugs. What raises here ends the actor and its children; its supervisor starts it
+again from the checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import anyio.abc
+import msgspec
+
+from actors.saga import events as e
+from actors.saga import messages as m
+from actors.saga.dossier import Dossier
+from actors.saga.execute import Carry
+from actors.saga.holds import runs
+from actors.saga.host import Host
+from actors.saga.ledger import Rows, checkpoint, event_row
+from actors.saga.machine import decide
+from actors.saga.outcomes import Attempt
+from actors.saga.plan import Plan
+from actors.saga.state import ENDED, State
+from actors.saga.wants import Perform, Poll, Prepare, Settle, Want, dues, interrupted, wake, wants
+from store.records import Commit, IdempotencyKey, NewSaga
+
+
+class Letter(msgspec.Struct):
+    """A message and, where somebody waits for it, what to call with the durable answer (or the exception)."""
+
+    message: m.Message
+    answer: Callable[[m.Reply | BaseException | None], None] | None = None
+
+
+class Mailbox:
+    """Letters to one saga. It outlives its actor: what came while the actor was down is read by the next one."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.letters: deque[Letter] = deque()
+        self._arrived: anyio.Event | None = None
+
+    def put(self, letter: Letter) -> None:
+        """Deliver a letter."""
+        self.letters.append(letter)
+        if self._arrived is not None:
+            self._arrived.set()
+
+    async def wait_letter(self, seconds: float | None) -> None:
+        """Return when a letter is there, or after so many seconds."""
+        if self.letters:
+            return
+        self._arrived = anyio.Event()
+        try:
+            if seconds is None:
+                await self._arrived.wait()
+            else:
+                with anyio.move_on_after(seconds):
+                    await self._arrived.wait()
+        finally:
+            self._arrived = None
+
+
+class Birth(msgspec.Struct):
+    """What is written with a saga's first commit."""
+
+    new: NewSaga
+    plan: tuple[bytes, bytes]
+    events: list[e.Event]
+    at: int
+    key: IdempotencyKey | None = None
+
+
+class SagaActor:
+    """One live saga."""
+
+    def __init__(
+        self,
+        host: Host,
+        dossier: Dossier,
+        state: State,
+        mailbox: Mailbox,
+        report: Callable[[SagaActor], None],
+        birth: Birth | None = None,
+    ) -> None:
+        """Take a saga as it is on disk, or one that is just being submitted (``birth``)."""
+        self.host = host
+        self.dossier = dossier
+        self.state = state
+        self.mailbox = mailbox
+        self._report = report
+        self._birth = birth
+        self._children: dict[Want, anyio.CancelScope | Attempt] = {}
+        self._tasks: anyio.abc.TaskGroup | None = None
+
+    @property
+    def id(self) -> str:
+        """The saga's id."""
+        return self.dossier.header.id
+
+    @property
+    def plan(self) -> Plan:
+        """The saga's plan."""
+        return self.dossier.plan
+
+    def on(self, want: Want) -> bool:
+        """Tell whether a child is at work on this."""
+        return want in self._children
+
+    @property
+    def busy(self) -> bool:
+        """Something of it is going on right now."""
+        return bool(self._children)
+
+    async def run(self) -> None:
+        """Live until there is nothing to do but wait. Raises whatever goes wrong in it: that is its supervisor's."""
+        async with anyio.create_task_group() as self._tasks:
+            if self._birth is None:
+                self._recover()
+            await self._turn()
+            while not self._idle():
+                await self.mailbox.wait_letter(self._patience())
+                await self._turn()
+            self._tasks.cancel_scope.cancel()
+
+    # -- one turn --------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        taken = list(self.mailbox.letters)
+        letters = taken or [Letter(m.Tick())]
+        draft = Draft(self)
+        answers: list[tuple[Letter, m.Reply | None]] = []
+        for letter in letters:
+            try:
+                answers.append((letter, draft.take(letter.message)))
+            except BaseException:
+                self._give_back(letter)
+                raise
+        draft.prepare_at_once()
+        await self._commit(draft)
+        for _ in taken:
+            self.mailbox.letters.popleft()
+        self.state = draft.state
+        self._act()
+        self._report(self)
+        for letter, reply in answers:
+            if letter.answer is not None:
+                letter.answer(reply)
+        self.host.beat()
+
+    def _give_back(self, letter: Letter) -> None:
+        """A letter that cannot be read is not read again; its sender is told."""
+        if letter in self.mailbox.letters:
+            self.mailbox.letters.remove(letter)
+        if letter.answer is not None:
+            letter.answer(RuntimeError(f"the saga's actor failed over {type(letter.message).__name__}"))
+
+    async def _commit(self, draft: Draft) -> None:
+        birth, self._birth = self._birth, None
+        rows = [event_row(self.id, self.plan, event, birth.at) for event in birth.events] if birth else []
+        rows += [event_row(self.id, self.plan, event, draft.now) for event in draft.events]
+        if not rows:
+            return
+        commit = Commit(
+            self.id,
+            rows,
+            checkpoint(self.plan, draft.state, draft.now),
+            executions=draft.rows.executions,
+            changes=draft.rows.changes,
+        )
+        if birth is not None:
+            commit.new, commit.plan, commit.key = birth.new, birth.plan, birth.key
+        await self.host.journal.commit(commit)
+        for row in rows:
+            self.host.log.info(row.type, saga=self.id, kind=self.plan.kind, step=row.step, actor=row.actor)
+
+    # -- what should be going on -------------------------------------------------------------------------------------
+
+    def _act(self) -> None:
+        """Start what is wanted and missing, let go what is no longer wanted."""
+        wanted = wants(self.plan, self.state, self.host.clock.now())
+        for want, child in list(self._children.items()):
+            if (want not in wanted and not isinstance(want, Perform)) or (
+                isinstance(want, Perform)
+                and interrupted(self.state, want.step)
+                and want.direction == "forward"
+            ):
+                _let_go(child)
+        if self.host.draining:
+            return
+        for want in wanted:
+            if want not in self._children and self._due(want):
+                self._start(want, self._child(want))
+
+    def _due(self, want: Want) -> bool:
+        return not isinstance(want, Poll) or want.due <= self.host.clock.now()
+
+    def _recover(self) -> None:
+        """After coming back from disk: calls that were under way were lost with their process."""
+        for index, direction, run in runs(self.state):
+            if run.phase == "calling":
+                want = Perform(index, direction, run.generation, run.attempt, run.force)
+                self._start(want, self._end)
+
+    def _child(self, want: Want) -> Callable[[Any], Awaitable[m.Message]]:
+        if isinstance(want, Prepare):
+            return self._prepare
+        if isinstance(want, Perform):
+            return self._perform
+        return self._poll if isinstance(want, Poll) else self._settle
+
+    def _start(self, want: Want, work: Callable[[Any], Awaitable[m.Message]]) -> None:
+        assert self._tasks is not None
+        calls = isinstance(want, Perform | Poll)
+        self._children[want] = Attempt() if calls else anyio.CancelScope()
+        self._tasks.start_soon(self._run, want, work)
+
+    async def _run(self, want: Want, work: Callable[[Any], Awaitable[m.Message]]) -> None:
+        """Do it and tell the machine. Only when its code has ended is a child over."""
+        child = self._children[want]
+        message: m.Message | None = None
+        try:
+            if isinstance(child, anyio.CancelScope):
+                with child:
+                    message = await work(want)
+            else:
+                message = await work(want)
+        finally:
+            del self._children[want]
+        self.mailbox.put(Letter(message or m.Tick()))
+
+    async def _prepare(self, want: Prepare) -> m.Message:
+        return await self.host.executor.prepare(self.dossier, self.state, want)
+
+    async def _perform(self, want: Perform) -> m.Message:
+        return await self.host.executor.perform(self.dossier, want, self._attempt(want))
+
+    async def _poll(self, want: Poll) -> m.Message:
+        return await self.host.executor.poll(self.dossier, want, self._attempt(want))
+
+    async def _settle(self, want: Settle) -> m.Message:
+        return await self.host.executor.settle(self.dossier, want)
+
+    async def _end(self, want: Perform) -> m.Message:
+        return await self.host.executor.end(self.dossier, want)
+
+    def _attempt(self, want: Want) -> Attempt:
+        child = self._children[want]
+        assert isinstance(child, Attempt)
+        return child
+
+    # -- staying and leaving -----------------------------------------------------------------------------------------
+
+    def _idle(self) -> bool:
+        """Nothing is going on, nobody has written, and nothing is due soon."""
+        if self._children or self.mailbox.letters:
+            return False
+        if self.host.draining or self.state.status in ENDED:
+            return True
+        patience = self._patience()
+        return patience is None or patience * 1000 > self.host.passivate
+
+    def _patience(self) -> float | None:
+        """Seconds until the state wants to be looked at again."""
+        now = self.host.clock.now()
+        if not self._children and wake(self.plan, self.state, now) == 0:
+            return 0
+        soonest = min((due for due in dues(self.state) if due > now), default=None)
+        return None if soonest is None else (soonest - now) / 1000
+
+
+class Draft:
+    """What one turn has decided so far and not yet committed."""
+
+    def __init__(self, actor: SagaActor) -> None:
+        """Begin from the actor's state."""
+        self._actor = actor
+        self.now = actor.host.clock.now()
+        self.state = actor.state
+        self.events: list[e.Event] = []
+        self.rows = Rows()
+
+    def take(self, message: m.Message) -> m.Reply | None:
+        """Decide on a message."""
+        decision = decide(self._actor.plan, self.state, message, self.now)
+        self.state = decision.state
+        self.events += decision.events
+        carry: Carry | None = getattr(message, "carry", None)
+        self.rows.take(self._actor.dossier, decision.events, carry, self.state, self.now)
+        return decision.reply
+
+    def prepare_at_once(self) -> None:
+        """Write the next intents along with this outcome, where nothing has to be read for them."""
+        actor = self._actor
+        tried: set[Want] = set()
+        while not actor.host.draining:
+            want = self._next_prepare(tried)
+            if want is None:
+                return
+            tried.add(want)
+            message = actor.host.executor.prepare_nowait(actor.dossier, self.state, want)
+            if message is not None:
+                self.take(message)
+
+    def _next_prepare(self, tried: set[Want]) -> Prepare | None:
+        for want in wants(self._actor.plan, self.state, self.now):
+            if isinstance(want, Prepare) and want not in tried and not self._actor.on(want):
+                return want
+        return None
+
+
+def _let_go(child: anyio.CancelScope | Attempt) -> None:
+    if isinstance(child, Attempt):
+        child.interrupt()
+    else:
+        child.cancel()

@@ -1,0 +1,148 @@
+"""A saga's payloads in memory: what its executions were asked to do, what they gave, and how references find it.
+
+The machine knows only digests; the dossier holds what they are digests of, for as long as the actor lives. It is read
+from the executions' rows when an actor is woken, and grows with each intent and outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from actors.saga.plan import Plan
+from actors.saga.references import BadReference, Lookup, Ref, dig
+from actors.saga.state import Direction, State
+from providers.contract import Image, Resource
+from store.records import Execution
+
+
+class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the engine needs of an execution to go on with it, also in another process (``executions.plan``)."""
+
+    verb: str
+    name: str
+    driver: str
+    """``TYPE version``"""
+    resource: Resource | None = None
+    before: Image | None = None
+    after: Image | None = None
+    fields: tuple[str, ...] = ()
+    restore: bool = False
+    """A derived inverse: ``after`` is the image to be put back."""
+    settle: int = 0
+    limit: int | None = None
+    """Milliseconds an attempt may take."""
+    secrets: tuple[str, ...] = ()
+    mark: str = ""
+    """Fingerprint of the secrets' values when the intent was written."""
+
+
+class Entry(msgspec.Struct):
+    """One execution: its intent, its arguments as recorded, and what came of it."""
+
+    id: str
+    key: str
+    direction: Direction
+    operation: str
+    generation: int
+    arguments: Any
+    intent: Intent
+    outputs: dict[str, Any] | None = None
+    after: Image | None = None
+    handle: Any = None
+
+    @property
+    def left(self) -> Image | None:
+        """Give the image that it left behind, as far as is known."""
+        return self.after or self.intent.after
+
+
+INTENT = msgspec.msgpack.Decoder(Intent)
+IMAGE = msgspec.msgpack.Decoder(Image)
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What never changes about a saga but its links: the part of its row that is not the checkpoint."""
+
+    id: str
+    kind: str
+    inputs: bytes
+    labels: bytes
+    submitted_by: str
+    reason: str | None
+    created_at: int
+    batch: str | None = None
+    rollback_of: str | None = None
+    rolled_back_by: str | None = None
+    corrects: str | None = None
+    corrected_by: str | None = None
+
+
+class Dossier:
+    """The payloads of one saga."""
+
+    def __init__(self, header: Header, plan: Plan) -> None:
+        """Begin with nothing done."""
+        self.header = header
+        self.plan = plan
+        self.entries: dict[tuple[int, Direction], Entry] = {}
+        self._inputs: dict[str, Any] | None = None
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Give the values of the saga's inputs."""
+        if self._inputs is None:
+            self._inputs = msgspec.json.decode(self.header.inputs)
+        return self._inputs
+
+    def load(self, executions: Iterable[Execution]) -> None:
+        """Take in what is on disk, the latest generation of each step and direction. Rows come in order of start."""
+        for row in executions:
+            direction: Direction = "undo" if row.direction == "undo" else "forward"
+            self.entries[row.step, direction] = Entry(
+                id=row.id,
+                key=row.key,
+                direction=direction,
+                operation=row.operation,
+                generation=row.generation,
+                arguments=msgspec.json.decode(row.arguments),
+                intent=INTENT.decode(row.plan),
+                outputs=None if row.outputs is None else msgspec.json.decode(row.outputs),
+                after=None if row.after is None else IMAGE.decode(row.after),
+                handle=None if row.handle is None else msgspec.msgpack.decode(row.handle),
+            )
+
+    def outputs(self, step: int) -> dict[str, Any] | None:
+        """Give what a step put out."""
+        entry = self.entries.get((step, "forward"))
+        return entry.outputs if entry is not None else None
+
+    def lookup(self, state: State, self_: int | None = None) -> Lookup:
+        """Give what resolves references for this saga; ``self_`` is the step whose undo asks. Secrets are not its."""
+
+        def find(ref: Ref) -> Any:
+            if ref.root == "inputs":
+                return dig(self.inputs, ref.path, ref)
+            if ref.root == "saga":
+                return dig({"id": self.header.id, "kind": self.header.kind}, ref.path, ref)
+            if ref.root == "self" and self_ is not None:
+                return dig(self._outputs_of(state, self_, ref), ref.path, ref)
+            if ref.root == "steps" and ref.path[0] in self.plan.by_name:
+                step = self.plan.by_name[ref.path[0]]
+                return dig(self._outputs_of(state, step, ref), ref.path[1:], ref)
+            msg = f"{ref} does not resolve here"
+            raise BadReference(msg)
+
+        return find
+
+    def _outputs_of(self, state: State, step: int, ref: Ref) -> dict[str, Any]:
+        now = state.steps[step]
+        if now.given is not None:
+            return dict(now.given)
+        outputs = self.outputs(step)
+        if outputs is None:
+            msg = f"{ref} does not resolve: step {self.plan.steps[step].name} has no outputs (it is {now.status})"
+            raise BadReference(msg)
+        return outputs

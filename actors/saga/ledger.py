@@ -1,0 +1,166 @@
+"""From a decision's events to rows: what the executions' table and the checkpoint are to hold after them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from actors.saga import events as e
+from actors.saga.dossier import Dossier, Entry
+from actors.saga.execute import Carry
+from actors.saga.holds import waits
+from actors.saga.plan import Plan
+from actors.saga.state import ENDED, MACHINE, Direction, Error, State
+from actors.saga.wants import wake
+from store.records import Checkpoint, ExecutionChange, NewEvent, NewExecution
+
+_STATE = msgspec.msgpack.Encoder()
+_JSON = msgspec.json.Encoder()
+_PACK = msgspec.msgpack.Encoder()
+
+
+def event_row(saga: str, plan: Plan, event: e.Event, at: int) -> NewEvent:
+    """Give an event as the journal keeps it."""
+    step = plan.steps[event.step].name if isinstance(event, e.StepEvent) else None
+    resource = event.resource.label if isinstance(event, e.Started) and event.resource is not None else None
+    return NewEvent(
+        saga, at, e.type_of(event), event.version, e.encode(event), step, event.actor or "sagad", resource
+    )
+
+
+def checkpoint(plan: Plan, state: State, now: int) -> Checkpoint:
+    """Give a state as the sagas' table keeps it."""
+    ended = state.status in ENDED
+    waiting = None if ended else waits(plan, state)
+    return Checkpoint(
+        state.status,
+        None if state.hold is None else state.hold.reason,
+        None if waiting is None else waiting.for_,
+        None if ended else wake(plan, state, now),
+        _STATE.encode(state),
+        MACHINE,
+        state.updated_at,
+        state.finished_at,
+    )
+
+
+class Rows:
+    """The execution rows that some events bring about."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.executions: list[NewExecution] = []
+        self.changes: list[ExecutionChange] = []
+
+    def take(
+        self, dossier: Dossier, events: Iterable[e.Event], carry: Carry | None, state: State, at: int
+    ) -> None:
+        """Add what a decision's events bring about; ``state`` is the one after them."""
+        for event in events:
+            if isinstance(event, e.Started):
+                assert carry is not None
+                self._start(dossier, event, carry)
+            elif isinstance(event, e.StepEvent):
+                self._change(dossier, event, carry, state, at)
+
+    def _start(self, dossier: Dossier, event: e.Started, carry: Carry) -> None:
+        assert carry.entry is not None
+        assert carry.row is not None
+        dossier.entries[event.step, event.direction] = carry.entry
+        self.executions.append(carry.row)
+
+    def _change(
+        self, dossier: Dossier, event: e.StepEvent, carry: Carry | None, state: State, at: int
+    ) -> None:
+        entry = dossier.entries.get((event.step, _direction(event)))
+        columns = _COLUMNS.get(type(event))
+        if entry is None or columns is None:
+            return
+        changed: dict[str, Any] = columns(event, at)
+        if carry is not None and isinstance(event, e.Succeeded | e.PartlyDone | e.Working):
+            changed |= _payload(entry, carry)
+        self.changes.append(ExecutionChange(entry.id, **changed))
+
+
+def _direction(event: e.StepEvent) -> Direction:
+    if isinstance(event, e.RunEvent):
+        return event.direction
+    return "undo" if isinstance(event, e.Conflicted | e.Kept) else "forward"
+
+
+def _payload(entry: Entry, carry: Carry) -> dict[str, Any]:
+    """Take the payload that a message carried into the entry, and give it as columns."""
+    columns: dict[str, Any] = {}
+    if carry.outputs is not None:
+        entry.outputs = {**(entry.outputs or {}), **carry.outputs}
+        columns["outputs"] = _JSON.encode(entry.outputs)
+    if carry.after is not None:
+        entry.after = carry.after
+        columns["after"] = _PACK.encode(carry.after)
+    if carry.handle is not None:
+        entry.handle = carry.handle
+        columns["handle"] = _PACK.encode(carry.handle)
+    if carry.before is not None:
+        entry.intent = msgspec.structs.replace(entry.intent, before=carry.before)
+        columns["plan"] = _PACK.encode(entry.intent)
+    return columns
+
+
+def _error(error: Error | None) -> bytes | None:
+    return None if error is None else _JSON.encode({"code": error.code, "message": error.message})
+
+
+def _succeeded(_: e.Succeeded, at: int) -> dict[str, Any]:
+    return {"status": "completed", "finished_at": at}
+
+
+def _ended(status: str) -> Any:
+    def columns(event: Any, at: int) -> dict[str, Any]:
+        return {"status": status, "error": _error(event.error), "finished_at": at}
+
+    return columns
+
+
+def _open(status: str) -> Any:
+    def columns(event: Any, _: int) -> dict[str, Any]:
+        return {"status": status, "error": _error(event.error)}
+
+    return columns
+
+
+def _attempted(event: e.Attempted, _: int) -> dict[str, Any]:
+    return {"status": "running", "attempts": event.attempt}
+
+
+def _working(_: e.Working, __: int) -> dict[str, Any]:
+    return {"status": "running"}
+
+
+def _settled(event: e.Settled, _: int) -> dict[str, Any]:
+    return {"status": "unknown" if event.as_ == "unclear" else "running", "error": _error(event.error)}
+
+
+def _kept(event: e.Kept, at: int) -> dict[str, Any]:
+    return {
+        "status": "skipped",
+        "error": _JSON.encode({"code": "kept", "message": event.why}),
+        "finished_at": at,
+    }
+
+
+_COLUMNS: dict[type[e.Event], Any] = {
+    e.Succeeded: _succeeded,
+    e.Failed: _ended("failed"),
+    e.PartlyDone: _ended("partial"),
+    e.CleanedUp: _ended("compensated"),
+    e.Delayed: _open("running"),
+    e.WentUnknown: _open("unknown"),
+    e.Conflicted: _open("conflict"),
+    e.Attempted: _attempted,
+    e.Working: _working,
+    e.Settled: _settled,
+    e.Kept: _kept,
+}
+"""Event -> what it makes of its execution's row."""

@@ -1,0 +1,274 @@
+"""sagad: the parts put together, started in order, and stopped so that nothing is lost.
+
+Exit codes: 0 stopped as told, 1 cannot run (the state folder or the socket), 78 bad settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import structlog
+
+from config.problems import SettingsError
+from config.settings import Settings, load
+from orchestrator import logs
+from orchestrator.notify import Notifier, listen_sockets, watchdog_interval
+
+EX_CONFIG = 78
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the daemon."""
+    arguments = _arguments(argv)
+    faulthandler.enable()
+    try:
+        settings = _settings(arguments)
+    except SettingsError as error:
+        for problem in error.problems:
+            hint = f" ({problem.hint})" if problem.hint else ""
+            _say(f"{problem.where}: {problem.problem}{hint}")
+        sys.exit(EX_CONFIG)
+    if arguments.check:
+        _say("the settings are fine")
+        return
+    logs.configure(settings.daemon.log_level)
+    sys.exit(_run(settings, arguments))
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="sagad",
+        description="Run changes to infrastructure as sagas: every change taken back or carried on, never doubled.",
+        epilog="sagactl talks to it. Settings: see sagad.toml; every key can also be SAGAD_SECTION__KEY.",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the settings file")
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where the database and the blobs are")
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="where to listen")
+    parser.add_argument("--check", action="store_true", help="check the settings and exit")
+    return parser.parse_args(argv)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return load(arguments.config, os.environ, state_dir=arguments.state_dir, socket=arguments.socket)
+
+
+def _run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Run until stopped; errors of the place are told in a line or two, with what to do."""
+    import uvloop
+
+    from orchestrator.problems import Problem
+    from store.errors import StoreError
+
+    code = 0
+    try:
+        uvloop.run(serve(settings, arguments))
+    except* (StoreError, OSError, Problem) as group:
+        for error in _leaves(group):
+            _say(str(error))
+        code = 1
+    return code
+
+
+def _say(line: str) -> None:
+    print(f"sagad: {line}", file=sys.stderr)  # noqa: T201  before there is a log, and for whoever started it by hand
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Start everything, be there until told to stop, and stop everything."""
+    notifier = Notifier.from_environ(os.environ)
+    watchdog = watchdog_interval(os.environ)
+    sockets = listen_sockets(os.environ)
+    log = structlog.get_logger("sagad")
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with parts(settings, arguments, beat=_beat(notifier, watchdog)) as made:
+            from orchestrator.api import serve as serve_api
+
+            server = await serve_api(
+                made.service,
+                sockets=sockets,
+                path=None if sockets else settings.daemon.socket,
+                mode=settings.daemon.socket_mode,
+            )
+            made.service.ready = True
+            made.start()
+            log.info("ready", socket=str(settings.daemon.socket), version=made.service.version)
+            notifier.status("ready")
+            notifier.ready()
+            try:
+                async for number in signals:
+                    if number != signal.SIGHUP:
+                        break
+                    notifier.reloading()
+                    await _reload(made, log)
+                    notifier.ready()
+            finally:
+                notifier.stopping()
+                log.info("stopping")
+                made.service.ready = False
+                await made.drain(settings.daemon.shutdown_grace)
+                await server.close(1.0)
+
+
+async def _reload(made: Parts, log: Any) -> None:
+    try:
+        log.info("reloaded", changed=made.reload())
+    except SettingsError as error:
+        log.warning("reload.refused", problems=[f"{p.where}: {p.problem}" for p in error.problems])
+
+
+def _beat(notifier: Notifier, interval: float | None) -> Any:
+    """Give what the loop that does the work calls on each turn: the watchdog hears of it, not too often."""
+    last = [0.0]
+
+    def beat() -> None:
+        now = anyio.current_time()
+        if interval is not None and now - last[0] >= interval / 2:
+            last[0] = now
+            notifier.watchdog()
+
+    return beat
+
+
+class Parts:
+    """The daemon's parts."""
+
+    def __init__(self, **parts: Any) -> None:
+        """Keep them by name."""
+        self.service = parts["service"]
+        self.host = parts["host"]
+        self.directory = parts["directory"]
+        self._watchman = parts["watchman"]
+        self._tasks = parts["tasks"]
+        self.reload = parts["reload"]
+
+    def start(self) -> None:
+        """Begin to wake what was in flight and what is due."""
+        self._tasks.start_soon(self._watchman.run)
+
+    async def drain(self, grace: int) -> None:
+        """Start nothing new and let what runs end, for so many milliseconds."""
+        self.host.draining = True
+        with anyio.move_on_after(grace / 1000):
+            await self.directory.wait_calm()
+
+
+@asynccontextmanager
+async def parts(settings: Settings, arguments: argparse.Namespace, beat: Any) -> AsyncIterator[Parts]:
+    """Make the parts from the settings, in order, and take them apart again."""
+    from actors.clock import WallClock
+    from actors.directory import Directory
+    from actors.saga.contents import Contents
+    from actors.saga.execute import Executor
+    from actors.saga.host import Host
+    from actors.supervisor import Supervisor
+    from actors.timers import Watchman
+    from orchestrator.service import Service
+    from providers import registry as drivers
+    from store.blobs import Blobs
+    from store.journal import Journal
+    from store.node import StateFolder
+    from store.queries import Queries
+    from store.runner import Thread
+    from store.secrets import Secrets
+
+    clock = WallClock()
+    with StateFolder.open(settings.daemon.state_dir) as folder:
+        journal = Journal.open(folder.database, folder.node_key, Thread())
+        queries = await Queries.open(folder.database)
+        secrets = Secrets(_secret_folders(settings), folder.node_key)
+        blobs = Blobs(folder.blobs, secrets.redact_bytes, secrets.reveal_bytes)
+        registry = drivers.load(_provider_settings(settings), Contents(blobs))
+        host = Host(
+            journal=journal,
+            queries=queries,
+            executor=Executor(registry, secrets, clock),
+            clock=clock,
+            passivate=settings.limits.wait_passivate,
+            beat=beat,
+        )
+        supervisor = Supervisor(settings.supervisor, clock.now)
+        directory = Directory(host, supervisor, settings.limits.sagas_in_flight)
+        reload = _Reload(settings, arguments, host, directory, registry)
+        service = Service(host=host, directory=directory, registry=registry, settings=settings, reload=reload)
+        reload.service = service
+        try:
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(directory.run)
+                yield Parts(
+                    service=service,
+                    host=host,
+                    directory=directory,
+                    watchman=Watchman(host, directory),
+                    tasks=tasks,
+                    reload=reload,
+                )
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await registry.close()
+                await journal.close()
+                await queries.close()
+
+
+def _secret_folders(settings: Settings) -> list[Path]:
+    given = [settings.secrets.dir] if settings.secrets.dir is not None else []
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    return [*given, *([Path(credentials)] if credentials else [])]
+
+
+def _provider_settings(settings: Settings) -> dict[str, dict[str, Any]]:
+    providers = settings.providers
+    return {
+        "local": {"roots": [str(root) for root in providers.local.roots]},
+        "command": {"allow": list(providers.command.allow)},
+        "http": {"allow": list(providers.http.allow)},
+        **providers.others,
+    }
+
+
+class _Reload:
+    """Reads the settings again; what can change while the daemon runs, changes."""
+
+    def __init__(
+        self, settings: Settings, arguments: argparse.Namespace, host: Any, directory: Any, registry: Any
+    ) -> None:
+        self._settings = settings
+        self._arguments = arguments
+        self._host = host
+        self._directory = directory
+        self._registry = registry
+        self.service: Any = None
+
+    def __call__(self) -> list[str]:
+        """Give the names of the sections that changed. Raises SettingsError, and then nothing has changed."""
+        new = _settings(self._arguments)
+        old, self._settings = self._settings, new
+        changed = [name for name in new.__struct_fields__ if getattr(new, name) != getattr(old, name)]
+        logs.configure(new.daemon.log_level)
+        self._host.passivate = new.limits.wait_passivate
+        self._directory.in_flight = new.limits.sagas_in_flight
+        for type_, driver in self._registry.drivers.items():
+            driver.settings = _provider_settings(new).get(type_.partition(".")[0], {})
+        self.service.settings = new
+        return changed
+
+
+if __name__ == "__main__":
+    main()
