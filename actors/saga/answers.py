@@ -13,12 +13,14 @@ from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
 from actors.saga.plan import Retry
-from actors.saga.state import Error, Run, State, Touch
-from actors.saga.wants import preparable
+from actors.saga.state import ENDED, Error, Run, State, Touch
+from actors.saga.wants import at_work, preparable
 
 
 def current(state: State, message: m.FromRun) -> Run | None:
     """Give the execution that the message is about, if it is still the current one."""
+    if not 0 <= message.step < len(state.steps) or state.status in ENDED:
+        return None
     run: Run | None = getattr(state.steps[message.step], message.direction)
     if run is None or run.generation != message.generation or run.phase == "over":
         return None
@@ -59,8 +61,12 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
 def _at_work_on(state: State, index: int, resource: Touch) -> int | None:
     """Give the other step of the saga that is at work on the same or an enclosing resource."""
     for other, step in enumerate(state.steps):
-        at_work = other != index and step.status in ("running", "unknown")
-        if at_work and step.resource is not None and step.resource.overlaps(resource):
+        if (
+            other != index
+            and at_work(step)
+            and step.resource is not None
+            and step.resource.overlaps(resource)
+        ):
             return other
     return None
 
@@ -75,13 +81,21 @@ def not_prepared(deciding: Deciding, message: m.NotPrepared) -> None:
         return
     run: Run | None = getattr(state.steps[index], message.direction)
     spent = run.spent if run is not None and run.generation == message.generation else 0
-    _failed_or_delayed(deciding, message, message.error, spent + 1)
+    if not _delayed(deciding, message, message.error, spent + 1):
+        _fail(deciding, message, message.error)
 
 
 def answered(deciding: Deciding, message: m.Answered) -> None:
     """Take what came of an attempt, if it is the current one."""
     run = current(deciding.state, message)
-    if run is None or run.attempt != message.attempt or run.phase not in ("calling", "polling"):
+    lost_poll = run is not None and run.phase == "polling" and message.kind == "lost"  # it is asked again
+    if (
+        run is None
+        or lost_poll
+        or run.attempt != message.attempt
+        or run.phase not in ("calling", "polling")
+        or (message.direction == "forward" and message.kind in ("already", "conflict"))
+    ):
         deciding.emit(
             e.AnswerIgnored(
                 step=message.step,
@@ -120,7 +134,17 @@ def _on_working(deciding: Deciding, message: m.Answered, _: Run) -> None:
 
 
 def _on_failure(deciding: Deciding, message: m.Answered, run: Run) -> None:
-    _failed_or_delayed(deciding, message, _error(message), run.spent + 1)
+    """Nothing changed by this attempt, for certain. An earlier one that nobody settled may still have done it."""
+    error, spent = _error(message), run.spent + 1
+    if _delayed(deciding, message, error, spent):
+        return
+    if not run.doubt:
+        _fail(deciding, message, error)
+        return
+    deciding.emit(e.WentUnknown(step=message.step, direction=message.direction, error=error, spent=spent))
+    if not run.finds:
+        why = Error("unknown", f"{error.message}; and an earlier attempt may have done it")
+        _settled(deciding, message, "unclear", why)
 
 
 def _error(message: m.Answered | m.Found) -> Error:
@@ -132,21 +156,19 @@ def _retry_of(deciding: Deciding, message: m.FromRun) -> Retry:
     return step.retry if message.direction == "forward" else step.undo_retry
 
 
-def _failed_or_delayed(
-    deciding: Deciding, message: m.Answered | m.NotPrepared, error: Error, spent: int
-) -> None:
-    """Nothing changed, for certain: try again if the failure is of a kind that passes and attempts are left."""
+def _delayed(deciding: Deciding, message: m.Answered | m.NotPrepared, error: Error, spent: int) -> bool:
+    """Have it tried again if the failure is of a kind that passes and attempts are left."""
     retry = _retry_of(deciding, message)
     again = (
         ("transient" in retry.on and message.transient)
         or ("rate_limited" in retry.on and message.rate_limited)
         or "failed" in retry.on
     )
-    if again and spent < retry.attempts:
-        due = deciding.now + max(retry.wait(spent), message.retry_after or 0)
-        _delay(deciding, message, error, spent, due)
-    else:
-        _fail(deciding, message, error)
+    if not again or spent >= retry.attempts:
+        return False
+    due = deciding.now + max(retry.wait(spent), message.retry_after or 0)
+    _delay(deciding, message, error, spent, due)
+    return True
 
 
 def _fail(deciding: Deciding, message: m.FromRun, error: Error) -> None:
@@ -192,8 +214,8 @@ def _on_unknown(deciding: Deciding, message: m.Answered, run: Run) -> None:
         )
     elif message.kind == "lost":
         _delay(deciding, message, _error(message), spent, deciding.now)
-    else:
-        _failed_or_delayed(deciding, _transient(message), _error(message), spent)
+    elif not _delayed(deciding, _transient(message), _error(message), spent):
+        _fail(deciding, message, _error(message))
 
 
 def _transient(message: m.Answered) -> m.Answered:
@@ -248,6 +270,7 @@ def found(deciding: Deciding, message: m.Found) -> None:
         _again_or_failed(deciding, message, run)
     elif (
         message.kind == "cannot"
+        and not run.finds
         and run.repeats
         and message.same_secrets
         and _attempts_left(deciding, message, run)
@@ -266,7 +289,7 @@ def _unclear(message: m.Found, run: Run) -> Error:
     lost = run.error.message if run.error else "its answer was lost"
     if message.kind == "unclear":
         return Error("unknown", f"{lost}; {_error(message).message}")
-    if not run.repeats:
+    if run.finds or not run.repeats:
         return Error("unknown", f"{lost}; its driver cannot find out, and it is not safe to repeat")
     if not message.same_secrets:
         return Error("unknown", f"{lost}; a secret in its arguments has changed since, so it is not repeated")

@@ -159,9 +159,10 @@ class Completed(Event, frozen=True, kw_only=True):
 
 
 class RolledBack(Event, frozen=True, kw_only=True):
-    """Everything that could be undone was."""
+    """Everything that could be undone was. ``error``: why, where the saga turned back before anything had started."""
 
     type = "saga.rolled_back"
+    error: Error | None = None
 
 
 class SagaFailed(Event, frozen=True, kw_only=True):
@@ -176,6 +177,7 @@ class Reopened(Event, frozen=True, kw_only=True):
 
     type = "saga.reopened"
     steps: tuple[int, ...]
+    force: bool = False
     reason: str | None = None
 
 

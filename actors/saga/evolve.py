@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.saga import events as e
-from actors.saga.state import Cancel, Error, Held, Run, State, Status, StepState
+from actors.saga.state import Cancel, Error, Held, Run, State, Status, StepState, Touch
 
 NO_STATE = State(created_at=0, steps=())
 
@@ -50,8 +50,19 @@ def _cancel_requested(state: State, event: e.CancelRequested, at: int) -> State:
         state,
         cancel=Cancel(by=by, at=at, reason=event.reason, now=event.now),
         turn=state.turn or Error("cancelled", why),
+        steps=_interrupted(state) if event.now else state.steps,
         paused=False,
         stuck=None,
+    )
+
+
+def _interrupted(state: State) -> tuple[StepState, ...]:
+    """What is on its way forward right now is to be interrupted; what begins later is not."""
+    return tuple(
+        replace(step, forward=replace(step.forward, interrupt=True))
+        if step.forward is not None and step.forward.phase in ("calling", "polling")
+        else step
+        for step in state.steps
     )
 
 
@@ -62,7 +73,7 @@ def _deadline_passed(state: State, _: e.DeadlinePassed, __: int) -> State:
 
 
 def _turned_back(state: State, event: e.TurnedBack, _: int) -> State:
-    return replace(state, status="compensating", error=event.error, turn=event.error)
+    return replace(state, status="compensating", error=event.error, turn=event.error, stuck=None)
 
 
 def _turned_forward(state: State, event: e.TurnedForward, _: int) -> State:
@@ -71,7 +82,14 @@ def _turned_forward(state: State, event: e.TurnedForward, _: int) -> State:
         _anew(step) if index in anew else _still_done(step) for index, step in enumerate(state.steps)
     )
     return replace(
-        state, status="running", steps=steps, error=None, turn=None, cancel=None, deadline=event.deadline
+        state,
+        status="running",
+        steps=steps,
+        error=None,
+        turn=None,
+        culprit=None,
+        cancel=None,
+        deadline=event.deadline,
     )
 
 
@@ -84,8 +102,10 @@ def _anew(step: StepState) -> StepState:
 
 
 def _still_done(step: StepState) -> StepState:
-    """What was kept on the way back is done, on the way forward."""
-    return replace(step, status="completed", left=None) if step.status == "kept" else step
+    """What was kept on the way back is done, on the way forward; unless it had failed."""
+    if step.status == "kept" and not step.failing:
+        return replace(step, status="completed", left=None)
+    return step
 
 
 def _went_past(state: State, _: e.WentPastIrreversible, __: int) -> State:
@@ -126,30 +146,48 @@ def _unstuck(state: State, _: e.Unstuck, __: int) -> State:
 
 
 def _abandon_requested(state: State, event: e.AbandonRequested, _: int) -> State:
-    return replace(state, abandoned=f"abandoned by {event.actor or 'sagad'}: {event.reason}", paused=False)
+    return replace(
+        state,
+        abandoned=f"abandoned by {event.actor or 'sagad'}: {event.reason}",
+        steps=_interrupted(state),
+        paused=False,
+    )
 
 
 def _reopened(state: State, event: e.Reopened, _: int) -> State:
     anew = frozenset(event.steps)
-    steps = tuple(_undo_anew(s) if index in anew else _let_be(s) for index, s in enumerate(state.steps))
+    steps = tuple(
+        _undo_anew(step, force=event.force) if index in anew else _let_be(step)
+        for index, step in enumerate(state.steps)
+    )
     return replace(state, status="compensating", steps=steps, finished_at=None, abandoned=None)
 
 
-def _undo_anew(step: StepState) -> StepState:
-    return replace(step, status="completed", error=None, left=None, open=False, finished_at=None)
+def _undo_anew(step: StepState, *, force: bool) -> StepState:
+    """The undo that failed is settled, so the next one is another execution."""
+    generation = step.undo.generation if step.undo is not None else 0
+    return replace(
+        step,
+        status="failed" if step.failing else "completed",
+        undo=Run(generation=generation, phase="over", force=force),
+        error=step.forward.error if step.failing and step.forward is not None else None,
+        left=None,
+        open=False,
+        finished_at=None,
+    )
 
 
 def _let_be(step: StepState) -> StepState:
     """Late repair tries again just the undos that failed; what was never to be undone stays done."""
-    return replace(step, did=False) if step.status == "completed" else step
+    return replace(step, stays=True) if step.status in ("completed", "failed", "unknown") else step
 
 
 def _completed(state: State, _: e.Completed, at: int) -> State:
     return _ended(state, "completed", at)
 
 
-def _rolled_back(state: State, _: e.RolledBack, at: int) -> State:
-    return _ended(state, "rolled_back", at)
+def _rolled_back(state: State, event: e.RolledBack, at: int) -> State:
+    return replace(_ended(state, "rolled_back", at), error=event.error or state.error)
 
 
 def _saga_failed(state: State, event: e.SagaFailed, at: int) -> State:
@@ -171,25 +209,47 @@ def _ended(state: State, status: Status, at: int) -> State:
 
 
 def _closed(step: StepState) -> StepState:
-    if step.status == "pending":
-        return replace(step, status="skipped")
-    if step.status == "running":
-        run = step.forward
-        if run is not None and run.phase == "retrying":
-            return replace(step, status="failed", error=run.error, forward=replace(run, phase="over"))
-        return replace(step, status="unknown", did=True, left="given up before its outcome was known")
-    if step.status == "unknown":
-        return replace(step, left="given up before its outcome was known")
-    if step.status == "compensating":
-        why = "given up before its undo was over"
+    ends = {
+        "pending": _never_started,
+        "running": _given_up,
+        "unknown": _given_up,
+        "compensating": _undo_given_up,
+    }
+    return ends[step.status](step) if step.status in ends else step
+
+
+def _never_started(step: StepState) -> StepState:
+    return replace(step, status="skipped")
+
+
+def _given_up(step: StepState) -> StepState:
+    """Given up on the way forward: failed where it is certain that nothing changed, else unknown."""
+    run = step.forward or Run(generation=0)
+    over = replace(run, phase="over", interrupt=False)
+    if not run.changes or (run.phase == "retrying" and not run.doubt):
+        error = run.error or Error("interrupted", "given up before it was done")
         return replace(
-            step,
-            status="compensation_failed",
-            left=why,
-            error=step.error or Error("abandoned", why),
-            open=False,
+            step, status="failed", failing=True, did=_counts(step), error=error, left=None, forward=over
         )
-    return step
+    why = "given up before its outcome was known"
+    return replace(step, status="unknown", did=True, left=why, error=run.error, forward=over)
+
+
+def _undo_given_up(step: StepState) -> StepState:
+    why = "given up before its undo was over"
+    return replace(
+        step,
+        status="compensation_failed",
+        left=why,
+        error=step.error or Error("abandoned", why),
+        open=False,
+        undo=step.undo and replace(step.undo, phase="over"),
+    )
+
+
+def _counts(step: StepState) -> bool:
+    """Tell whether a step that failed is to be undone all the same (``undo_when: started``)."""
+    return step.undo_started and step.number > 0
 
 
 # --- of a step -----------------------------------------------------------------------------------------------------
@@ -205,6 +265,7 @@ def _started(state: State, event: e.Started, at: int) -> State:
         repeats=event.repeats,
         finds=event.finds,
         force=event.force,
+        began=at,
     )
     if event.direction == "undo":
         return _step(state, event.step, status="compensating", undo=run)
@@ -231,8 +292,10 @@ def _spent(state: State, event: e.Started) -> int:
     return before.spent if before is not None and before.generation == event.generation else 0
 
 
-def _attempted(state: State, event: e.Attempted, _: int) -> State:
-    return _run(state, event, attempt=event.attempt, phase="calling", due=0, error=None)
+def _attempted(state: State, event: e.Attempted, at: int) -> State:
+    return _run(
+        state, event, attempt=event.attempt, phase="calling", due=0, error=None, interrupt=False, began=at
+    )
 
 
 def _working(state: State, event: e.Working, _: int) -> State:
@@ -240,7 +303,7 @@ def _working(state: State, event: e.Working, _: int) -> State:
 
 
 def _succeeded(state: State, event: e.Succeeded, at: int) -> State:
-    changed = _run(state, event, phase="over", error=None, due=0)
+    changed = _run(state, event, phase="over", error=None, due=0, doubt=False, interrupt=False)
     if event.direction == "undo":
         return _step(
             changed,
@@ -273,7 +336,7 @@ def _error_kept(state: State, event: e.Succeeded) -> dict[str, Any]:
 
 
 def _failed(state: State, event: e.Failed, at: int) -> State:
-    changed = _run(state, event, phase="over", error=event.error)
+    changed = _run(state, event, phase="over", error=event.error, doubt=False, interrupt=False)
     if event.direction == "undo":
         return _step(
             changed,
@@ -284,25 +347,21 @@ def _failed(state: State, event: e.Failed, at: int) -> State:
             open=event.open,
             finished_at=at,
         )
-    step = changed.steps[event.step]
-    return replace(
-        _step(
-            changed,
-            event.step,
-            status="failed",
-            failing=True,
-            error=event.error,
-            did=step.undo_started and step.number > 0,
-            finished_at=at,
-        ),
-        status="running",
-    )
+    did = _counts(changed.steps[event.step])
+    return _failing(changed, event, at, status="failed", did=did)
+
+
+def _failing(state: State, event: e.Failed | e.PartlyDone | e.CleanedUp, at: int, **changes: Any) -> State:
+    """The saga cannot go forward because of this step."""
+    changed = _step(state, event.step, failing=True, error=event.error, finished_at=at, **changes)
+    culprit = event.step if state.culprit is None else state.culprit
+    return replace(changed, status="running", culprit=culprit)
 
 
 def _delayed(state: State, event: e.Delayed, _: int) -> State:
     run: Run | None = getattr(state.steps[event.step], event.direction)
     if run is None or run.generation != event.generation:
-        run = Run(generation=event.generation)
+        run = Run(generation=event.generation, force=run is not None and run.force)
     run = replace(run, phase="retrying", error=event.error, spent=event.spent, due=event.due)
     changed = _step(state, event.step, **{event.direction: run})
     if event.direction == "undo":
@@ -311,16 +370,18 @@ def _delayed(state: State, event: e.Delayed, _: int) -> State:
 
 
 def _unknown(state: State, event: e.WentUnknown, at: int) -> State:
-    return _run(state, event, phase="settling", error=event.error, spent=event.spent, since=at)
+    return _run(
+        state, event, phase="settling", error=event.error, spent=event.spent, since=at, interrupt=False
+    )
 
 
 def _settled(state: State, event: e.Settled, _: int) -> State:
+    """Only done and not_done are certain: what is repeated without knowing stays in doubt."""
     if event.as_ == "unclear":
         changed = _run(state, event, phase="unknown", error=event.error)
         return changed if event.direction == "undo" else _step(changed, event.step, status="unknown")
-    if event.direction == "forward" and event.as_ != "done":
-        return _step(state, event.step, status="running")
-    return state
+    changed = _run(state, event, doubt=event.as_ == "repeat")
+    return changed if event.direction == "undo" else _step(changed, event.step, status="running")
 
 
 def _answer_ignored(state: State, _: e.AnswerIgnored, __: int) -> State:
@@ -328,31 +389,31 @@ def _answer_ignored(state: State, _: e.AnswerIgnored, __: int) -> State:
 
 
 def _partly_done(state: State, event: e.PartlyDone, at: int) -> State:
-    run = state.steps[event.step].forward
-    return _step(
+    return _failing(
         state,
-        event.step,
+        event,
+        at,
         status="failed",
         did=True,
-        failing=True,
-        error=event.error,
-        finished_at=at,
-        forward=run and replace(run, phase="over", error=event.error),
+        partial=True,
+        forward=_over(state, event),
+        **_named(state, event),
     )
+
+
+def _over(state: State, event: e.PartlyDone | e.CleanedUp) -> Run:
+    run = state.steps[event.step].forward or Run(generation=0)
+    return replace(run, phase="over", error=event.error, doubt=False, interrupt=False)
+
+
+def _named(state: State, event: e.PartlyDone) -> dict[str, Touch | None]:
+    """What exists has an id from now on, where the driver gave one."""
+    resource = state.steps[event.step].resource
+    return {"resource": replace(resource, id=event.id) if resource is not None and event.id else resource}
 
 
 def _cleaned_up(state: State, event: e.CleanedUp, at: int) -> State:
-    run = state.steps[event.step].forward
-    return _step(
-        state,
-        event.step,
-        status="compensated",
-        did=False,
-        failing=True,
-        error=event.error,
-        finished_at=at,
-        forward=run and replace(run, phase="over", error=event.error),
-    )
+    return _failing(state, event, at, status="compensated", did=False, forward=_over(state, event))
 
 
 def _queued(state: State, event: e.Queued, _: int) -> State:
@@ -360,13 +421,19 @@ def _queued(state: State, event: e.Queued, _: int) -> State:
 
 
 def _reset(state: State, event: e.Reset, _: int) -> State:
-    step = state.steps[event.step]
-    return replace(state, steps=(*state.steps[: event.step], _anew(step), *state.steps[event.step + 1 :]))
+    step = _anew(state.steps[event.step])
+    steps = (*state.steps[: event.step], step, *state.steps[event.step + 1 :])
+    return replace(state, steps=steps, culprit=_other_than(state, event.step))
+
+
+def _other_than(state: State, index: int) -> int | None:
+    return None if state.culprit == index else state.culprit
 
 
 def _skipped(state: State, event: e.Skipped, at: int) -> State:
+    """It may be what the saga was stuck at, so that is tried again."""
     step = state.steps[event.step]
-    return _step(
+    changed = _step(
         state,
         event.step,
         status="skipped",
@@ -375,12 +442,14 @@ def _skipped(state: State, event: e.Skipped, at: int) -> State:
         finished_at=at,
         left="skipped by the operator while partly done" if step.did else None,
     )
+    return replace(changed, culprit=_other_than(state, event.step), stuck=None)
 
 
 def _kept(state: State, event: e.Kept, at: int) -> State:
     step = state.steps[event.step]
     undo = step.undo and replace(step.undo, phase="over")
-    return _step(state, event.step, status="kept", left=event.why, undo=undo, open=False, finished_at=at)
+    changed = _step(state, event.step, status="kept", left=event.why, undo=undo, open=False, finished_at=at)
+    return replace(changed, stuck=None)
 
 
 def _nothing_to_undo(state: State, event: e.NothingToUndo, at: int) -> State:
@@ -396,10 +465,11 @@ def _undo_reset(state: State, event: e.UndoReset, _: int) -> State:
     step = state.steps[event.step]
     run = step.undo or Run(generation=0)
     if run.phase in ("conflict", "unknown"):
-        again = replace(run, phase="retrying", due=0, force=event.force)
+        doubt = run.doubt or run.phase == "unknown"
+        again = replace(run, phase="retrying", due=0, force=event.force, doubt=doubt)
         return _step(state, event.step, undo=again)
-    undo = Run(generation=run.generation, phase="over", force=event.force)
-    return _step(state, event.step, status="completed", undo=undo, error=None, left=None, open=False)
+    steps = (*state.steps[: event.step], _undo_anew(step, force=event.force), *state.steps[event.step + 1 :])
+    return replace(state, steps=steps)
 
 
 def _failure_accepted(state: State, event: e.FailureAccepted, _: int) -> State:

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, HOLDS, Direction, Held, Hold, Run, State, StepState
+from actors.saga.state import ENDED, HOLDS, Direction, Error, Held, Hold, Run, State, StepState
 
 Wait = Literal["timer", "retry", "queue", "provider", "storage", "drain"]
 
@@ -44,12 +44,26 @@ def quiet(state: State) -> bool:
     return not any(active(run) for _, _, run in runs(state))
 
 
+def settled(state: State) -> bool:
+    """Nothing of the saga is going on, and nobody wonders what any of its attempts has done."""
+    return (
+        quiet(state)
+        and not any(run.doubt for _, _, run in runs(state))
+        and not any(step.status == "unknown" for step in state.steps)
+    )
+
+
 def spared(plan: Plan, state: State) -> frozenset[int]:
     """Give the steps that an unwinding leaves alone: irreversible ones that are done, and all that come before them."""
     if state.past:
         return frozenset()
-    points = [i for i, step in enumerate(state.steps) if step.irreversible and step.did]
+    points = [i for i, step in enumerate(state.steps) if _no_return(step)]
     return frozenset(points).union(*(plan.before[i] for i in points))
+
+
+def _no_return(step: StepState) -> bool:
+    """Tell whether an irreversible step is done, if only partly: what came before it cannot simply be taken back."""
+    return step.irreversible and step.did and not step.stays and (step.partial or not step.failing)
 
 
 def to_undo(plan: Plan, state: State) -> list[int]:
@@ -59,9 +73,21 @@ def to_undo(plan: Plan, state: State) -> list[int]:
         (
             i
             for i, step in enumerate(state.steps)
-            if step.did and i not in alone and step.status in ("completed", "failed", "compensating")
+            if step.did
+            and not step.stays
+            and i not in alone
+            and step.status in ("completed", "failed", "compensating")
         ),
         key=lambda i: -state.steps[i].number,
+    )
+
+
+def still_done(state: State) -> bool:
+    """Tell whether something that was to be taken back is still there, so that the saga ends failed."""
+    return any(
+        step.status in ("compensation_failed", "unknown")
+        or (step.did and step.way_back != "nothing" and step.status in ("completed", "failed"))
+        for step in state.steps
     )
 
 
@@ -72,8 +98,7 @@ def stopped(plan: Plan, state: State) -> bool:
         and state.turn is None
         and plan.on_failure == "hold"
         and any(step.failing for step in state.steps)
-        and quiet(state)
-        and not any(step.status == "unknown" for step in state.steps)
+        and settled(state)
     )
 
 
@@ -82,65 +107,99 @@ def past_irreversible(plan: Plan, state: State) -> bool:
     return state.status == "compensating" and bool(spared(plan, state)) and not to_undo(plan, state)
 
 
-def attention(plan: Plan, state: State) -> Iterator[str]:
+class Commands:
+    """How commands are written: in full where the saga's id is known, else by their verb alone."""
+
+    def __init__(self, id: str | None = None) -> None:
+        self._id = id
+
+    def __call__(self, verb: str, *rest: str) -> str:
+        """Write one command."""
+        words = (verb, *rest) if self._id is None else ("sagactl", verb, self._id, *rest)
+        return f"`{' '.join(words)}`"
+
+
+def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     """Say what needs somebody, with what to do about it."""
     if state.stuck is not None:
-        yield f"{state.stuck}; then `retry`"
+        yield f"{state.stuck}; then {do('retry')}"
     for step, now in zip(plan.steps, state.steps, strict=True):
-        yield from _step_attention(step.name, now)
+        yield from _step_attention(step.name, now, do)
     if stopped(plan, state):
-        failed = [step.name for step, now in zip(plan.steps, state.steps, strict=True) if now.failing]
-        why = next(now.error.message for now in state.steps if now.failing and now.error)
-        yield f"step {', '.join(failed)} failed ({why}) and on_failure is hold: `retry`, `skip STEP` or `cancel`"
+        failing = [i for i, step in enumerate(state.steps) if step.failing]
+        failed = _names(plan, failing)
+        why = "; ".join(dict.fromkeys(_reason(state.steps[i].error) for i in failing))
+        skip = do("skip", plan.steps[failing[0]].name)
+        yield f"step {failed} failed ({why}) and on_failure is hold: {do('retry')}, {skip} or {do('cancel')}"
     if past_irreversible(plan, state):
-        done = ", ".join(plan.steps[i].name for i, s in enumerate(state.steps) if s.irreversible and s.did)
-        yield (
-            f"everything after the irreversible step {done} was taken back: `retry` starts those steps anew, "
-            f"`skip STEP` goes on without the failed one, `rollback --past-irreversible` takes back the rest"
-        )
+        yield from _past_attention(plan, state, do)
 
 
-def _step_attention(name: str, step: StepState) -> Iterator[str]:
+def _past_attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
+    done = _names(plan, [i for i, step in enumerate(state.steps) if _no_return(step)])
+    failing = [plan.steps[i].name for i, step in enumerate(state.steps) if step.failing]
+    skip = f"{do('skip', failing[0])} goes on without the failed one, " if failing else ""
+    broken = [
+        plan.steps[i].name for i, step in enumerate(state.steps) if step.status == "compensation_failed"
+    ]
+    if broken:
+        first = broken[0]
+        yield f"the undo of step {', '.join(broken)} failed: {do('retry', first)} or {do('skip', first)}"
+    yield (
+        f"everything after the irreversible step {done} was taken back: {do('retry')} starts those steps anew, "
+        f"{skip}{do('rollback', '--past-irreversible')} takes back the rest"
+    )
+
+
+def _names(plan: Plan, chosen: list[int]) -> str:
+    return ", ".join(plan.steps[i].name for i in chosen)
+
+
+def _step_attention(name: str, step: StepState, do: Commands) -> Iterator[str]:
+    resolve = do("resolve", name, "--as", "done|failed|retry")
     if step.status == "unknown":
-        yield (
-            f"nobody knows whether step {name} was done ({_why(step.forward)}): "
-            f"look, then `resolve {name} --as done|failed|retry`"
-        )
+        yield f"nobody knows whether step {name} was done ({_why(step.forward)}): look, then {resolve}"
     if step.status == "compensating" and step.undo is not None:
         if step.undo.phase == "unknown":
             yield (
-                f"nobody knows whether the undo of step {name} was done ({_why(step.undo)}): "
-                f"look, then `resolve {name} --as done|failed|retry`"
+                f"nobody knows whether the undo of step {name} was done ({_why(step.undo)}): look, then {resolve}"
             )
         if step.undo.phase == "conflict":
             yield (
-                f"step {name} was not undone: {_why(step.undo)}; "
-                f"`retry {name} --force` undoes it all the same, `skip {name}` leaves it"
+                f"step {name} was not undone ({_why(step.undo)}): "
+                f"{do('retry', name, '--force')} undoes it all the same, {do('skip', name)} leaves it"
             )
     if step.open:
         yield (
-            f"the undo of step {name} failed ({step.error.message if step.error else 'no reason given'}): "
-            f"`retry {name}`, `skip {name}` or `resolve {name} --as done|failed`"
+            f"the undo of step {name} failed ({_reason(step.error)}): "
+            f"{do('retry', name)}, {do('skip', name)} or {do('resolve', name, '--as', 'done|failed')}"
         )
 
 
 def _why(run: Run | None) -> str:
-    return run.error.message if run is not None and run.error is not None else "its answer was lost"
+    return _reason(run.error if run is not None else None)
 
 
-def hold(plan: Plan, state: State) -> tuple[Hold, str] | None:
+def _reason(error: Error | None) -> str:
+    return error.message if error is not None and error.message else "no reason was given"
+
+
+def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | None:
     """Give the hold to be shown: the first reason of those that apply, and all of them in words."""
     if state.status in ENDED:
         return None
+    do = Commands(id)
     found: dict[Hold, str] = {}
     if state.quarantine is not None:
-        found["quarantined"] = f"its actor crashed too often ({state.quarantine}): `resume` lets it try again"
+        found["quarantined"] = (
+            f"its actor crashed too often ({state.quarantine}): {do('resume')} lets it try again"
+        )
     if quiet(state) or state.quarantine is not None:
-        needs = list(attention(plan, state))
+        needs = list(attention(plan, state, do))
         if needs:
             found["attention"] = "; ".join(needs)
         if state.paused:
-            found["paused"] = "paused by the operator: `resume` lets it go on"
+            found["paused"] = f"paused by the operator: {do('resume')} lets it go on"
     for reason in HOLDS:
         if reason in found:
             return reason, "; ".join(found[each] for each in HOLDS if each in found)
@@ -153,24 +212,74 @@ def shown(held: Held | None) -> tuple[Hold, str] | None:
 
 
 def waits(plan: Plan, state: State) -> Waiting | None:
-    """Give what the saga waits for by itself; None where it is held, ended, or something of it is going on."""
+    """Give what the saga waits for by itself; None where it is held, ended, or goes on as it should.
+
+    ``drain``: it is paused, cancelled or turning back, and waits for what is running to end.
+    """
     if state.status in ENDED or state.hold is not None:
         return None
-    found: list[Waiting] = []
-    for index, direction, run in runs(state):
-        what = plan.steps[index].name if direction == "forward" else f"undo of {plan.steps[index].name}"
-        if run.phase == "retrying":
-            why = f": {run.error.message}" if run.error else ""
-            found.append(
-                Waiting(for_="retry", until=run.due, detail=f"{what}, next attempt after {run.spent}{why}")
-            )
-        elif run.phase == "polling":
-            kind: Wait = "provider" if run.changes else "timer"
-            found.append(
-                Waiting(for_=kind, until=run.due, detail=f"{what} goes on elsewhere" if run.changes else what)
-            )
-        elif run.phase == "settling":
-            found.append(Waiting(for_="provider", until=None, detail=f"finding out whether {what} was done"))
-        else:
-            return None
+    going = list(runs(state))
+    calling = [(i, way) for i, way, run in going if run.phase == "calling"]
+    if calling and _stopping(state):
+        what = ", ".join(_of(plan, i, way) for i, way in calling)
+        return Waiting(for_="drain", until=None, detail=f"it stops once {what} has ended")
+    if calling:
+        return None
+    found = [_waiting(_of(plan, i, way), run) for i, way, run in going]
     return min(found, key=lambda wait: wait.until or 0, default=None)
+
+
+def _stopping(state: State) -> bool:
+    if state.paused or state.abandoned is not None:
+        return True
+    forward = state.status in ("pending", "running")
+    return forward and (state.turn is not None or any(step.failing for step in state.steps))
+
+
+def _of(plan: Plan, index: int, direction: Direction) -> str:
+    name = plan.steps[index].name
+    return f"step {name}" if direction == "forward" else f"the undo of step {name}"
+
+
+def _waiting(what: str, run: Run) -> Waiting:
+    """Say what an execution waits for that is not being called."""
+    if run.phase == "retrying":
+        why = f" ({run.error.message})" if run.error else ""
+        return Waiting(for_="retry", until=run.due, detail=f"{what} is tried again{why}")
+    if run.phase == "polling":
+        kind: Wait = "provider" if run.changes else "timer"
+        detail = f"{what} goes on elsewhere" if run.changes else f"{what} waits"
+        return Waiting(for_=kind, until=run.due, detail=detail)
+    if run.phase == "settling":
+        return Waiting(for_="provider", until=None, detail=f"finding out whether {what} was done")
+    return Waiting(for_="drain", until=None, detail=f"{what} waits for your word once the rest has ended")
+
+
+class LeftBehind(msgspec.Struct, frozen=True):
+    """Something that an ended saga has left in the world, or one on its way back will."""
+
+    step: str
+    resource: str | None
+    why: str
+
+
+def left_behind(plan: Plan, state: State) -> list[LeftBehind]:
+    """Name what was kept, skipped, blocked, not undone, given up while unknown, or left by ``on_failure: stop``."""
+    return [
+        LeftBehind(
+            step=step.name,
+            resource=now.resource.label if now.resource is not None else None,
+            why=why,
+        )
+        for step, now in zip(plan.steps, state.steps, strict=True)
+        if (why := _left(state, now)) is not None
+    ]
+
+
+def _left(state: State, step: StepState) -> str | None:
+    if step.left is not None:
+        return step.left
+    there = step.did and step.way_back != "nothing" and step.status in ("completed", "failed")
+    if state.status != "failed" or not there:
+        return None
+    return state.abandoned or "left as it is (on_failure: stop)"

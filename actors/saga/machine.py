@@ -35,13 +35,13 @@ from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
 from actors.saga.evolve import NO_STATE
-from actors.saga.holds import hold, quiet, runs, shown, spared, to_undo
+from actors.saga.holds import hold, quiet, runs, settled, shown, spared, still_done, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Direction, Error, Run, State, Status, StepStatus
-from actors.saga.wants import DONE, same_resource, undoable
+from actors.saga.wants import DONE, overdue, same_resource, undoable
 
 SAGA: dict[Status, frozenset[Status]] = {
-    "pending": frozenset({"running", "compensating", "failed", "rolled_back"}),
+    "pending": frozenset({"running", "completed", "failed", "rolled_back"}),
     "running": frozenset({"compensating", "completed", "failed"}),
     "compensating": frozenset({"running", "rolled_back", "failed"}),
     "completed": frozenset(),
@@ -86,6 +86,8 @@ def submit(plan: Plan, event: e.Submitted, now: int) -> Decision:
 
 def decide(plan: Plan, state: State, message: m.Message, now: int) -> Decision:
     """Give what the message brings about at ``now`` (UTC milliseconds)."""
+    if isinstance(message, m.Verb) and not 0 <= (getattr(message, "step", None) or 0) < len(state.steps):
+        return Decision([], state, m.Reply("refused", "it has no such step"))
     deciding = Deciding(plan, state, now)
     reply = _HANDLERS[type(message)](deciding, message)
     _follow(deciding)
@@ -110,7 +112,7 @@ def _next(plan: Plan, state: State, now: int) -> e.Event | None:
         return None
     if state.abandoned is not None:
         move = _give_up(state)
-    elif state.quarantine is not None or state.stuck is not None:
+    elif state.quarantine is not None:
         move = None
     elif state.status == "compensating":
         move = _back(plan, state, now)
@@ -129,8 +131,11 @@ def _hold_change(plan: Plan, state: State) -> e.Event | None:
 
 
 def _give_up(state: State) -> e.Event | None:
-    """Abandoned: what a driver is at work on right now is awaited, everything else is left as it is."""
-    if any(run.phase == "calling" for _, _, run in runs(state)):
+    """Abandoned: what a driver is at work on right now is awaited, everything else is left as it is.
+
+    A quarantined saga has no actor, so nothing of it is running.
+    """
+    if state.quarantine is None and any(run.phase == "calling" for _, _, run in runs(state)):
         return None
     error = state.error or state.turn or Error("cancelled", state.abandoned or "")
     return e.SagaFailed(error=error)
@@ -139,24 +144,28 @@ def _give_up(state: State) -> e.Event | None:
 def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
     if state.turn is None and all(step.status in DONE for step in state.steps):
         return e.Completed()
+    if overdue(plan, state, now):
+        return e.DeadlinePassed()
     stopping = state.turn is not None or any(step.failing for step in state.steps)
     for index, direction, run in runs(state):
-        move = _run_stops(index, run) if stopping else _run_due(state, index, direction, run, now)
+        move = _run_stops(index, run) if stopping else None
+        move = move or _run_due(state, index, direction, run, now)
         if move is not None:
             return move
-    if state.turn is None and state.deadline is not None and now >= state.deadline:
-        return e.DeadlinePassed()
-    if stopping and quiet(state) and not any(step.status == "unknown" for step in state.steps):
+    if stopping and settled(state):
         return _turn(plan, state)
     return None
 
 
 def _run_stops(index: int, run: Run) -> e.Event | None:
-    """Nothing new starts: what only waits ends."""
-    if run.phase == "retrying":
+    """Nothing new starts: what only waits ends. A repeat that settles an unknown outcome is made all the same."""
+    if run.phase == "retrying" and not run.doubt:
         return e.Failed(step=index, error=run.error or Error("interrupted", "it was not tried again"))
     if run.phase == "polling" and not run.changes:
         return e.Failed(step=index, error=Error("interrupted", "the saga stops, so it no longer waits"))
+    if run.phase == "polling" and run.interrupt:
+        error = Error("interrupted", "cancelled while it went on elsewhere")
+        return e.WentUnknown(step=index, error=error, spent=run.spent)
     return None
 
 
@@ -168,9 +177,13 @@ def _run_due(state: State, index: int, direction: Direction, run: Run, now: int)
 
 
 def _turn(plan: Plan, state: State) -> e.Event | None:
+    if state.turn is not None and state.status == "pending":
+        return e.RolledBack(error=state.turn)
     if state.turn is not None:
         return e.TurnedBack(error=state.turn)
-    index, failed = next((i, step) for i, step in enumerate(state.steps) if step.failing)
+    failing = [i for i, step in enumerate(state.steps) if step.failing]
+    index = state.culprit if state.culprit in failing else failing[0]
+    failed = state.steps[index]
     error = Error("step_failed", failed.error.message if failed.error else "", plan.steps[index].name)
     if plan.on_failure == "compensate":
         return e.TurnedBack(error=error)
@@ -198,7 +211,7 @@ def _back(plan: Plan, state: State, now: int) -> e.Event | None:
 
 
 def _end(state: State) -> e.Event:
-    if any(step.status == "compensation_failed" for step in state.steps):
+    if still_done(state):
         return e.SagaFailed(error=state.error or Error("internal", "an undo failed"))
     return e.RolledBack()
 
@@ -206,6 +219,12 @@ def _end(state: State) -> e.Event:
 def _undo_without_call(plan: Plan, state: State, index: int) -> e.Event | None:
     """What an undo comes to that needs no driver: None where it needs one."""
     step = state.steps[index]
+    if step.irreversible:
+        return e.Kept(step=index, why="irreversible")
+    if step.way_back == "nothing":
+        return e.NothingToUndo(step=index)
+    if step.way_back == "none":
+        return e.Kept(step=index, why="it has no way back (undo: none)")
     for other, later in enumerate(state.steps):
         if (
             later.status == "compensation_failed"
@@ -215,12 +234,6 @@ def _undo_without_call(plan: Plan, state: State, index: int) -> e.Event | None:
             name = plan.steps[other].name
             why = f"not tried: step {name}, which needs it or touches the same, could not be undone"
             return e.Failed(step=index, direction="undo", error=Error("blocked", why, name))
-    if step.irreversible:
-        return e.Kept(step=index, why="irreversible")
-    if step.way_back == "nothing":
-        return e.NothingToUndo(step=index)
-    if step.way_back == "none":
-        return e.Kept(step=index, why="it has no way back (undo: none)")
     return None
 
 
@@ -229,7 +242,8 @@ def _tick(_: Deciding, __: m.Tick) -> None:
 
 
 def _quarantine(deciding: Deciding, message: m.Quarantine) -> None:
-    deciding.emit(e.Quarantined(why=message.why))
+    if deciding.state.status not in ENDED:
+        deciding.emit(e.Quarantined(why=message.why))
 
 
 def _rebuild(deciding: Deciding, message: m.Rebuild) -> None:

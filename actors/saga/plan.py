@@ -28,7 +28,10 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def wait(self, spent: int) -> int:
         """Give the milliseconds to wait after ``spent`` attempts (1 or more) have failed."""
-        return int(min(self.delay * self.factor ** min(spent - 1, 64), self.max_delay))
+        wait = float(self.delay)
+        for _ in range(min(spent - 1, 64)):
+            wait = min(wait * self.factor, self.max_delay)
+        return int(min(wait, self.max_delay))
 
 
 UNDO_RETRY = Retry(attempts=10, max_delay=60_000)

@@ -109,6 +109,12 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its driver can find out."""
     force: bool = False
     """Undo over what somebody else has changed: the operator, or ``on_conflict``, said so."""
+    doubt: bool = False
+    """It is being repeated though an earlier attempt may have done it: a failure now settles nothing."""
+    interrupt: bool = False
+    """The attempt that is running is to be interrupted (``cancel --now``, ``abandon``)."""
+    began: int = 0
+    """When the current attempt began."""
     error: Error | None = None
     """Why the last attempt did not succeed, or why it is unknown or in conflict."""
 
@@ -125,6 +131,10 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an undo would be: known once it was prepared."""
     did: bool = False
     """There is something to take back (completed, adopted, partial; or started, where ``undo_when`` says so)."""
+    partial: bool = False
+    """It failed, and something exists of it."""
+    stays: bool = False
+    """Late repair leaves it as it is."""
     undo_started: bool = False
     """``undo_when: started``: its undo runs also if the step failed."""
     failing: bool = False
@@ -173,6 +183,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     error: Error | None = None
     turn: Error | None = None
     """The way back is decided and begins when nothing is running any more; this is why."""
+    culprit: int | None = None
+    """The step that failed first: others may have been stopped because of it."""
     cancel: Cancel | None = None
     past: bool = False
     """Told to go past irreversible steps."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
-from actors.saga.holds import past_irreversible, stopped, to_undo
+from actors.saga.holds import past_irreversible, still_done, stopped, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import Error, State, StepState
 from actors.saga.wants import DONE
@@ -23,7 +23,6 @@ Column = Literal[
     "unknown",
     "stopped",
     "past",
-    "stuck",
     "back",
     "undo_held",
     "completed",
@@ -31,8 +30,9 @@ Column = Literal[
     "rolled_back",
 ]
 """The table's columns: on the way forward; an unknown outcome to be resolved; failed with ``on_failure: hold``; held
-past an irreversible step; unable to go on (a driver is gone); on the way back; an undo failed, in conflict or
-unknown, held; and the three ends."""
+past an irreversible step; on the way back; an undo failed, in conflict or unknown, held; and the three ends.
+
+A saga that is stuck (a driver is gone) or quarantined is in the column that it would otherwise be in."""
 
 Handler = Callable[[Deciding, Any], m.Reply]
 
@@ -44,8 +44,6 @@ def column(plan: Plan, state: State) -> Column:
     """Tell which column of the table a saga is in."""
     if state.status in ("completed", "failed", "rolled_back"):
         return state.status
-    if state.stuck is not None:
-        return "stuck"
     if state.status == "compensating":
         if any(_undo_held(step) for step in state.steps):
             return "undo_held"
@@ -132,13 +130,24 @@ def _retry_failed(deciding: Deciding, verb: m.Retry) -> m.Reply:
     chosen = _named(deciding, verb, lambda step: step.failing)
     if not chosen:
         return _refused(f"step {_name(deciding, verb.step)} has not failed")
-    partial = [i for i in chosen if deciding.state.steps[i].did and not deciding.state.steps[i].undo_started]
-    if partial:
-        name = _name(deciding, partial[0])
-        return _refused(f"step {name} is partly done, so it cannot start anew: `cancel`, or `skip {name}`")
+    partly = _partly_done(deciding, chosen)
+    if partly is not None:
+        return _refused(
+            f"step {partly} is partly done, so it cannot start anew: `cancel`, or `skip {partly}`"
+        )
     for index in chosen:
         deciding.emit(e.Reset(step=index, actor=verb.by, reason=verb.reason))
     return _accepted(f"step {_names(deciding, chosen)} starts anew")
+
+
+def _partly_done(deciding: Deciding, chosen: list[int]) -> str | None:
+    """Name a step of which something still exists that its new start would know nothing of."""
+    steps = deciding.state.steps
+    return next((_name(deciding, i) for i in chosen if steps[i].partial and steps[i].status in LEFT), None)
+
+
+LEFT = ("failed", "kept")
+"""What a partly done step is while its part has not been taken back."""
 
 
 def _retry_past(deciding: Deciding, verb: m.Retry) -> m.Reply:
@@ -148,8 +157,11 @@ def _retry_past(deciding: Deciding, verb: m.Retry) -> m.Reply:
         return _undo_anew(deciding, verb, broken)
     if broken:
         name = _name(deciding, broken[0])
+        return _refused(f"the undo of step {name} failed: first `retry {name}` or `skip {name}`")
+    partly = _partly_done(deciding, [i for i, step in enumerate(steps) if step.failing])
+    if partly is not None:
         return _refused(
-            f"the undo of step {name} failed: first `retry {name}`, `skip {name}` or `resolve {name}`"
+            f"step {partly} is partly done, so it cannot start anew: `skip {partly}`, or `rollback --past-irreversible`"
         )
     _forward_again(deciding, verb, [i for i, step in enumerate(steps) if _undone(step)])
     return _accepted("the steps that were taken back start anew")
@@ -173,19 +185,9 @@ def _forward_again(deciding: Deciding, verb: m.Retry | m.Skip, anew: list[int]) 
 
 def _retry_undo(deciding: Deciding, verb: m.Retry) -> m.Reply:
     chosen = _named(deciding, verb, _undo_held)
-    unknown = [i for i in chosen if _phase(deciding.state.steps[i]) == "unknown"]
-    if unknown:
-        name = _name(deciding, unknown[0])
-        return _refused(
-            f"nobody knows whether the undo of step {name} was done: `resolve {name} --as …` says so"
-        )
     if not chosen:
         return _refused(f"the undo of step {_name(deciding, verb.step)} is not held")
     return _undo_anew(deciding, verb, chosen)
-
-
-def _phase(step: StepState) -> str:
-    return step.undo.phase if step.undo is not None else ""
 
 
 def _undo_anew(deciding: Deciding, verb: m.Retry | m.Resolve, chosen: list[int]) -> m.Reply:
@@ -199,7 +201,7 @@ def _retry_late(deciding: Deciding, verb: m.Retry) -> m.Reply:
     chosen = _named(deciding, verb, lambda step: step.status == "compensation_failed")
     if not chosen:
         return _refused("it has no failed undo to try again")
-    deciding.emit(e.Reopened(steps=tuple(chosen), actor=verb.by, reason=verb.reason))
+    deciding.emit(e.Reopened(steps=tuple(chosen), force=verb.force, actor=verb.by, reason=verb.reason))
     return _accepted(f"the undo of step {_names(deciding, chosen)} is tried again")
 
 
@@ -289,11 +291,7 @@ def _skip_late(deciding: Deciding, verb: m.Skip) -> m.Reply:
 
 def _close_late(deciding: Deciding) -> None:
     """With its last failed undo closed, a failed saga has been taken back after all."""
-    if not any(
-        step.status == "compensation_failed"
-        or (step.did and step.status in ("completed", "unknown", "failed"))
-        for step in deciding.state.steps
-    ):
+    if not still_done(deciding.state):
         deciding.emit(e.RolledBack())
 
 
@@ -347,7 +345,14 @@ def _resolve_late(deciding: Deciding, verb: m.Resolve) -> m.Reply:
             f"the undo of step {name} failed already: `resolve {name} --as done` if it was done by hand"
         )
     deciding.emit(
-        e.Succeeded(step=verb.step, direction="undo", how="resolved", actor=verb.by, reason=verb.reason)
+        e.Succeeded(
+            step=verb.step,
+            direction="undo",
+            how="resolved",
+            payload=verb.payload,
+            actor=verb.by,
+            reason=verb.reason,
+        )
     )
     _close_late(deciding)
     return _accepted(f"step {name} was undone by hand")
@@ -370,7 +375,6 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "unknown": _cancel,
         "stopped": _cancel,
         "past": NO,
-        "stuck": _cancel,
         "back": ALREADY,
         "undo_held": ALREADY,
         "completed": NO,
@@ -382,7 +386,6 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "unknown": _pause,
         "stopped": _pause,
         "past": _pause,
-        "stuck": _pause,
         "back": _pause,
         "undo_held": _pause,
         "completed": NO,
@@ -394,7 +397,6 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "unknown": _resume,
         "stopped": _resume,
         "past": _resume,
-        "stuck": _resume,
         "back": _resume,
         "undo_held": _resume,
         "completed": NO,
@@ -406,7 +408,6 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "unknown": NO,
         "stopped": _retry_failed,
         "past": _retry_past,
-        "stuck": _unstick,
         "back": NO,
         "undo_held": _retry_undo,
         "completed": NO,
@@ -418,7 +419,6 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "unknown": NO,
         "stopped": _skip_failed,
         "past": _skip_past,
-        "stuck": NO,
         "back": _skip_undo,
         "undo_held": _skip_undo,
         "completed": NO,
@@ -430,7 +430,6 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "unknown": _resolve_forward,
         "stopped": NO,
         "past": NO,
-        "stuck": NO,
         "back": NO,
         "undo_held": _resolve_undo,
         "completed": NO,
@@ -442,7 +441,6 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "unknown": NO,
         "stopped": _cancel,
         "past": _past,
-        "stuck": NO,
         "back": ALREADY,
         "undo_held": ALREADY,
         "completed": NO,  # a saga of its own: the service's, with the next issue
@@ -454,7 +452,6 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "unknown": _abandon,
         "stopped": _abandon,
         "past": _abandon,
-        "stuck": _abandon,
         "back": _abandon,
         "undo_held": _abandon,
         "completed": NO,
@@ -470,7 +467,6 @@ _WORDS: dict[Column, str] = {
     "unknown": "the outcome of a step is unknown",
     "stopped": "a step failed and it waits for your word",
     "past": "it stopped at an irreversible step",
-    "stuck": "it cannot go on",
     "back": "it is on its way back",
     "undo_held": "an undo waits for your word",
     "completed": "it is completed",
@@ -484,7 +480,8 @@ def possible(plan: Plan, state: State) -> list[str]:
     if state.quarantine is not None:
         return ["resume", "abandon"]
     at = column(plan, state)
-    return [name for name, cells in TABLE.items() if callable(cells[at])]
+    stuck = {"retry"} if state.stuck is not None else set()
+    return [name for name, cells in TABLE.items() if callable(cells[at]) or name in stuck]
 
 
 def _say(name: str, deciding: Deciding, verb: m.Verb) -> m.Reply:
@@ -499,6 +496,8 @@ def _say(name: str, deciding: Deciding, verb: m.Verb) -> m.Reply:
         return m.Reply("nothing" if name == "abandon" else "refused", "it is being abandoned")
     if deciding.state.quarantine is not None and name not in can:
         return _refused(f"cannot {name}: it is quarantined; possible: {', '.join(can)}")
+    if isinstance(verb, m.Retry) and deciding.state.stuck is not None:
+        return _unstick(deciding, verb)
     if callable(cell):
         return cell(deciding, verb)
     if cell == ALREADY:

@@ -76,9 +76,17 @@ def wants(plan: Plan, state: State, now: int) -> list[Want]:
     return found
 
 
-def interrupted(state: State) -> bool:
-    """Attempts on the way forward are to be interrupted. No cancel reaches an undo."""
-    return state.abandoned is not None or (state.cancel is not None and state.cancel.now)
+def interrupted(state: State, step: int | None = None) -> bool:
+    """Tell whether the attempt of this step (of any, where none is named) is to be interrupted.
+
+    What was running on the way forward when somebody said ``cancel --now`` or ``abandon``; not what begins later, by
+    settling or by the operator's word. No cancel reaches an undo.
+    """
+    steps = state.steps if step is None else (state.steps[step],)
+    return any(
+        each.forward is not None and each.forward.interrupt and each.forward.phase == "calling"
+        for each in steps
+    )
 
 
 def wake(plan: Plan, state: State, now: int) -> int | None:
@@ -90,12 +98,31 @@ def wake(plan: Plan, state: State, now: int) -> int | None:
         if not isinstance(want, Poll):
             return 0
         soonest = want.due if soonest is None else min(soonest, want.due)
-    for _, _, run in runs(state):
-        if run.phase == "retrying" and not state.paused and state.stuck is None:
+    for index, direction, run in runs(state):
+        if run.phase == "retrying" and _will_begin(plan, state, index, direction, run):
             soonest = run.due if soonest is None else min(soonest, run.due)
-    if state.deadline is not None and state.status != "compensating" and state.turn is None:
+    if state.deadline is not None and deadline_counts(plan, state):
         soonest = state.deadline if soonest is None else min(soonest, state.deadline)
     return soonest
+
+
+def _will_begin(plan: Plan, state: State, index: int, direction: Direction, run: Run) -> bool:
+    """Tell whether an attempt that is to be made later begins by itself when it is due."""
+    if not unprepared(run):
+        return not state.paused
+    return (index, direction, run.generation) in preparable(plan, state, run.due)
+
+
+def deadline_counts(plan: Plan, state: State) -> bool:
+    """Tell whether the deadline can still turn the saga back: it goes forward, and nothing else has decided yet."""
+    if state.status not in ("pending", "running") or state.turn is not None or state.abandoned is not None:
+        return False
+    return plan.on_failure == "hold" or not any(step.failing for step in state.steps)
+
+
+def overdue(plan: Plan, state: State, now: int) -> bool:
+    """Tell whether the way forward has taken longer than allowed."""
+    return state.deadline is not None and now >= state.deadline and deadline_counts(plan, state)
 
 
 def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction, int]]:
@@ -114,16 +141,35 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         steps = list(undoable(plan, state, to_undo(plan, state)))
         direction: Direction = "undo"
     else:
-        if state.turn is not None or any(step.failing or step.status == "unknown" for step in state.steps):
+        if (
+            state.turn is not None
+            or overdue(plan, state, now)
+            or any(step.failing or step.status == "unknown" for step in state.steps)
+        ):
             return []
         steps = _startable(plan, state)
         direction = "forward"
-    steps += [i for i, way, run in runs(state) if way == direction and _unprepared(run) and run.due <= now]
+    steps += [
+        i
+        for i, way, run in runs(state)
+        if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
+    ]
     return [(i, direction, next_generation(state, i, direction)) for i in steps]
 
 
-def _unprepared(run: Run) -> bool:
+def unprepared(run: Run) -> bool:
+    """Tell whether its intent could not be written so far, and is tried again."""
     return run.phase == "retrying" and run.attempt == 0
+
+
+def at_work(step: StepState) -> bool:
+    """Tell whether a step has begun on its resource and is not over."""
+    return step.status in ("running", "unknown") and step.number > 0
+
+
+def _queued(state: State, step: StepState) -> bool:
+    """Tell whether a step waits for another one of the saga that touches the same."""
+    return step.behind is not None and at_work(state.steps[step.behind])
 
 
 def _startable(plan: Plan, state: State) -> list[int]:
@@ -132,7 +178,7 @@ def _startable(plan: Plan, state: State) -> list[int]:
         for index, step in enumerate(state.steps)
         if step.status == "pending"
         and all(state.steps[before].status in DONE for before in plan.after[index])
-        and (step.behind is None or state.steps[step.behind].status not in ("running", "unknown"))
+        and not _queued(state, step)
     ]
 
 
@@ -141,7 +187,7 @@ def next_generation(state: State, index: int, direction: Direction) -> int:
     run: Run | None = getattr(state.steps[index], direction)
     if run is None:
         return 1
-    return run.generation if run.phase == "retrying" and run.attempt == 0 else run.generation + 1
+    return run.generation if unprepared(run) else run.generation + 1
 
 
 def undoable(plan: Plan, state: State, left: list[int]) -> Iterator[int]:
@@ -161,10 +207,24 @@ def _begun(step: StepState) -> bool:
 
 def connected(plan: Plan, state: State, earlier: int, later: int) -> bool:
     """Tell whether two steps must be undone one after the other: by order, by need, or by what they touch."""
-    return not plan.graph or earlier in plan.needs[later] or same_resource(state, earlier, later)
+    return not plan.graph or needed(plan, earlier, later) or same_resource(state, earlier, later)
+
+
+def needed(plan: Plan, one: int, other: int) -> bool:
+    """Tell whether one of two steps needs the other, directly or not."""
+    return one in plan.needs[other] or other in plan.needs[one]
 
 
 def same_resource(state: State, one: int, other: int) -> bool:
     """Tell whether two steps touch the same resource, or one encloses the other's."""
     a, b = state.steps[one].resource, state.steps[other].resource
     return a is not None and b is not None and a.overlaps(b)
+
+
+def dues(state: State) -> Iterator[int]:
+    """Give every time at which something of the saga may be due, past ones too."""
+    for _, _, run in runs(state):
+        if run.phase in ("polling", "retrying"):
+            yield run.due
+    if state.deadline is not None:
+        yield state.deadline
