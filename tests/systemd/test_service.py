@@ -1,7 +1,6 @@
 """sagad itself as a service: activated, killed, reloaded, stopped, refused."""
 
 import http.client
-import importlib.util
 import json
 import socket
 import time
@@ -10,13 +9,12 @@ from typing import Any
 
 import pytest
 
+import orchestrator.api
 from tests.systemd.machine import Machine, wait_until
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("orchestrator.daemon") is None, reason="there is no daemon yet"
-    ),
+    pytest.mark.skipif(not hasattr(orchestrator.api, "serve"), reason="there is no API yet"),
 ]
 
 SOCKET = "/run/sagad/sagad.sock"
@@ -30,7 +28,6 @@ UNIT = """
 [Service]
 WatchdogSec=3
 LoadCredential=token:/etc/sagad/secrets/token
-Environment=SAGAD_SECRETS__DIR=%d
 """
 HELLO = """
 saga: hello

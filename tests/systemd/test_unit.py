@@ -25,7 +25,6 @@ ExecStart=
 ExecStart=/opt/sagad/bin/python /opt/sagad/probe.py
 WatchdogSec=1
 LoadCredential=token:/etc/sagad/secrets/token
-Environment=SAGAD_SECRETS__DIR=%d
 """
 
 Ask = Callable[..., dict[str, Any]]
@@ -89,7 +88,7 @@ def test_children_get_none_of_the_managers_variables(ask: Ask) -> None:
 def test_secrets_are_read_from_the_credentials_folder(ask: Ask) -> None:
     """The manager reads the file as root and shows it to the daemon alone."""
     assert ask("open('/etc/sagad/secrets/token').read()")["value"] == "PermissionError"
-    assert ask("open(os.environ['SAGAD_SECRETS__DIR'] + '/token').read()")["value"] == "s3cret"
+    assert ask("open(os.environ['CREDENTIALS_DIRECTORY'] + '/token').read()")["value"] == "s3cret"
 
 
 @pytest.mark.parametrize(
