@@ -1,0 +1,109 @@
+"""From the shell and back: runs a command and turns every way in which it can end into an exit code and plain words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.failures import ERROR, INTERRUPTED, Failure
+
+if TYPE_CHECKING:
+    import click
+
+_BROKEN_PIPE = 141  # as a shell says that the reader has gone
+
+
+def main() -> int:
+    """Run sagactl; the exit code. A traceback that a user sees is a bug, so none gets past this."""
+    _do_without_tls()
+    try:
+        code = _run()
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `sagactl ls | head` has seen enough. What is left in the buffer has nowhere to go.
+        _drop_output()
+        return _BROKEN_PIPE
+    except OSError as error:
+        _drop_output()
+        _complain([f"cannot write the answer: {error.strerror or error}"])
+        return ERROR
+    except Exception as error:  # noqa: BLE001 - the last resort; everything that is foreseen is in _run
+        return _bug(error)
+
+
+def _run() -> int:
+    import click
+
+    from orchestrator.cli.app import program
+    from orchestrator.cli.session import Session
+    from orchestrator.cli.text import harden
+
+    harden()
+    session = Session()
+    try:
+        code = program.main(prog_name="sagactl", standalone_mode=False, obj=session)
+        return code if isinstance(code, int) else 0
+    except Failure as failure:
+        _complain(failure.lines)
+        return failure.exit_code
+    except click.Abort:
+        _complain(["interrupted"])
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _misused(error)
+    finally:
+        _mention_version(session)
+
+
+def _misused(error: click.ClickException) -> int:
+    from click.exceptions import NoArgsIsHelpError, UsageError
+
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    path = error.ctx.command_path if isinstance(error, UsageError) and error.ctx else "sagactl"
+    _complain([error.format_message(), f"see: {path} --help"])
+    return error.exit_code
+
+
+def _complain(lines: list[str]) -> None:
+    from orchestrator.cli.text import clean
+
+    sys.stderr.write("\n  ".join(["error: " + clean(lines[0]), *map(clean, lines[1:])]) + "\n")
+
+
+def _bug(error: Exception) -> int:
+    if os.environ.get("SAGACTL_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    _complain([f"this is a bug in sagactl: {what}", "SAGACTL_DEBUG=1 shows where; please report it"])
+    return ERROR
+
+
+def _mention_version(session: object) -> None:
+    from orchestrator.cli.version import VERSION
+
+    client = vars(session).get("client")  # there only where the command has talked to the daemon
+    if client is not None and (theirs := client.other_version):
+        what = (
+            f"note: this is sagactl {VERSION}, the daemon is sagad {theirs}; install the same version of both"
+        )
+        sys.stderr.write(what + "\n")
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _do_without_tls() -> None:
+    """Keep http.client from loading OpenSSL, a fifth of the time and memory of a call, for a unix socket.
+
+    http.client is made for Pythons without it. This is the console script's own process, nobody else's.
+    """
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]

@@ -1,0 +1,110 @@
+"""``events``: what has happened to a saga, one line each."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from orchestrator.cli.client import Answer, saga_route
+from orchestrator.cli.draw import Words, plain, print_lines
+from orchestrator.cli.failures import DONE, INTERRUPTED
+from orchestrator.cli.follow import Event, Follower
+from orchestrator.cli.options import command, saga_argument
+from orchestrator.cli.sagas import has_ended, saga_of
+from orchestrator.cli.session import Session
+from orchestrator.cli.text import pairs
+from orchestrator.cli.waiting import attend
+
+_WIDEST_TYPE = 22
+_STATUS_OF_TYPE = {
+    "succeeded": "completed",
+    "completed": "completed",
+    "failed": "failed",
+    "unknown": "unknown",
+    "held": "hold",
+    "rolled_back": "rolled_back",
+}
+
+
+@command()
+@saga_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on printing as events happen, until the saga ends.")
+@click.option(
+    "--after", metavar="N", type=click.IntRange(min=0), default=0, help="Only events after number N."
+)
+@click.pass_obj
+def events(session: Session, id: str, *, follow: bool, after: int) -> int:
+    """List what has happened to a saga.
+
+    With -f and -o json each event is a JSON document on a line of its own.
+    """
+    if follow:
+        return _follow(session, id, after)
+    answers = list(_pages(session, id, after))
+    found = [event for answer in answers for event in answer.document().get("events", [])]
+    if session.json:
+        _print_json(session, answers, found)
+    elif session.quiet:
+        for event in found:
+            session.say(str(event["seq"]))
+    else:
+        print_lines(session, [event_line(event) for event in found])
+    return DONE
+
+
+def event_line(event: Event) -> Words:
+    """Write an event: when, what, which step, by whom, and what there is to know of it."""
+    kind = str(event.get("type", ""))
+    day, _, moment = str(event.get("at") or "").partition("T")
+    step = f"  {event['step']}" if event.get("step") else ""
+    actor = f"  by {event['actor']}" if _is_person(event.get("actor")) else ""
+    data = f"  {pairs(event['data'])}" if event.get("data") else ""
+    return [
+        (f"{event.get('seq', '')!s:>5}  ", "faint"),
+        (f"{day} {moment.rstrip('Z')[:12]}  ", "faint"),
+        (f"{kind:<{_WIDEST_TYPE}}", _STATUS_OF_TYPE.get(kind.rpartition(".")[2], "")),
+        (step, "strong"),
+        (actor, ""),
+        (data, "faint"),
+    ]
+
+
+def _is_person(actor: Any) -> bool:
+    return bool(actor) and actor not in ("sagad", "engine", "system")
+
+
+def _pages(session: Session, id: str, after: int) -> list[Answer]:
+    answers: list[Answer] = []
+    while True:
+        answer = session.client.get(saga_route(id, "events"), {"after": after})
+        found = answer.document().get("events", [])
+        if found or not answers:
+            answers.append(answer)
+        if not found or found[-1]["seq"] <= after:
+            return answers
+        after = found[-1]["seq"]
+
+
+def _print_json(session: Session, answers: list[Answer], found: list[Event]) -> None:
+    if len(answers) == 1:
+        session.document(answers[0])
+    else:
+        session.document_of({**answers[-1].document(), "events": found})
+
+
+def _follow(session: Session, id: str, after: int) -> int:
+    saga = saga_of(session.client.get(saga_route(id)).document())
+    follower = Follower(session.client, saga, over=has_ended, note=session.note)
+    follower.seen = after
+
+    def show(event: Event) -> None:
+        if session.json:
+            session.document_of(event)
+        else:
+            session.say(str(event["seq"]) if session.quiet else plain(event_line(event)))
+        sys.stdout.flush()
+
+    code = attend(session, follower, live=None, show=show)
+    return code if code == INTERRUPTED else DONE

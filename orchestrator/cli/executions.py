@@ -1,0 +1,103 @@
+"""``executions``: every governed operation of a saga, with what it was before and what undid it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from orchestrator.cli.client import saga_route
+from orchestrator.cli.draw import print_table
+from orchestrator.cli.failures import DONE
+from orchestrator.cli.options import command, saga_argument
+from orchestrator.cli.sagas import error_text
+from orchestrator.cli.session import Session
+from orchestrator.cli.text import brief, took
+
+_HEADS = (
+    "ID",
+    "STEP",
+    "NATURE",
+    "GEN",
+    "OPERATION",
+    "STATUS",
+    "TRIES",
+    "TOOK",
+    "BEFORE -> AFTER",
+    "LINKS",
+    "ERROR",
+)
+_STATUS = _HEADS.index("STATUS")
+_DIGEST = 10
+
+
+@command()
+@saga_argument
+@click.pass_obj
+def executions(session: Session, id: str) -> int:
+    """List what a saga did to the world, and what undid it.
+
+    NATURE is forward (the step itself), restore (the earlier state was put back) or correct (another operation made
+    up for it). GEN counts how often the step or undo was started anew.
+    """
+    answer = session.client.get(saga_route(id, "executions"))
+    found = answer.document().get("executions", [])
+    if session.json:
+        session.document(answer)
+    elif session.quiet:
+        for execution in found:
+            session.say(str(execution["id"]))
+    else:
+        print_table(session, _HEADS, [_row(execution) for execution in found], styled=_STATUS)
+    return DONE
+
+
+def _row(execution: dict[str, Any]) -> list[str]:
+    attempts = execution.get("attempts")
+    return [
+        str(execution.get("id", "")),
+        str(execution.get("step", "")),
+        str(execution.get("nature", "")),
+        str(execution.get("generation", "")),
+        str(execution.get("operation", "")),
+        str(execution.get("status", "")),
+        str(len(attempts) if isinstance(attempts, list) else attempts if attempts is not None else ""),
+        took(execution.get("started_at"), execution.get("finished_at")),
+        _change(execution.get("before"), execution.get("after")),
+        _links(execution),
+        brief(error_text(execution.get("error"))),
+    ]
+
+
+def _change(before: Any, after: Any) -> str:
+    if before is None and after is None:
+        return ""
+    return f"{image_text(before)} -> {image_text(after)}"
+
+
+def image_text(image: Any) -> str:
+    """Name what a resource was at a moment: ``absent``, or the beginning of its content's digest."""
+    if image is None:
+        return "?"
+    if not isinstance(image, dict):
+        return brief(image, _DIGEST)
+    if image.get("exists") is False:
+        return "absent"
+    digest = next(_digests(image), None)
+    return str(digest)[:_DIGEST] if digest else "present"
+
+
+def _digests(image: dict[str, Any]) -> Any:
+    """Find digests wherever the image has them: itself, its fields, its contents outside the record."""
+    for name in ("digest", "sha256"):
+        if isinstance(image.get(name), str):
+            yield image[name]
+    for value in image.values():
+        if isinstance(value, dict):
+            yield from _digests(value)
+
+
+def _links(execution: dict[str, Any]) -> str:
+    undone_by = execution.get("compensated_by") or []
+    links = [f"undoes {execution['compensates']}"] if execution.get("compensates") else []
+    return ", ".join([*links, *(f"undone by {other}" for other in undone_by)])

@@ -1,0 +1,104 @@
+"""``providers``: what steps can do on this node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from orchestrator.cli.draw import Words, print_lines, print_table
+from orchestrator.cli.failures import DONE, NOT_FOUND, Failure
+from orchestrator.cli.options import command
+from orchestrator.cli.session import Session
+from orchestrator.cli.text import brief
+
+_HEADS = ("TYPE", "VERSION", "VERBS", "WHAT IT IS")
+
+
+@command()
+@click.argument("type", metavar="[TYPE]", required=False)
+@click.pass_obj
+def providers(session: Session, type: str | None) -> int:
+    """Show what steps can do here.
+
+    With TYPE (`local.file`): all that its driver declares.
+    """
+    answer = session.client.get("/v1/providers")
+    types = _types(answer.document())
+    if type is not None:
+        _print_one(session, _find(types, type))
+    elif session.json:
+        session.document(answer)
+    elif session.quiet:
+        for each in types:
+            session.say(_name(each))
+    else:
+        print_table(session, _HEADS, [_row(each) for each in types])
+    return DONE
+
+
+def _types(document: Any) -> list[dict[str, Any]]:
+    found = document.get("providers", []) if isinstance(document, dict) else document
+    if isinstance(found, dict):
+        found = [{"type": name, **about} for name, about in found.items()]
+    return sorted(found, key=_name)
+
+
+def _name(about: dict[str, Any]) -> str:
+    return str(about.get("type", ""))
+
+
+def _find(types: list[dict[str, Any]], type: str) -> dict[str, Any]:
+    for about in types:
+        if _name(about) == type:
+            return about
+    from difflib import get_close_matches
+
+    names = [_name(about) for about in types]
+    near = get_close_matches(type, names, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(names)}"
+    raise Failure(f"there is no type `{type}` here", hint, exit_code=NOT_FOUND)
+
+
+def _print_one(session: Session, about: dict[str, Any]) -> None:
+    if session.json:
+        session.document_of(about)
+    elif session.quiet:
+        session.say(_name(about))
+    else:
+        print_lines(session, list(outline(about)))
+
+
+def _row(about: dict[str, Any]) -> list[str]:
+    verbs = about.get("verbs") or {}
+    problems = about.get("problems") or about.get("unavailable")
+    what = f"not available: {brief(problems)}" if problems else str(about.get("summary") or "")
+    return [_name(about), str(about.get("version", "")), ", ".join(_verb_names(verbs)), what]
+
+
+def _verb_names(verbs: Any) -> list[str]:
+    if isinstance(verbs, dict):
+        return list(verbs)
+    return [
+        str(verb.get("name") or verb.get("verb")) if isinstance(verb, dict) else str(verb) for verb in verbs
+    ]
+
+
+def outline(value: Any, depth: int = 0) -> Iterator[Words]:
+    """Write a document as indented lines: whatever a driver declares is shown, also what is not known here yet."""
+    indent = "  " * depth
+    items = value.items() if isinstance(value, dict) else (("-", each) for each in value)
+    for name, each in items:
+        label = f"{indent}{name}" + ("" if name == "-" else ":")
+        if isinstance(each, dict | list) and each:
+            yield [(label, "strong")]
+            yield from outline(each, depth + 1)
+        elif each not in (None, "", [], {}):
+            yield [(label, "faint" if depth else "strong"), (f" {_scalar(each)}", "")]
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
