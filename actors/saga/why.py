@@ -1,0 +1,118 @@
+"""Why a saga is as it is, in one sentence for its operator: what it does, waits for or needs, or how it ended.
+
+There is a sentence for every state that the machine can reach; the laws' test asks for one after every message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from actors.clock import rfc3339
+from actors.saga.holds import LeftBehind, hold, left_behind, runs, to_undo
+from actors.saga.plan import Plan
+from actors.saga.state import ENDED, Direction, Error, Run, State
+from actors.saga.wants import preparable
+
+LATEST = 253_402_300_799_999
+"""The last millisecond that RFC 3339 can write: a deadline of a million years is shown as the end of 9999."""
+
+
+def why(plan: Plan, state: State, now: int, id: str) -> str:
+    """Say in one sentence why the saga is as it is at ``now``, with the commands that its operator can give."""
+    held = hold(plan, state, id)
+    if state.status in ENDED:
+        words = _ended(plan, state)
+    elif held is not None:
+        since = f" since {_at(state.hold.since)}" if state.hold is not None else ""
+        words = f"is held{since} ({held[0]}): {held[1]}"
+    else:
+        going = list(_going(plan, state, now)) or ["nothing of it is going on"]
+        words = f"{_course(plan, state)}: {'; '.join(going)}"
+    return f"Saga {id} {' '.join(words.split())}."
+
+
+def _at(moment: int) -> str:
+    return rfc3339(max(0, min(moment, LATEST)))
+
+
+# --- ended ---------------------------------------------------------------------------------------------------------
+
+
+def _ended(plan: Plan, state: State) -> str:
+    words = {
+        "completed": "completed",
+        "rolled_back": "was rolled back",
+        "failed": "failed",
+    }[state.status]
+    left = left_behind(plan, state)
+    behind = f"; left behind: {', '.join(_left(each) for each in left)}" if left else ""
+    return f"{words} at {_at(state.finished_at or 0)}{_because(state.error)}{behind}"
+
+
+def _because(error: Error | None) -> str:
+    if error is None:
+        return ""
+    return f", {error.code}{_of_step(error)}: {error.message or 'no reason was given'}"
+
+
+def _of_step(error: Error) -> str:
+    return f" (step {error.step})" if error.step is not None else ""
+
+
+def _left(each: LeftBehind) -> str:
+    what = f" ({each.resource})" if each.resource is not None else ""
+    return f"step {each.step}{what}, {each.why}"
+
+
+# --- going on ------------------------------------------------------------------------------------------------------
+
+
+def _course(plan: Plan, state: State) -> str:
+    """Say where the saga is heading."""
+    once = "once what is going on has ended"
+    if state.abandoned is not None:
+        return f"was {state.abandoned}; it ends {once}"
+    if state.status == "compensating":
+        left = len(to_undo(plan, state))
+        return (
+            f"is on its way back ({_message(state.error)}), {left} {'step' if left == 1 else 'steps'} to go"
+        )
+    if state.turn is not None:
+        return f"turns back ({state.turn.message}) {once}"
+    failing = [step.name for step, now in zip(plan.steps, state.steps, strict=True) if now.failing]
+    if failing:
+        then = {"compensate": "turns back", "stop": "stops", "hold": "asks you"}[plan.on_failure]
+        return f"failed at step {', '.join(failing)} and {then} {once}"
+    return f"is {'paused and stops ' + once if state.paused else state.status}"
+
+
+def _message(error: Error | None) -> str:
+    return error.message if error is not None else "no reason was given"
+
+
+def _going(plan: Plan, state: State, now: int) -> Iterator[str]:
+    for index, direction, run in runs(state):
+        yield _run(_of(plan, index, direction), run)
+    for index, direction, _ in preparable(plan, state, now):
+        yield f"{_of(plan, index, direction)} is about to start"
+
+
+def _of(plan: Plan, index: int, direction: Direction) -> str:
+    name = plan.steps[index].name
+    return f"step {name}" if direction == "forward" else f"the undo of step {name}"
+
+
+def _run(what: str, run: Run) -> str:
+    last = f" ({run.error.message})" if run.error is not None else ""
+    if run.phase == "calling" and run.interrupt:
+        return f"{what} was interrupted, and its code, running since {_at(run.began)}, has not ended yet"
+    if run.phase == "calling":
+        return f"{what} is running since {_at(run.began)}, attempt {run.attempt}"
+    if run.phase == "polling":
+        how = "goes on elsewhere and is asked about again at" if run.changes else "waits until"
+        return f"{what} {how} {_at(run.due)}"
+    if run.phase == "retrying":
+        return f"{what} is tried again at {_at(run.due)}, attempt {run.attempt + 1}{last}"
+    if run.phase == "settling":
+        return f"whether {what} was done is being found out since {_at(run.since)}{last}"
+    return f"{what} needs your word once the rest has ended{last}"
