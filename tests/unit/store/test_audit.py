@@ -1,0 +1,134 @@
+"""Whoever changes the record is found out, and the first bad event is named."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from store import audit, chain
+from store.journal import Journal
+from store.runner import Inline
+from tests.unit.store.samples import KEY, submitted, went_on
+
+
+@pytest.fixture
+async def db(path: Path) -> AsyncIterator[sqlite3.Connection]:
+    """A record of ten events of two sagas, open to be tampered with."""
+    journal = Journal.open(path, KEY, Inline(), reserve=0)
+    await journal.commit(submitted("a"))
+    await journal.commit(submitted("b"))
+    for saga in ("a", "b") * 4:
+        await journal.commit(went_on(saga))
+    await journal.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        yield db
+
+
+def test_an_untouched_record_is_whole(db: sqlite3.Connection) -> None:
+    """Nothing is reported where nothing was done."""
+    report = audit.verify(db, KEY)
+
+    assert (report.events, report.seq, report.pruned, report.problem) == (10, 10, 0, None)
+
+
+SWAP = """
+    UPDATE events SET seq = -5 WHERE seq = 5;
+    UPDATE events SET seq = 5 WHERE seq = 7;
+    UPDATE events SET seq = 7 WHERE seq = -5;
+"""
+
+SWAP_BODIES = """
+    CREATE TEMP TABLE t AS SELECT seq, body FROM events WHERE seq IN (5, 6);
+    UPDATE events SET body = (SELECT body FROM t WHERE t.seq = 11 - events.seq) WHERE seq IN (5, 6);
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "bad"),
+    [
+        ("UPDATE events SET body = cast(replace(body, 'ann', 'eve') AS BLOB) WHERE seq = 4", 4),
+        ("UPDATE events SET body = cast(body || ' ' AS BLOB) WHERE seq = 4", 4),
+        ("UPDATE events SET saga = 'b' WHERE seq = 5", 5),
+        ("UPDATE events SET number = 2 WHERE seq = 5", 5),
+        ("UPDATE events SET saga = 'b', number = 2 WHERE seq = 5", 5),
+        ("UPDATE events SET hash = zeroblob(32) WHERE seq = 4", 4),
+        ("UPDATE events SET body = NULL, digest = zeroblob(32) WHERE seq = 4", 4),
+        ("DELETE FROM events WHERE seq = 1", 1),
+        ("DELETE FROM events WHERE seq = 4", 4),
+        ("DELETE FROM events WHERE seq IN (4, 5)", 4),
+        ("DELETE FROM events WHERE seq >= 9", 9),
+        (SWAP, 5),
+        (SWAP_BODIES, 5),
+        ("INSERT INTO events SELECT 11, number, saga, body, digest, hash FROM events WHERE seq = 10", 11),
+        ("DELETE FROM events", 1),
+    ],
+)
+def test_what_was_changed_is_named(db: sqlite3.Connection, change: str, bad: int) -> None:
+    """Altered, removed, moved, put in or cut off: the number of the first bad event is said."""
+    db.executescript(change)
+    report = audit.verify(db, KEY)
+
+    assert report.problem
+    assert report.bad == bad
+    assert str(bad) in report.problem
+
+
+def forge(db: sqlite3.Connection, first: int, last: int) -> None:
+    """Compute the hashes of these events anew, as anybody could who reads chain.py."""
+    (previous,) = db.execute("SELECT hash FROM events WHERE seq = ?", (first - 1,)).fetchone()
+    for seq in range(first, last + 1):
+        saga, body = db.execute("SELECT saga, body FROM events WHERE seq = ?", (seq,)).fetchone()
+        previous = chain.link(previous, seq, chain.digest(body), saga)
+        db.execute("UPDATE events SET hash = ? WHERE seq = ?", (previous, seq))
+
+
+@pytest.mark.parametrize(
+    ("change", "last", "bad"),
+    [
+        ("UPDATE events SET body = x'7b7d' WHERE seq = 4", 4, 5),
+        ("UPDATE events SET body = x'7b7d' WHERE seq = 4", 9, 10),
+        ("UPDATE events SET body = x'7b7d' WHERE seq = 4", 10, 10),
+        ("INSERT INTO events SELECT 11, number, saga, body, digest, hash FROM events WHERE seq = 10", 11, 11),
+    ],
+)
+def test_who_computes_hashes_anew_is_found_at_the_next_one_that_they_did_not(
+    db: sqlite3.Connection, change: str, last: int, bad: int
+) -> None:
+    """Each hash holds the one before it, and the head holds them all."""
+    db.execute(change)
+    forge(db, 4, last)
+
+    assert audit.verify(db, KEY).bad == bad
+
+
+def test_a_chain_made_anew_without_the_key_is_found_by_its_head(db: sqlite3.Connection) -> None:
+    """Hashes alone could be computed by anybody; the MAC could not."""
+    db.execute("DELETE FROM events WHERE seq = 10")
+    db.execute("UPDATE meta SET seq = 9, head = (SELECT hash FROM events WHERE seq = 9)")
+    report = audit.verify(db, KEY)
+
+    assert report.problem
+    assert "not signed" in report.problem
+
+
+def test_a_pruned_body_leaves_the_chain_whole(db: sqlite3.Connection) -> None:
+    """Pruning drops a body and keeps its digest."""
+    db.create_function("sha256", 1, lambda body: hashlib.sha256(body).digest())
+    db.execute("UPDATE events SET digest = sha256(body), body = NULL WHERE seq < 5")
+    report = audit.verify(db, KEY)
+
+    assert (report.problem, report.pruned, report.events) == (None, 4, 10)
+
+
+def test_a_head_noted_down_earlier_must_still_be_passed(db: sqlite3.Connection) -> None:
+    """Proof against somebody who has the key."""
+    (hash_,) = db.execute("SELECT hash FROM events WHERE seq = 6").fetchone()
+
+    assert audit.verify(db, KEY, anchor=(6, hash_)).problem is None
+    assert audit.verify(db, KEY, anchor=(6, bytes(32))).bad == 6
+    assert audit.verify(db, KEY, anchor=(11, bytes(32))).bad == 11
