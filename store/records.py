@@ -111,6 +111,8 @@ class ExecutionChange(msgspec.Struct, frozen=True):
     handle: bytes | None = None
     """MessagePack; what ``poll`` needs."""
     finished_at: int | None = None
+    plan: bytes | None = None
+    """As in ``NewExecution``: written anew where a forced undo found another before-image than it had planned with."""
 
 
 class Execution(msgspec.Struct, frozen=True):

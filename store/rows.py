@@ -45,8 +45,9 @@ _INSERT_EXECUTIONS = Bulk(
 _UPDATE_EXECUTIONS = Bulk(
     "UPDATE executions SET status = coalesce(column3, status), attempts = coalesce(column4, attempts),"
     " error = coalesce(column5, error), outputs = coalesce(column6, outputs), after = coalesce(column7, after),"
-    " handle = coalesce(column8, handle), finished_at = coalesce(column9, finished_at) FROM (VALUES",
-    columns=9,
+    " handle = coalesce(column8, handle), finished_at = coalesce(column9, finished_at),"
+    " plan = coalesce(column10, plan) FROM (VALUES",
+    columns=10,
     tail=") WHERE number = column1 AND id = column2",
 )
 _INSERT_PLANS = Bulk("INSERT OR IGNORE INTO plans (digest, body) VALUES", columns=2)
@@ -107,7 +108,7 @@ class Rows:
         for change in _merged(commit.changes):
             self._changes.append(
                 (number, change.id, change.status, change.attempts, change.error, change.outputs, change.after,
-                 change.handle, change.finished_at)
+                 change.handle, change.finished_at, change.plan)
             )  # fmt: skip
         return self.head.seq
 

@@ -93,6 +93,19 @@ class Carry(msgspec.Struct):
     """What a forced undo overwrote."""
 
 
+class Already(msgspec.Struct, frozen=True):
+    """An undo found the resource as it should become."""
+
+
+class Conflicting(msgspec.Struct, frozen=True):
+    """An undo found that somebody else has changed the resource."""
+
+    why: str
+
+
+Verdict = Already | Conflicting
+
+
 class Executor:
     """Turns wants into driver calls, for all sagas of the daemon."""
 
@@ -341,7 +354,7 @@ class Executor:
         call = msgspec.structs.replace(call, attempt=want.attempt)
         before: dict[str, Image] = {}
         work = self._guarded(dossier, want, driver, call, entry, before)
-        outcome = await attempt.outcome(work, entry.intent.limit)
+        outcome = await attempt.outcome(work, entry.intent.limit, Outcome | Verdict)
         return self._answer(want, entry, outcome, before)
 
     async def _guarded(
@@ -352,38 +365,31 @@ class Executor:
         call: Call,
         entry: Entry,
         before: dict[str, Image],
-    ) -> Any:
+    ) -> Outcome | Verdict:
         """Call the driver; an undo first looks whether it is still needed, and whether somebody else was there."""
-        if want.direction == "undo":
-            found = await self._guard(dossier, want, driver, call, entry, before)
-            if found is not None:
-                return found
+        if want.direction == "undo" and entry.intent.after is not None and entry.intent.before is not None:
+            live = await driver.read(call)
+            if live is not None:
+                verdict = self._guard(dossier, want, driver, entry, live)
+                if verdict is not None:
+                    return verdict
+                if want.force:
+                    before["image"] = self._redacted(live)
+                    call = msgspec.structs.replace(call, before=live)
         return await driver.apply(call)
 
-    async def _guard(
-        self,
-        dossier: Dossier,
-        want: Perform,
-        driver: Driver,
-        call: Call,
-        entry: Entry,
-        before: dict[str, Image],
-    ) -> Already | Conflicting | None:
+    def _guard(
+        self, dossier: Dossier, want: Perform, driver: Driver, entry: Entry, live: Image
+    ) -> Verdict | None:
+        """Tell what keeps an undo from being made; None: it may be."""
         intent, original = entry.intent, dossier.entries[want.step, "forward"]
-        if intent.after is None or intent.before is None:
-            return None
-        live = await driver.read(call)
-        if live is None:
-            return None
-        if self._same(driver, intent.fields, intent.after, live):
+        if intent.after is not None and self._same(driver, intent.fields, intent.after, live):
             return Already()
         expected = intent.before if intent.restore else _left_by(original, intent)
-        if expected is None or self._same(driver, original.intent.fields, expected, live):
+        fields = original.intent.fields
+        if want.force or expected is None or self._same(driver, fields, expected, live):
             return None
-        if want.force:
-            before["image"] = self._redacted(live)
-            return None
-        return Conflicting(_difference(driver, original.intent.fields, expected, live))
+        return Conflicting(_difference(driver, fields, expected, live))
 
     def _same(self, driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image) -> bool:
         """Compare with what was recorded, in which secrets are references."""
@@ -566,16 +572,6 @@ class Executor:
         except Prep:
             after = None
         return Carry(outputs=self.secrets.redact(outputs), after=after)
-
-
-class Already(msgspec.Struct, frozen=True):
-    """An undo found the resource as it should become."""
-
-
-class Conflicting(msgspec.Struct, frozen=True):
-    """An undo found that somebody else has changed the resource."""
-
-    why: str
 
 
 def _not_prepared(want: Prepare, why: Prep) -> m.NotPrepared:

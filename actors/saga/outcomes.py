@@ -41,8 +41,8 @@ class Attempt:
         self._interrupted = True
         self._scope.cancel()
 
-    async def outcome(self, call: Awaitable[Any], limit: int | None) -> Outcome:
-        """Await the call, for ``limit`` milliseconds at most, and give its outcome.
+    async def outcome(self, call: Awaitable[Any], limit: int | None, answers: Any = Outcome) -> Any:
+        """Await the call, for ``limit`` milliseconds at most, and give its outcome: one of ``answers``, or Unknown.
 
         Only the cancellation of whoever awaits this passes through.
         """
@@ -64,7 +64,7 @@ class Attempt:
             return Unknown("interrupted", "it was interrupted")
         if answer is None and self._scope.cancelled_caught:
             return Unknown("timeout", f"no answer within {(limit or 0) / 1000:g} s")
-        if not isinstance(answer, Outcome):
+        if not isinstance(answer, answers):
             return Unknown(
                 "no_outcome", f"its driver answered with {type(answer).__name__}, which is no outcome"
             )
