@@ -28,12 +28,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of four megabytes."""
     path = tmp_path / "disk"
     path.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", path], capture_output=True, check=False
-        ).returncode
-    ):
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("only root can mount a small disk")
     yield path
     subprocess.run(["umount", "-l", path], check=True)
