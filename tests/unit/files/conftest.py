@@ -30,6 +30,7 @@ class Thing(msgspec.Struct):
     tags: list[str] = []
     env: dict[str, int] = {}
     parts: list[Part] = []
+    maybe: list[int] | None = None
     extra: Any = None
 
 
