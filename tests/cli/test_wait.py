@@ -82,6 +82,7 @@ def test_watch_prints_a_line_per_event_and_exits_as_the_saga_ended(
 def test_events_are_printed_as_they_happen_over_one_stream(run: Run, started: Start) -> None:
     """Each line comes with its event, not at the end, and nothing is asked again and again."""
     watching = started("watch", ID)
+    until(lambda: run.streams)
     for number in range(5):
         run.happens("step.started", step=f"step-{number}")
         assert f"step-{number}" in line(watching)
