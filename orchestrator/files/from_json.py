@@ -9,7 +9,11 @@ from orchestrator.files.document import Document, Lines, Mark
 from orchestrator.files.problems import Path
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
-_HINTS = {"Expecting property name enclosed in double quotes": "quote the key; no comma after the last item"}
+_HINTS = {
+    "Expecting property name enclosed in double quotes": "quote the key; no comma after the last item",
+    "Illegal trailing comma before end of object": "no comma after the last item",  # Python 3.13 and newer
+    "Illegal trailing comma before end of array": "no comma after the last item",
+}
 
 
 def read(document: Document, text: str) -> None:

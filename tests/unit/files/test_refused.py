@@ -99,7 +99,7 @@ from tests.unit.files.texts import said
         ),
         (
             "json",
-            '{"a": 1,}',
+            '{"a": 1,b}',
             [
                 (
                     "1:9: not JSON: Expecting property name enclosed in double quotes"
@@ -162,6 +162,13 @@ def test_what_cannot_be_read_is_told_with_its_place_and_the_remedy(
     found = said(load(text, format=format))
 
     assert [one[: len(other)] for one, other in zip(found, problems, strict=True)] == problems
+
+
+def test_a_comma_after_the_last_item_of_json_is_told_on_every_python() -> None:
+    """The parser's own words differ from version to version."""
+    (problem,) = load('{"a": 1,}', format="json").problems
+
+    assert "no comma after the last item" in problem.hint
 
 
 def test_text_that_is_not_utf_8_is_told_with_byte_and_line() -> None:
