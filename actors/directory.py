@@ -21,7 +21,7 @@ from actors.saga.actor import Birth, Letter, Mailbox, SagaActor
 from actors.saga.dossier import Dossier, Header
 from actors.saga.evolve import NO_STATE, evolve
 from actors.saga.host import Host
-from actors.saga.ledger import checkpoint, event_row
+from actors.saga.ledger import checkpoint_alone, event_row
 from actors.saga.machine import decide, submit
 from actors.saga.plan import Plan
 from actors.saga.state import MACHINE, Held, State, StepState
@@ -135,7 +135,12 @@ class Directory:
         rows = [event_row(saga, plan, event, birth.at) for event in birth.events]
         await self.host.journal.commit(
             Commit(
-                saga, rows, checkpoint(plan, state, birth.at), new=birth.new, plan=birth.plan, key=birth.key
+                saga,
+                rows,
+                checkpoint_alone(plan, state, birth.at),
+                new=birth.new,
+                plan=birth.plan,
+                key=birth.key,
             )
         )
 
@@ -285,7 +290,7 @@ class Directory:
         plan = self.plan(row.plan)
         decision = decide(plan, state, m.Quarantine(why=why), now)
         rows = [event_row(row.id, plan, event, now) for event in decision.events]
-        await self.host.journal.commit(Commit(row.id, rows, checkpoint(plan, decision.state, now)))
+        await self.host.journal.commit(Commit(row.id, rows, checkpoint_alone(plan, decision.state, now)))
         for watcher in list(self._watchers.get(row.id, ())):
             watcher(Dossier(_header_of(row), plan), decision.state)
 

@@ -8,14 +8,12 @@ import msgspec
 
 from config.durations import parse_duration
 from providers.contract import (
-    ABSENT,
     Call,
     Compensated,
     Driver,
     Failed,
     Outcome,
     Partial,
-    Planned,
     Succeeded,
     Unknown,
     Verb,
@@ -80,10 +78,6 @@ class Test(Driver):
     def check(self, verb: str, arguments: Echo | Fail | Sleep) -> list[str]:
         """Refuse what is no duration."""
         return duration_problems(arguments.duration) if isinstance(arguments, Sleep) else []
-
-    async def plan(self, call: Call) -> Planned:
-        """Nothing is there before, so that an undo has something to put back."""
-        return Planned(before=ABSENT) if self.verbs[call.verb].changes else Planned()
 
     async def apply(self, call: Call) -> Outcome:
         """Do as asked; an undo always succeeds."""

@@ -150,7 +150,7 @@ class SagaActor:
         for _ in taken:
             self.mailbox.letters.popleft()
         self.state = draft.state
-        self._act()
+        self._act(draft.wanted)
         self._report(self)
         for letter, reply in answers:
             if letter.answer is not None:
@@ -173,7 +173,7 @@ class SagaActor:
         commit = Commit(
             self.id,
             rows,
-            checkpoint(self.plan, draft.state, draft.now),
+            checkpoint(self.plan, draft.state, draft.wanted, draft.now),
             executions=draft.rows.executions,
             changes=draft.rows.changes,
         )
@@ -185,9 +185,8 @@ class SagaActor:
 
     # -- what should be going on -------------------------------------------------------------------------------------
 
-    def _act(self) -> None:
+    def _act(self, wanted: list[Want]) -> None:
         """Start what is wanted and missing, let go what is no longer wanted."""
-        wanted = wants(self.plan, self.state, self.host.clock.now())
         for want, child in list(self._children.items()):
             if (want not in wanted and not isinstance(want, Perform)) or (
                 isinstance(want, Perform)
@@ -288,6 +287,8 @@ class Draft:
         self.state = actor.state
         self.events: list[e.Event] = []
         self.rows = Rows()
+        self.wanted: list[Want] = []
+        """What should be going on in ``state``."""
 
     def take(self, message: m.Message) -> m.Reply | None:
         """Decide on a message."""
@@ -302,8 +303,9 @@ class Draft:
         """Write the next intents along with this outcome, where nothing has to be read for them."""
         actor = self._actor
         tried: set[Want] = set()
-        while not actor.host.draining:
-            want = self._next_prepare(tried)
+        while True:
+            self.wanted = wants(actor.plan, self.state, self.now)
+            want = None if actor.host.draining else self._next_prepare(tried)
             if want is None:
                 return
             tried.add(want)
@@ -312,7 +314,7 @@ class Draft:
                 self.take(message)
 
     def _next_prepare(self, tried: set[Want]) -> Prepare | None:
-        for want in wants(self._actor.plan, self.state, self.now):
+        for want in self.wanted:
             if isinstance(want, Prepare) and want not in tried and not self._actor.on(want):
                 return want
         return None

@@ -13,7 +13,7 @@ from actors.saga.execute import Carry
 from actors.saga.holds import waits
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, MACHINE, Direction, Error, State
-from actors.saga.wants import wake
+from actors.saga.wants import Poll, Want, wake, wants
 from store.records import Checkpoint, ExecutionChange, NewEvent, NewExecution
 
 _STATE = msgspec.msgpack.Encoder()
@@ -30,20 +30,26 @@ def event_row(saga: str, plan: Plan, event: e.Event, at: int) -> NewEvent:
     )
 
 
-def checkpoint(plan: Plan, state: State, now: int) -> Checkpoint:
-    """Give a state as the sagas' table keeps it."""
+def checkpoint(plan: Plan, state: State, wanted: list[Want], now: int) -> Checkpoint:
+    """Give a state, in which this is wanted, as the sagas' table keeps it."""
     ended = state.status in ENDED
+    in_flight = any(not isinstance(want, Poll) for want in wanted)
     waiting = None if ended else waits(plan, state)
     return Checkpoint(
         state.status,
         None if state.hold is None else state.hold.reason,
         None if waiting is None else waiting.for_,
-        None if ended else wake(plan, state, now),
+        None if ended else 0 if in_flight else wake(plan, state, now),
         _STATE.encode(state),
         MACHINE,
         state.updated_at,
         state.finished_at,
     )
+
+
+def checkpoint_alone(plan: Plan, state: State, now: int) -> Checkpoint:
+    """Give a state as the sagas' table keeps it, for who has not asked yet what it wants."""
+    return checkpoint(plan, state, wants(plan, state, now), now)
 
 
 class Rows:
