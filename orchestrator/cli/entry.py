@@ -11,8 +11,6 @@ from orchestrator.cli.failures import ERROR, INTERRUPTED, Failure
 if TYPE_CHECKING:
     import click
 
-_BROKEN_PIPE = 141  # as a shell says that the reader has gone
-
 
 def main() -> int:
     """Run sagactl; the exit code. A traceback that a user sees is a bug, so none gets past this."""
@@ -24,9 +22,9 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # `sagactl ls | head` has seen enough. What is left in the buffer has nowhere to go.
+        # `sagactl ls | head` has seen enough: no complaint, as in click, which meets most of these first.
         _drop_output()
-        return _BROKEN_PIPE
+        return ERROR
     except OSError as error:
         _drop_output()
         _complain([f"cannot write the answer: {error.strerror or error}"])
@@ -87,10 +85,10 @@ def _bug(error: Exception) -> int:
 
 
 def _mention_version(session: object) -> None:
-    from orchestrator.cli.version import VERSION
-
     client = vars(session).get("client")  # there only where the command has talked to the daemon
     if client is not None and (theirs := client.other_version):
+        from orchestrator.cli.version import VERSION
+
         what = (
             f"note: this is sagactl {VERSION}, the daemon is sagad {theirs}; install the same version of both"
         )

@@ -50,7 +50,9 @@ class Session:
         if sys.stdout.isatty():
             self.document_of(answer.document(), indent=2)
         else:
-            sys.stdout.write(answer.body.decode("utf-8", "replace").rstrip("\n") + "\n")
+            sys.stdout.flush()
+            sys.stdout.buffer.write(answer.body.rstrip(b"\n") + b"\n")
+            sys.stdout.buffer.flush()
 
     def document_of(self, document: Any, indent: int | None = None) -> None:
         """Print a document that is not one answer alone: of several pages, or one event of a stream."""

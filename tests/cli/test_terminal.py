@@ -201,7 +201,7 @@ def test_ctrl_c_at_a_question_does_nothing(daemon: StandIn, terminal: Open) -> N
     """It is no yes."""
     asked = terminal("abandon", "x")
     asked.until("[y/N]")
-    asked.type("\x03")
+    asked.process.send_signal(signal.SIGINT)
 
     assert asked.end() == 130
     assert daemon.requests == []
