@@ -111,13 +111,13 @@ def bound_wait(args: list[str]) -> list[str]:
     bound: list[str] = []
     rest = iter(args)
     for word in rest:
-        if word == "--":
-            return [*bound, word, *rest]
         if bound and bound[-1] == "--wait":
             if re.fullmatch(r"[0-9]+[a-z]*", word):
                 bound[-1] = f"--wait={word}"
                 continue
             bound[-1] = f"--wait={FOREVER}"
+        if word == "--":
+            return [*bound, word, *rest]
         bound.append(word)
     if bound and bound[-1] == "--wait":
         bound[-1] = f"--wait={FOREVER}"
