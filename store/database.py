@@ -22,7 +22,9 @@ TAIL = 1_000
 _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     # A checkpoint copies each page once, however often it was written to the log: a large log saves most of the
-    # copying, since the tails of the tables are rewritten by every group. 16 MB of log, on disk, not in memory.
+    # copying, since the tails of the tables are rewritten by every group. 16 MB of log, on disk, not in memory. At
+    # 1,000 or 8,000 pages the writer needs more time by the saga (138 and 182 µs against 121), and at 8,000 the
+    # slowest saga in a hundred takes 58 ms instead of 35. Pages of 2 KB or 8 KB are no better (142, 163).
     "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA journal_size_limit = 33554432",
     "PRAGMA cache_size = -2000",

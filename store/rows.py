@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -94,11 +94,10 @@ class Rows:
         """Add a commit's rows and give the number of its last event."""
         if isinstance(commit, Note):
             for event in commit.events:
-                self._event(event, self._known(event.saga).number if event.saga else None)
+                self._events([event], self._known(event.saga).number if event.saga else None)
             return self.head.seq
         number = self._saga(commit)
-        for event in commit.events:
-            self._event(event, number)
+        self._events(commit.events, number)
         for new in commit.executions:
             self._executions.append(
                 (number, new.id, new.step, new.step_name, new.direction, new.nature, new.generation, new.operation,
@@ -162,21 +161,24 @@ class Rows:
             self._keys.append((key.key, commit.saga, key.body, new.created_at))
         return number
 
-    def _event(self, event: NewEvent, number: int | None) -> None:
-        seq, previous, sagas = self.head
-        seq += 1
-        body = documents.body(event)
-        hash = chain.link(previous, seq, chain.digest(body), event.saga)  # noqa: A001 # the record's word
-        self.events.append((seq, number, event.saga, body, hash))
-        self.head = Head(seq, hash, sagas)
+    def _events(self, events: Sequence[NewEvent], number: int | None) -> None:
+        seq, last, sagas = self.head
+        for event in events:
+            seq += 1
+            body = documents.body(event)
+            last = chain.link(last, seq, chain.digest(body), event.saga)
+            self.events.append((seq, number, event.saga, body, last))
+        self.head = Head(seq, last, sagas)
 
 
 def _sum(state: bytes) -> bytes:
     return hashlib.sha256(state).digest()[:8]
 
 
-def _merged(changes: Iterable[ExecutionChange]) -> Iterable[ExecutionChange]:
+def _merged(changes: Sequence[ExecutionChange]) -> Iterable[ExecutionChange]:
     """One change an execution: an UPDATE that meets its row twice would take either."""
+    if len(changes) < 2:  # noqa: PLR2004 # which is nearly always
+        return changes
     merged: dict[str, ExecutionChange] = {}
     for change in changes:
         if earlier := merged.get(change.id):

