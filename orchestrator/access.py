@@ -145,7 +145,9 @@ def require(caller: Caller, role: Role, access: Access) -> None:
 
 def _way_to(role: Role, name: str, access: Access) -> str:
     enough = ROLES[ROLES.index(role) :]
-    groups = [one[1:] for enough_role in enough for one in getattr(access, enough_role) if one[0] == "@"]
+    groups = [
+        one[1:] for enough_role in enough for one in getattr(access, enough_role) if one.startswith("@")
+    ]
     if not groups or name.startswith("uid:"):
         return f"ask the node's admin to name you in `[access] {role}` of the settings"
     return f"add yourself to group {groups[0]} (sudo usermod -aG {groups[0]} {name}), then log in again"

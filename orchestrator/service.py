@@ -34,6 +34,7 @@ from orchestrator import documents
 from orchestrator.access import Caller
 from orchestrator.files.compile import Compiled, Compiler
 from orchestrator.files.problems import Problem as FileProblem
+from orchestrator.metrics import Counts
 from orchestrator.problems import Conflict, Invalid, Item, NotFound, Problem, Unavailable
 from orchestrator.requests import Submission, VerbBody
 from providers.registry import Registry
@@ -513,6 +514,21 @@ class Service:
                 "restarts": self._directory.supervisor.restarts,
                 "warnings": warnings,
             }
+        )
+
+    async def counts(self) -> Counts:
+        """Count what there is, for the metrics."""
+        rows = await self._host.queries.counts()
+        return Counts(
+            version=self.version,
+            ready=self.ready,
+            draining=self._host.draining,
+            storage_full=self._host.journal.full,
+            sagas={(row.status, row.hold): row.sagas for row in rows},
+            actors=len(self._directory.live),
+            restarts=self._directory.supervisor.restarts,
+            quarantined=len(self._directory.supervisor.quarantined),
+            last_seq=self._host.journal.last_seq,
         )
 
     async def reload(self, caller: Caller) -> bytes:

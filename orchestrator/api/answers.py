@@ -1,0 +1,269 @@
+"""What the API answers (SPEC §8), as types: openapi.json is made from them, and the tests hold every answer to them.
+
+The documents themselves are made where their parts are known (`orchestrator.documents`, the store, the drivers). A
+contract that only grows: whoever reads these must ignore what they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from actors.saga.holds import Wait
+from actors.saga.state import Hold as HoldReason
+from actors.saga.state import Status as SagaStatus
+from actors.saga.state import StepStatus
+
+__all__ = ["HoldReason", "SagaStatus"]
+
+Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-hjkmnp-tv-z]{12}$")]
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+Json = dict[str, Any]
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that the API answers with."""
+
+
+class Warning(Document, frozen=True, kw_only=True):  # noqa: A001  it is what it is called in the answers
+    """One thing to know or to mend in a file: where it is, what it is, what to do about it."""
+
+    where: str
+    problem: str
+    hint: str = ""
+    line: int | None = None
+    column: int | None = None
+
+
+class Hold(Document, frozen=True, kw_only=True):
+    """Why a saga needs somebody."""
+
+    reason: HoldReason
+    since: Time
+    detail: str
+
+
+class Waiting(Document, frozen=True, kw_only=True, rename={"for_": "for"}):
+    """What a saga waits for by itself."""
+
+    for_: Wait
+    until: Time | None
+    detail: str
+
+
+class Cancel(Document, frozen=True, kw_only=True):
+    """Who has told the saga to turn back."""
+
+    by: str
+    at: Time
+    reason: str | None
+    now: bool
+
+
+class Error(Document, frozen=True, kw_only=True):
+    """Why something failed."""
+
+    code: str
+    message: str
+    step: str | None = None
+
+
+class Step(Document, frozen=True, kw_only=True):
+    """One step of a saga."""
+
+    index: int
+    name: str
+    do: str
+    status: StepStatus
+    attempts: int
+    output: Json | None
+    error: Error | None
+    started_at: Time | None
+    finished_at: Time | None
+
+
+class LeftBehind(Document, frozen=True, kw_only=True):
+    """Something that a step did and that is still there."""
+
+    step: str
+    resource: str | None
+    why: str
+
+
+class Saga(Document, frozen=True, kw_only=True):
+    """A saga: one run of a saga file."""
+
+    id: Id
+    kind: str
+    status: SagaStatus
+    hold: Hold | None
+    waiting: Waiting | None
+    cancel: Cancel | None
+    error: Error | None
+    inputs: Json
+    labels: dict[str, str]
+    steps: list[Step]
+    left_behind: list[LeftBehind]
+    created_at: Time
+    updated_at: Time
+    finished_at: Time | None
+    submitted_by: str
+    reason: str | None
+    batch: str | None
+    rollback_of: Id | None
+    rolled_back_by: Id | None
+    corrects: Id | None
+    corrected_by: Id | None
+
+
+class Submitted(Saga, frozen=True, kw_only=True):
+    """A saga that was accepted, and what its author should know about the file."""
+
+    warnings: list[Warning]
+
+
+class Sagas(Document, frozen=True, kw_only=True):
+    """A page of sagas, without their steps' outputs; `next` is the cursor of the page behind it."""
+
+    sagas: list[Saga]
+    next: str | None
+
+
+class Why(Document, frozen=True, kw_only=True):
+    """Why a saga is where it is, in one sentence."""
+
+    why: str
+
+
+class Execution(Document, frozen=True, kw_only=True):
+    """One governed operation on the world. Images come without contents."""
+
+    id: str
+    saga: Id
+    step: str
+    nature: Literal["forward", "restore", "correct"]
+    generation: int
+    operation: str
+    arguments: Json
+    before: Json | None
+    after: Json | None
+    status: str
+    attempts: int
+    error: Error | None
+    compensates: str | None
+    compensated_by: list[str]
+    actor: str | None
+    reason: str | None
+    started_at: Time
+    finished_at: Time | None
+
+
+class Executions(Document, frozen=True, kw_only=True):
+    """A saga's executions, in the order in which they started."""
+
+    executions: list[Execution]
+
+
+class Event(Document, frozen=True, kw_only=True):
+    """Something that has happened. Its hash is over the one before it and over all of this."""
+
+    seq: int
+    hash: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]+$")]
+    saga: Id | None
+    resource: str | None
+    at: Time
+    type: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]+\.[a-z_]+$")]
+    version: int
+    step: str | None
+    actor: str
+    data: Json
+
+
+class Events(Document, frozen=True, kw_only=True):
+    """A page of events, in order. Fewer than `limit` of them: there are no more yet."""
+
+    events: list[Event]
+
+
+class VerbAnswer(Document, frozen=True, kw_only=True):
+    """What came of a verb. `nothing`: it was so already."""
+
+    did: Literal["accepted", "nothing"]
+    detail: str
+    saga: Saga
+
+
+class Validated(Document, frozen=True, kw_only=True):
+    """What is wrong with a file, and what its author should know; without problems also what it holds."""
+
+    problems: list[Warning]
+    warnings: list[Warning]
+    kind: str | None
+    steps: int | None
+
+
+class Refused(Document, frozen=True, kw_only=True):
+    """A type whose driver could not be loaded, and why."""
+
+    type: str
+    problems: list[str]
+
+
+class Providers(Document, frozen=True, kw_only=True):
+    """What the drivers declare, a document per type."""
+
+    providers: list[Json]
+    refused: list[Refused]
+
+
+class Reloaded(Document, frozen=True, kw_only=True):
+    """The sections of the settings that have changed."""
+
+    changed: list[str]
+
+
+class Drained(Document, frozen=True, kw_only=True):
+    """Nothing runs any more."""
+
+    drained: bool
+    detail: str
+
+
+class Head(Document, frozen=True, kw_only=True):
+    """The end of the journal: what `sagactl audit verify --head` can be given later."""
+
+    seq: int
+    hash: str
+
+
+class Count(Document, frozen=True, kw_only=True):
+    """How many sagas have this status and hold."""
+
+    status: SagaStatus
+    hold: HoldReason | None
+    sagas: int
+
+
+class Health(Document, frozen=True, kw_only=True):
+    """How the node is."""
+
+    live: bool
+    ready: bool
+    status: Literal["ok", "warning", "draining"]
+    version: str
+    node: str
+    head: Head
+    sagas: list[Count]
+    in_memory: int
+    restarts: int
+    warnings: list[str]
+
+
+class OpenApi(msgspec.Struct, frozen=True, kw_only=True):
+    """This description: OpenAPI 3.1."""
+
+    openapi: str
+    info: Json
+    paths: Json
+    components: Json

@@ -1,0 +1,118 @@
+"""From a request to its answer: find the route, ask who it is, check, call, and turn whatever is raised to a problem."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from secrets import token_hex
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import structlog
+from aiohttp.web import BaseRequest, RequestPayloadError, StreamResponse
+
+from orchestrator.access import Caller, Callers, Peer, require
+from orchestrator.api.answer import Answer, problem_answer
+from orchestrator.api.bodies import decode_body, decode_query, read_body
+from orchestrator.api.problems import MethodNotAllowed
+from orchestrator.api.routes import ROUTES, Ask, Route
+from orchestrator.api.stream import Streams
+from orchestrator.files.problems import shown
+from orchestrator.problems import Malformed, NotFound, Problem
+
+if TYPE_CHECKING:
+    from orchestrator.service import Service
+
+log = structlog.get_logger("sagad.api")
+
+NOBODY = Caller("who comes over the network", None)
+"""Only a unix socket's peer is known."""
+
+_PREFIX = "/v1/sagas/"
+_BY_PATH: dict[str, dict[str, Route]] = {}
+for _route in ROUTES:
+    _BY_PATH.setdefault(_route.path, {})[_route.method] = _route
+
+
+class Api:
+    """Answers requests."""
+
+    def __init__(self, service: Service, streams: Streams) -> None:
+        self._service = service
+        self._streams = streams
+        self._callers = Callers(lambda: service.settings.access)
+
+    async def answer(self, request: BaseRequest, peer: Peer | None) -> Answer | StreamResponse:
+        """Give the answer to a request. Raises nothing but what ends the connection or the task."""
+        try:
+            return await self._answer(request, peer)
+        except Problem as problem:
+            return problem_answer(problem)
+        except RequestPayloadError as error:
+            return problem_answer(Malformed(f"the body ends badly: {error}"), closes=True)
+        except ConnectionError:
+            raise
+        except Exception:
+            incident = token_hex(4)
+            log.exception("request.failed", incident=incident, method=request.method, path=request.raw_path)
+            detail = f"sagad failed at this request: its log says more, under incident {incident}"
+            return problem_answer(Problem(detail))
+
+    async def _answer(self, request: BaseRequest, peer: Peer | None) -> Answer | StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        access = self._service.settings.access
+        caller = await self._caller(peer)
+        require(caller, "viewer", access)  # what there is, is told to those who may come in
+        route, ref = find(request.method, path)
+        require(caller, route.role, access)
+        body = None
+        if route.method == "POST":
+            given = await read_body(request, self._service.settings.limits.request_bytes)
+            body = decode_body(route.body, given)
+        ask = Ask(
+            self._service,
+            self._streams,
+            caller,
+            request,
+            route,
+            ref,
+            decode_query(route.query, query),
+            body,
+        )
+        return await route.handler(ask)
+
+    async def _caller(self, peer: Peer | None) -> Caller:
+        if peer is None:
+            return NOBODY
+        return self._callers.known(peer) or await self._callers.find(peer)
+
+
+def find(method: str, path: str) -> tuple[Route, str]:
+    """Give the route, and the saga that its path names. Raises NotFound or MethodNotAllowed."""
+    ref = ""
+    if (routes := _BY_PATH.get(path)) is None:
+        pattern, ref = _pattern(path)
+        if (routes := _BY_PATH.get(pattern)) is None:
+            raise NotFound(f"there is no {shown(path)}{_near(pattern, ref)}", code="no_such_route")
+    route = routes.get("GET" if method == "HEAD" else method)
+    if route is None:
+        raise MethodNotAllowed(method, path, sorted({*routes, *(["HEAD"] if "GET" in routes else [])}))
+    return route, ref
+
+
+def _pattern(path: str) -> tuple[str, str]:
+    """Split a path to the pattern that it follows and the saga's id in it."""
+    if not path.startswith(_PREFIX):
+        return path, ""
+    ref, slash, rest = path[len(_PREFIX) :].partition("/")
+    try:
+        return f"{_PREFIX}{{id}}{slash}{rest}", unquote(ref, errors="strict")
+    except UnicodeDecodeError:
+        raise NotFound(f"there is no {shown(path)}: it is not UTF-8", code="no_such_route") from None
+
+
+def _near(pattern: str, ref: str) -> str:
+    near = get_close_matches(pattern, _BY_PATH, n=3)
+    if not near:
+        return ": GET /v1/openapi.json describes what there is"
+    paths = [path.replace("{id}", ref or "{id}") for path in near]
+    return "; near it are " + ", ".join(shown(path) for path in paths)

@@ -1,0 +1,386 @@
+"""Every route: what it is for, who may use it, what it takes and answers, and the few lines that call the service.
+
+`ROUTES` is the one list. Requests are dispatched by it, access goes by it, openapi.json is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from aiohttp.web import BaseRequest, StreamResponse
+
+from orchestrator.access import Caller, Role
+from orchestrator.api import answers
+from orchestrator.api.answer import Answer
+from orchestrator.api.bodies import Nothing, check_submission, check_verb, decode_query
+from orchestrator.api.stream import Streams
+from orchestrator.api.words import Cursor, Label, Time, Wait
+from orchestrator.metrics import TEXT, render
+from orchestrator.problems import Invalid, Item
+from orchestrator.requests import VERBS, Submission, VerbBody
+from orchestrator.service import Service
+
+MOST_PER_PAGE = 1_000
+LONGEST_KEY = 255
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=MOST_PER_PAGE)]
+
+
+class Ask(NamedTuple):
+    """A request that has been read and checked, and whom it may be put to."""
+
+    service: Service
+    streams: Streams
+    caller: Caller
+    request: BaseRequest
+    route: Route
+    ref: str
+    query: Any
+    body: Any
+
+
+Result = Answer | StreamResponse
+Handler = Callable[[Ask], Awaitable[Result]]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One route. `{id}` in its path is a saga's id, an unambiguous beginning of one, or `last`."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    role: Role
+    handler: Handler
+    summary: str
+    query: type[msgspec.Struct] = Nothing
+    body: type[msgspec.Struct] = Nothing
+    answers: type[msgspec.Struct] | str
+    """The document that it answers with, or the media type of a text."""
+    created: bool = False
+    """201 where something was made, 200 where it was there already."""
+    streams: bool = False
+    """With `Accept: text/event-stream`, what comes is sent as it comes."""
+    problems: tuple[int, ...] = ()
+    """Statuses of problems beside those that every route may answer with."""
+
+
+# --- queries ----------------------------------------------------------------------------------------------------------
+
+
+class SubmitQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long to wait until it has ended, or a hold needs a person."""
+
+    wait: Wait | None = None
+
+
+class SagasQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which sagas: those that all filters let through."""
+
+    status: answers.SagaStatus | None = None
+    kind: str | None = None
+    label: list[Label] = []
+    hold: answers.HoldReason | None = None
+    since: Time | None = None
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events: so many, behind this number."""
+
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    limit: Limit = MOST_PER_PAGE
+
+
+class ProvidersQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which types: one, or a family."""
+
+    type: str | None = None
+
+
+# --- sagas ------------------------------------------------------------------------------------------------------------
+
+
+async def submit(ask: Ask) -> Result:
+    """Start a saga, or find the one that the same key has started."""
+    check_submission(ask.body)
+    submitted = await ask.service.submit(
+        ask.caller, ask.body, idempotency_key=_idempotency_key(ask.request), wait=ask.query.wait
+    )
+    location = {"Location": f"/v1/sagas/{submitted.id}"}
+    return Answer(submitted.body, 201 if submitted.created else 200, headers=location)
+
+
+def _idempotency_key(request: BaseRequest) -> str | None:
+    given = request.headers.getall("Idempotency-Key", [])
+    if not given:
+        return None
+    key = given[0]
+    if len(given) == 1 and key and len(key) <= LONGEST_KEY and key.isascii() and key.isprintable():
+        return key
+    what = f"must be one key of 1 to {LONGEST_KEY} printable ASCII characters"
+    raise Invalid("the idempotency key cannot be used", [Item("Idempotency-Key", what)])
+
+
+async def sagas(ask: Ask) -> Result:
+    """List sagas."""
+    query: SagasQuery = ask.query
+    return Answer(
+        await ask.service.sagas(
+            status=query.status,
+            kind=query.kind,
+            labels=query.label,
+            hold=query.hold,
+            since=query.since,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    )
+
+
+async def saga(ask: Ask) -> Result:
+    """Give a saga."""
+    return Answer(await ask.service.saga(ask.ref))
+
+
+async def why(ask: Ask) -> Result:
+    """Say why a saga is where it is."""
+    return Answer(await ask.service.why(ask.ref))
+
+
+async def executions(ask: Ask) -> Result:
+    """List a saga's executions."""
+    return Answer(await ask.service.executions(ask.ref))
+
+
+async def events(ask: Ask) -> Result:
+    """Give events: those there are, or with `Accept: text/event-stream` also those to come."""
+    ref, after = ask.ref or None, ask.query.after
+    if ask.request.method == "GET" and "text/event-stream" in ask.request.headers.get("Accept", ""):
+        after = _last_seen(ask.request, after)
+        return await ask.streams.send(ask.request, await ask.service.stream(ref, after))
+    return Answer(await ask.service.events(ref, after, ask.query.limit))
+
+
+def _last_seen(request: BaseRequest, after: int) -> int:
+    if (seen := request.headers.get("Last-Event-ID")) is None:
+        return after
+    header = f"after={seen}" if seen.isascii() and seen.isdigit() else "after=?"
+    try:
+        return max(after, decode_query(EventsQuery, header).after)
+    except Invalid:
+        what = "is not the number of an event"
+        raise Invalid("the stream cannot be resumed from there", [Item("Last-Event-ID", what)]) from None
+
+
+async def steer(ask: Ask) -> Result:
+    """Say something to a saga; the verb is the end of the path."""
+    verb = ask.route.path.rpartition("/")[2]
+    check_verb(verb, ask.body)
+    return Answer(await ask.service.verb(ask.caller, ask.ref, verb, ask.body))
+
+
+# --- the node ---------------------------------------------------------------------------------------------------------
+
+
+async def validate(ask: Ask) -> Result:
+    """Check a file."""
+    check_submission(ask.body)
+    return Answer(await ask.service.validate(ask.body))
+
+
+async def providers(ask: Ask) -> Result:
+    """Show what the drivers declare."""
+    return Answer(await ask.service.providers(ask.query.type))
+
+
+async def reload(ask: Ask) -> Result:
+    """Read the settings again."""
+    return Answer(await ask.service.reload(ask.caller))
+
+
+async def drain(ask: Ask) -> Result:
+    """Start nothing more."""
+    return Answer(await ask.service.drain(ask.caller))
+
+
+async def health(ask: Ask) -> Result:
+    """Say how the node is."""
+    return Answer(await ask.service.health())
+
+
+async def metrics(ask: Ask) -> Result:
+    """Give the figures."""
+    return Answer(render(await ask.service.counts()), media=TEXT)
+
+
+async def openapi(ask: Ask) -> Result:
+    """Describe all this."""
+    from orchestrator.api.openapi import document
+
+    return Answer(msgspec.json.encode(document(ROUTES, ask.service.version)))
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+ID = "/v1/sagas/{id}"
+
+_VERBS: dict[str, tuple[Role, str]] = {
+    "cancel": ("operator", "Turn back; with `now` the running step is interrupted"),
+    "pause": ("operator", "Stop before the next step or undo"),
+    "resume": ("operator", "Go on after a pause, or after a quarantine"),
+    "retry": ("operator", "Start what failed anew"),
+    "skip": ("operator", "Go on without a step or an undo"),
+    "resolve": ("operator", "Say what became of a step whose outcome is unknown"),
+    "approve": ("operator", "Give the approval that is asked for"),
+    "reject": ("operator", "Refuse the approval that is asked for"),
+    "abandon": ("admin", "Give the saga up as it is"),
+    "rollback": ("operator", "Take back what the saga has done"),
+    "correct": ("operator", "Run another saga that makes up for this one"),
+}
+assert _VERBS.keys() == VERBS.keys()
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path="/v1/sagas",
+        role="operator",
+        handler=submit,
+        summary="Start a saga",
+        query=SubmitQuery,
+        body=Submission,
+        answers=answers.Submitted,
+        created=True,
+        problems=(409, 503),
+    ),
+    Route(
+        method="GET",
+        path="/v1/sagas",
+        role="viewer",
+        handler=sagas,
+        summary="List sagas, the newest first",
+        query=SagasQuery,
+        answers=answers.Sagas,
+    ),
+    Route(
+        method="GET",
+        path=ID,
+        role="viewer",
+        handler=saga,
+        summary="One saga",
+        answers=answers.Saga,
+        problems=(404, 409),
+    ),
+    Route(
+        method="GET",
+        path=f"{ID}/why",
+        role="viewer",
+        handler=why,
+        summary="Why it is where it is, in a sentence",
+        answers=answers.Why,
+        problems=(404, 409),
+    ),
+    Route(
+        method="GET",
+        path=f"{ID}/executions",
+        role="viewer",
+        handler=executions,
+        summary="What it did to the world, and what undid it",
+        answers=answers.Executions,
+        problems=(404, 409),
+    ),
+    Route(
+        method="GET",
+        path=f"{ID}/events",
+        role="viewer",
+        handler=events,
+        summary="What happened to it",
+        query=EventsQuery,
+        answers=answers.Events,
+        streams=True,
+        problems=(404, 409),
+    ),
+    *(
+        Route(
+            method="POST",
+            path=f"{ID}/{verb}",
+            role=role,
+            handler=steer,
+            summary=summary,
+            body=VerbBody,
+            answers=answers.VerbAnswer,
+            problems=(404, 409, 503),
+        )
+        for verb, (role, summary) in _VERBS.items()
+    ),
+    Route(
+        method="GET",
+        path="/v1/events",
+        role="viewer",
+        handler=events,
+        summary="What happened on this node",
+        query=EventsQuery,
+        answers=answers.Events,
+        streams=True,
+    ),
+    Route(
+        method="POST",
+        path="/v1/validate",
+        role="viewer",
+        handler=validate,
+        summary="Check a saga file without running it",
+        body=Submission,
+        answers=answers.Validated,
+    ),
+    Route(
+        method="GET",
+        path="/v1/providers",
+        role="viewer",
+        handler=providers,
+        summary="What steps can do here",
+        query=ProvidersQuery,
+        answers=answers.Providers,
+        problems=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/v1/reload",
+        role="admin",
+        handler=reload,
+        summary="Read the settings again",
+        answers=answers.Reloaded,
+    ),
+    Route(
+        method="POST",
+        path="/v1/drain",
+        role="admin",
+        handler=drain,
+        summary="Start no new steps; answer when what runs has ended",
+        answers=answers.Drained,
+    ),
+    Route(
+        method="GET",
+        path="/v1/health",
+        role="viewer",
+        handler=health,
+        summary="How the node is",
+        answers=answers.Health,
+    ),
+    Route(
+        method="GET",
+        path="/v1/metrics",
+        role="viewer",
+        handler=metrics,
+        summary="Figures for Prometheus",
+        answers=TEXT,
+    ),
+    Route(
+        method="GET",
+        path="/v1/openapi.json",
+        role="viewer",
+        handler=openapi,
+        summary="The description of all this",
+        answers=answers.OpenApi,
+    ),
+)
