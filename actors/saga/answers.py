@@ -138,9 +138,14 @@ def _on_failure(deciding: Deciding, message: m.Answered, run: Run) -> None:
     error, spent = _error(message), run.spent + 1
     if _delayed(deciding, message, error, spent):
         return
-    if not run.doubt:
+    if run.doubt:
+        _ask(deciding, message, run, error, spent)
+    else:
         _fail(deciding, message, error)
-        return
+
+
+def _ask(deciding: Deciding, message: m.Answered, run: Run, error: Error, spent: int) -> None:
+    """What an earlier attempt did has to be settled still: by its driver, else by the operator."""
     deciding.emit(e.WentUnknown(step=message.step, direction=message.direction, error=error, spent=spent))
     if not run.finds:
         why = Error("unknown", f"{error.message}; and an earlier attempt may have done it")
@@ -198,8 +203,10 @@ def _on_partial(deciding: Deciding, message: m.Answered, _: Run) -> None:
         )
 
 
-def _on_compensated(deciding: Deciding, message: m.Answered, _: Run) -> None:
-    if message.direction == "undo":
+def _on_compensated(deciding: Deciding, message: m.Answered, run: Run) -> None:
+    if run.doubt:
+        _ask(deciding, message, run, _error(message), run.spent + 1)
+    elif message.direction == "undo":
         _fail(deciding, message, _error(message))
     else:
         deciding.emit(e.CleanedUp(step=message.step, error=_error(message)))

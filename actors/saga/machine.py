@@ -55,14 +55,12 @@ STEP: dict[StepStatus, frozenset[StepStatus]] = {
     "pending": frozenset({"running", "failed", "skipped"}),
     "running": frozenset({"completed", "failed", "unknown", "compensated"}),
     "unknown": frozenset({"completed", "failed", "running"}),
-    "completed": frozenset(
-        {"compensating", "compensated", "compensation_failed", "kept", "skipped", "pending"}
-    ),
+    "completed": frozenset({"compensating", "compensated", "compensation_failed", "kept"}),
     "failed": frozenset({"pending", "skipped", "compensating", "compensated", "compensation_failed", "kept"}),
     "compensating": frozenset({"compensated", "compensation_failed", "kept"}),
     "compensated": frozenset({"pending", "skipped"}),
-    "compensation_failed": frozenset({"completed", "compensated", "compensating", "kept"}),
-    "kept": frozenset({"completed"}),
+    "compensation_failed": frozenset({"completed", "failed", "compensated", "kept"}),
+    "kept": frozenset({"completed", "skipped"}),
     "skipped": frozenset(),
 }
 """Step status -> those it may change to."""

@@ -176,10 +176,16 @@ def _startable(plan: Plan, state: State) -> list[int]:
     return [
         index
         for index, step in enumerate(state.steps)
-        if step.status == "pending"
-        and all(state.steps[before].status in DONE for before in plan.after[index])
-        and not _queued(state, step)
+        if step.status == "pending" and _ready(plan, state, index) and not _queued(state, step)
     ]
+
+
+def _ready(plan: Plan, state: State, index: int) -> bool:
+    """Tell whether all that comes before a step is done. Behind one that was skipped there may be others that are not."""
+    direct = [state.steps[before].status for before in plan.after[index]]
+    if "skipped" in direct:
+        direct = [state.steps[before].status for before in plan.before[index]]
+    return all(status in DONE for status in direct)
 
 
 def next_generation(state: State, index: int, direction: Direction) -> int:
