@@ -75,6 +75,13 @@ class Test(Driver):
         ),
     }
 
+    def refine(self, verb: str, arguments: Any) -> Verb:
+        """Kinds that know their outcome are safe to repeat when it was lost; the others are there to be unknown."""
+        declared = self.verbs[verb]
+        if isinstance(arguments, Fail) and arguments.kind not in ("unknown", "raise", "hang"):
+            return msgspec.structs.replace(declared, repeat="idempotent")
+        return declared
+
     def check(self, verb: str, arguments: Echo | Fail | Sleep) -> list[str]:
         """Refuse what is no duration."""
         return duration_problems(arguments.duration) if isinstance(arguments, Sleep) else []

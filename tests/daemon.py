@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,9 +54,9 @@ class Daemon:
         self._environ = {**os.environ, **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, wait: float = 20) -> Self:
-        """Start it, and return when it is ready."""
-        command = [sys.executable, "-m", "orchestrator.daemon", "--config", str(self.config)]
+    def start(self, *, wait: float = 20, module: Sequence[str] = ("orchestrator.daemon",)) -> Self:
+        """Start it, and return when it is ready. `module`: another way to run it, with arguments of its own."""
+        command = [sys.executable, "-m", *module, "--config", str(self.config)]
         command += ["--state-dir", str(self.state), "--socket", str(self.socket)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

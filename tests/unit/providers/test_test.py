@@ -96,3 +96,13 @@ def test_it_declares_every_way_it_goes() -> None:
     assert (failing.changes, failing.compensable, failing.repeat, failing.finds) == (True, True, "no", False)
     assert failing.may_end == {"partial", "compensated"}
     assert not sleep.changes
+
+
+@pytest.mark.parametrize(
+    ("kind", "repeat"), [("error", "idempotent"), ("partial", "idempotent"), ("raise", "no"), ("hang", "no")]
+)
+def test_only_what_is_there_to_be_unknown_is_not_safe_to_repeat(kind: str, repeat: str) -> None:
+    """A failure whose answer was lost with the daemon is simply made again."""
+    call = call_of(DRIVER, "fail", {"kind": kind})
+
+    assert DRIVER.refine("fail", call.arguments).repeat == repeat
