@@ -191,7 +191,16 @@ def _rolled_back(state: State, event: e.RolledBack, at: int) -> State:
 
 
 def _saga_failed(state: State, event: e.SagaFailed, at: int) -> State:
-    return replace(_ended(state, "failed", at), error=event.error)
+    """What was not taken back is left behind, and says why."""
+    why = state.abandoned or "left as it is (on_failure: stop)"
+    ended = _ended(state, "failed", at)
+    steps = tuple(replace(step, left=why) if _remains(step) else step for step in ended.steps)
+    return replace(ended, error=event.error, steps=steps)
+
+
+def _remains(step: StepState) -> bool:
+    there = step.did and step.way_back != "nothing" and step.status in ("completed", "failed")
+    return there and step.left is None
 
 
 def _ended(state: State, status: Status, at: int) -> State:
@@ -433,6 +442,7 @@ def _other_than(state: State, index: int) -> int | None:
 def _skipped(state: State, event: e.Skipped, at: int) -> State:
     """It may be what the saga was stuck at, so that is tried again."""
     step = state.steps[event.step]
+    still_there = step.did and step.status in ("failed", "kept")
     changed = _step(
         state,
         event.step,
@@ -440,7 +450,7 @@ def _skipped(state: State, event: e.Skipped, at: int) -> State:
         failing=False,
         given=event.given,
         finished_at=at,
-        left="skipped by the operator while partly done" if step.did else None,
+        left="skipped by the operator while partly done" if still_there else None,
     )
     return replace(changed, culprit=_other_than(state, event.step), stuck=None)
 

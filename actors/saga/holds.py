@@ -221,11 +221,11 @@ def waits(plan: Plan, state: State) -> Waiting | None:
     going = list(runs(state))
     calling = [(i, way) for i, way, run in going if run.phase == "calling"]
     if calling and _stopping(state):
-        what = ", ".join(_of(plan, i, way) for i, way in calling)
+        what = ", ".join(named(plan, i, way) for i, way in calling)
         return Waiting(for_="drain", until=None, detail=f"it stops once {what} has ended")
     if calling:
         return None
-    found = [_waiting(_of(plan, i, way), run) for i, way, run in going]
+    found = [_waiting(named(plan, i, way), run) for i, way, run in going]
     return min(found, key=lambda wait: wait.until or 0, default=None)
 
 
@@ -236,7 +236,8 @@ def _stopping(state: State) -> bool:
     return forward and (state.turn is not None or any(step.failing for step in state.steps))
 
 
-def _of(plan: Plan, index: int, direction: Direction) -> str:
+def named(plan: Plan, index: int, direction: Direction) -> str:
+    """Name one direction of a step for people."""
     name = plan.steps[index].name
     return f"step {name}" if direction == "forward" else f"the undo of step {name}"
 
@@ -269,17 +270,8 @@ def left_behind(plan: Plan, state: State) -> list[LeftBehind]:
         LeftBehind(
             step=step.name,
             resource=now.resource.label if now.resource is not None else None,
-            why=why,
+            why=now.left,
         )
         for step, now in zip(plan.steps, state.steps, strict=True)
-        if (why := _left(state, now)) is not None
+        if now.left is not None
     ]
-
-
-def _left(state: State, step: StepState) -> str | None:
-    if step.left is not None:
-        return step.left
-    there = step.did and step.way_back != "nothing" and step.status in ("completed", "failed")
-    if state.status != "failed" or not there:
-        return None
-    return state.abandoned or "left as it is (on_failure: stop)"

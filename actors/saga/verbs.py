@@ -168,7 +168,7 @@ def _retry_past(deciding: Deciding, verb: m.Retry) -> m.Reply:
 
 
 def _undone(step: StepState) -> bool:
-    return step.status in ("compensated", "failed")
+    return step.status == "compensated" or (step.failing and step.status in LEFT and not step.partial)
 
 
 def _forward_again(deciding: Deciding, verb: m.Retry | m.Skip, anew: list[int]) -> None:
@@ -257,7 +257,8 @@ def _skip_past(deciding: Deciding, verb: m.Skip) -> m.Reply:
         return _refused(missing)
     if any(step.status == "compensation_failed" for step in steps):
         return _refused("an undo failed: first `retry`, `skip` or `resolve` that step")
-    _forward_again(deciding, verb, [i for i, step in enumerate(steps) if _undone(step)])
+    anew = [i for i, step in enumerate(steps) if _undone(step) and i != verb.step]
+    _forward_again(deciding, verb, anew)
     deciding.emit(e.Skipped(step=verb.step, given=verb.output, actor=verb.by, reason=verb.reason))
     return _accepted(f"it goes on without step {_name(deciding, verb.step)}; what was taken back starts anew")
 

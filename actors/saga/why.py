@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from actors.clock import rfc3339
-from actors.saga.holds import LeftBehind, hold, left_behind, runs, to_undo
+from actors.saga.holds import LeftBehind, hold, left_behind, named, runs, to_undo
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, Direction, Error, Run, State
+from actors.saga.state import ENDED, Error, Run, State
 from actors.saga.wants import preparable
 
 LATEST = 253_402_300_799_999
@@ -92,14 +92,9 @@ def _message(error: Error | None) -> str:
 
 def _going(plan: Plan, state: State, now: int) -> Iterator[str]:
     for index, direction, run in runs(state):
-        yield _run(_of(plan, index, direction), run)
+        yield _run(named(plan, index, direction), run)
     for index, direction, _ in preparable(plan, state, now):
-        yield f"{_of(plan, index, direction)} is about to start"
-
-
-def _of(plan: Plan, index: int, direction: Direction) -> str:
-    name = plan.steps[index].name
-    return f"step {name}" if direction == "forward" else f"the undo of step {name}"
+        yield f"{named(plan, index, direction)} is about to start"
 
 
 def _run(what: str, run: Run) -> str:
