@@ -61,7 +61,8 @@ class Api:
         path, _, query = request.raw_path.partition("?")
         access = self._service.settings.access
         caller = await self._caller(peer)
-        require(caller, "viewer", access)  # what there is, is told to those who may come in
+        if caller.role is None:
+            require(caller, "viewer", access)  # what there is, is not for everybody to know
         route, ref = find(request.method, path)
         require(caller, route.role, access)
         body = None
@@ -104,6 +105,8 @@ def _pattern(path: str) -> tuple[str, str]:
     if not path.startswith(_PREFIX):
         return path, ""
     ref, slash, rest = path[len(_PREFIX) :].partition("/")
+    if not ref:
+        return path, ""
     try:
         return f"{_PREFIX}{{id}}{slash}{rest}", unquote(ref, errors="strict")
     except UnicodeDecodeError:

@@ -25,6 +25,8 @@ BODY_SECONDS = 30.0
 
 MOST_PARAMETERS = 100
 
+_ANYTHING = msgspec.json.Decoder()
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -80,15 +82,23 @@ def _too_large(limit: int) -> TooLarge:
 
 def decode_body(kind: type[T], body: bytes) -> T:
     """Read a JSON body; none at all counts as `{}`. Raises Malformed, or Invalid with every problem."""
+    body = body.strip() or b"{}"
     try:
-        read: T = _decoder(kind).decode(body.strip() or b"{}")
+        read: T = _json(_decoder(kind), body)
     except msgspec.ValidationError as error:
-        raise _invalid("the body", kind, msgspec.json.decode(body), error) from None
+        raise _invalid("the body", kind, _json(_ANYTHING, body), error) from None
+    return read
+
+
+def _json(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        raise
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"the body is not JSON in UTF-8: {error}", code="not_json") from None
     except RecursionError:
         raise Malformed("the body is nested too deeply", code="not_json") from None
-    return read
 
 
 def decode_query(kind: type[T], text: str) -> T:

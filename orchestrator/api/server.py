@@ -30,6 +30,9 @@ IDLE_SECONDS = 75.0
 LINGER_SECONDS = 10.0
 """So long a client that was refused while it still sends is read on, so that it comes to read the answer."""
 
+ACCEPTING_TURNS = 3
+"""Turns of the loop after which a connection that was being accepted is known."""
+
 BACKLOG = 1_024
 LONGEST_PATH = 107  # bytes in sockaddr_un, less the final zero
 PROBE_SECONDS = 1.0
@@ -98,8 +101,11 @@ class Server:
             listener.close()
         self._remove_socket()
         self._streams.close()
+        for _ in range(ACCEPTING_TURNS):
+            await asyncio.sleep(0)
         self._connections.pre_shutdown()
         await self._connections.shutdown(grace / 2)  # it waits twice so long: to end, and to be cancelled
+        await asyncio.sleep(0)  # the transports' own last turn
 
     def _remove_socket(self) -> None:
         if self._made is None:
