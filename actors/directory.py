@@ -194,7 +194,11 @@ class Directory:
     async def _once(self, saga: str, mailbox: Mailbox, actor: SagaActor | None) -> None:
         while True:
             if actor is None:
-                actor = await self.load(saga, mailbox)
+                try:
+                    actor = await self.load(saga, mailbox)
+                except NoSuchSaga as nothing:
+                    _answer_all(mailbox, nothing)
+                    return
             self._actors[saga] = actor
             await actor.run()
             if not mailbox.letters:
@@ -203,10 +207,7 @@ class Directory:
 
     def _turn_away(self, mailbox: Mailbox, saga: str) -> None:
         """Letters that nobody will read: the daemon stops, or the saga was quarantined over one."""
-        while mailbox.letters:
-            letter = mailbox.letters.popleft()
-            if letter.answer is not None:
-                letter.answer(RuntimeError(f"saga {saga} cannot be reached now"))
+        _answer_all(mailbox, RuntimeError(f"saga {saga} cannot be reached now"))
 
     async def load(self, saga: str, mailbox: Mailbox) -> SagaActor:
         """Bring a saga back from disk. Raises NoSuchSaga, Unreadable."""
@@ -293,6 +294,13 @@ class Directory:
         await self.host.journal.commit(Commit(row.id, rows, checkpoint_alone(plan, decision.state, now)))
         for watcher in list(self._watchers.get(row.id, ())):
             watcher(Dossier(_header_of(row), plan), decision.state)
+
+
+def _answer_all(mailbox: Mailbox, error: Exception) -> None:
+    while mailbox.letters:
+        letter = mailbox.letters.popleft()
+        if letter.answer is not None:
+            letter.answer(error)
 
 
 def _checkpointed(row: Saga) -> tuple[State | None, str]:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from tests.replay import check_replay
+
 ENDED = ("completed", "rolled_back", "failed")
 
 
@@ -97,14 +99,16 @@ class Daemon:
         """Start it."""
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
-        """See that nothing of it stays, whatever has become of it."""
+    def __exit__(self, kind: object = None, *_: object) -> None:
+        """See that nothing of it stays, whatever has become of it; and that every checkpoint is what its events say."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
+        if kind is None and (self.state / "sagad.db").exists():
+            check_replay(self.state / "sagad.db")
 
     # -- talking to it ---------------------------------------------------------------------------------------------
 
