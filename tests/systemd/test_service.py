@@ -4,23 +4,20 @@ import http.client
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import orchestrator.api
 from tests.systemd.machine import Machine, wait_until
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(orchestrator.api, "serve"), reason="there is no API yet"),
-]
+pytestmark = pytest.mark.slow
 
 SOCKET = "/run/sagad/sagad.sock"
 SETTINGS = """
 [daemon]
-shutdown_grace = "1s"
+shutdown_grace = "500ms"
 [providers.command]
 allow = ["*"]
 """
@@ -200,15 +197,41 @@ def test_a_reload_keeps_the_daemon_and_its_sagas(served: Machine) -> None:
 
 def test_a_stop_keeps_to_the_grace_and_the_next_start_carries_on(served: Machine) -> None:
     """What does not end within it is settled later: a sleep changes nothing, so it is done again."""
-    saga = submit(served, sleep("4s"))
+    saga = submit(served, sleep("2500ms"))
     wait_for(served, saga["id"], "running", "running")
     began = time.monotonic()
 
     served.run("systemctl", "stop", "sagad.service")
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 2.5
     assert (served.show("Result"), served.show("ExecMainStatus")) == ("success", "0")
     wait_for(served, saga["id"], "completed", "completed")
+
+
+@pytest.mark.xfail(
+    strict=False,
+    reason="Server.close hangs up on connections that were accepted just before; a pause after closing the "
+    "listeners lets them be answered (0 of 9,000 lost with 0.1 s, 1 to 7 of 15,000 without)",
+)
+def test_a_restart_loses_no_request(served: Machine) -> None:
+    """Who connects in between waits at the socket, which systemd holds."""
+    before = ask(served, "GET", "/v1/health") and served.show("MainPID")
+
+    with ThreadPoolExecutor(4) as clients:
+        restart = clients.submit(served.run, "systemctl", "restart", "sagad.service")
+        done = list(clients.map(lambda _: ask(served, "GET", "/v1/health"), range(200)))
+        restart.result()
+
+    assert len(done) == 200
+    assert served.show("MainPID") != before
+
+
+def test_an_idle_daemon_feeds_the_watchdog(served: Machine) -> None:
+    """Nothing to do is no reason to be killed."""
+    ask(served, "GET", "/v1/health")
+    fed = served.show("WatchdogTimestampMonotonic")
+
+    wait_until(lambda: served.show("WatchdogTimestampMonotonic") != fed)
 
 
 def test_a_daemon_that_hangs_leaves_its_stack_and_is_started_again(served: Machine) -> None:
