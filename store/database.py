@@ -48,8 +48,12 @@ def connect(path: Path, options: str = "") -> sqlite3.Connection:
         cached_statements=128,
         timeout=5,
     )
-    for pragma in _PRAGMAS:
-        db.execute(pragma)
+    try:
+        for pragma in _PRAGMAS:
+            db.execute(pragma)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

@@ -142,7 +142,8 @@ class Journal:
     async def close(self) -> None:
         """Write what was handed in, then close. What finds no room is given up: its waiters get JournalClosed."""
         self._closed = True
-        await self._idle.wait()
+        while not self._idle.is_set():
+            await self._idle.wait()
         for handle in (self._turn, self._retry):
             if handle:
                 handle.cancel()

@@ -17,6 +17,15 @@ from store import database, documents
 from store.records import Event, Execution, Saga
 from store.sql import queries
 
+_FILTERS = {
+    "status": "status = :status",
+    "kind": "kind = :kind",
+    "hold": "hold = :hold",
+    "since": queries()["changed_since"],
+    "before": "number < :before",
+}
+_LABEL = "EXISTS (SELECT 1 FROM json_each(cast(labels AS TEXT)) AS l WHERE l.key = :key{0} AND l.value = :value{0})"
+
 
 class Due(NamedTuple):
     """A saga that wants to be looked at."""
@@ -135,22 +144,14 @@ class Queries:
         `since` looks at when they last changed; `before` is a page's cursor: the number of the last saga of the page
         before.
         """
-        given: dict[str, Any] = {
-            "status = ?": status,
-            "kind = ?": kind,
-            "hold = ?": hold,
-            self._sql["changed_since"]: since,
-            "number < ?": before,
-        }
-        where = [condition for condition, value in given.items() if value is not None]
-        values = [value for value in given.values() if value is not None]
-        for label in (labels or {}).items():
-            where.append(
-                "EXISTS (SELECT 1 FROM json_each(cast(labels AS TEXT)) AS l WHERE l.key = ? AND l.value = ?)"
-            )
-            values += label
-        sql = f"{self._sql['saga_columns']} WHERE {' AND '.join(where or ['1'])} ORDER BY number DESC LIMIT ?"
-        return [Saga(*row) for row in await self._fetch(sql, [*values, limit])]
+        filters = {"status": status, "kind": kind, "hold": hold, "since": since, "before": before}
+        values: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
+        where = ["1", *(_FILTERS[name] for name in values)]
+        for index, (key, value) in enumerate((labels or {}).items()):
+            where.append(_LABEL.format(index))
+            values |= {f"key{index}": key, f"value{index}": value}
+        sql = f"{self._sql['saga_columns']} WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit"
+        return [Saga(*row) for row in await self._fetch(sql, values | {"limit": limit})]
 
     async def due(self, now: int, *, after: int = 0, limit: int = 1_000) -> list[Due]:
         """Give a page of the sagas that want to be looked at by now, behind number `after`."""
