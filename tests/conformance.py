@@ -132,7 +132,8 @@ CHANGING = (
 )
 """The functions of ``os`` at which a crash makes a difference."""
 
-Hook = Callable[[Callable[[], Any]], Any]
+Hook = Callable[[str, Callable[[], Any]], Any]
+"""Called with the function's name and what calls it."""
 _watching: ContextVar[Hook | None] = ContextVar("_watching", default=None)
 
 
@@ -149,14 +150,14 @@ def watched() -> Iterator[None]:
     """Let each watched function go through the hook of the call that it belongs to, in whatever thread."""
     with pytest.MonkeyPatch.context() as patch:
         for name in CHANGING:
-            patch.setattr(os, name, _passing(getattr(os, name)))
+            patch.setattr(os, name, _passing(name, getattr(os, name)))
         yield
 
 
-def _passing(function: Callable[..., T]) -> Callable[..., T]:
+def _passing(name: str, function: Callable[..., T]) -> Callable[..., T]:
     def passed(*args: Any, **named: Any) -> T:
         hook = _watching.get()
-        result: T = function(*args, **named) if hook is None else hook(lambda: function(*args, **named))
+        result: T = function(*args, **named) if hook is None else hook(name, lambda: function(*args, **named))
         return result
 
     return passed
@@ -166,11 +167,16 @@ class Counter:
     """Counts the boundaries of a call."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.names: list[str] = []
 
-    def __call__(self, act: Callable[[], T]) -> T:
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return len(self.names)
+
+    def __call__(self, name: str, act: Callable[[], T]) -> T:
         """Count, and go on."""
-        self.count += 1
+        self.names.append(name)
         return act()
 
 
@@ -180,7 +186,7 @@ class CrashAt:
     def __init__(self, boundary: int) -> None:
         self._left = boundary
 
-    def __call__(self, act: Callable[[], T]) -> T:
+    def __call__(self, name: str, act: Callable[[], T]) -> T:
         """Go on, as long as there is a process."""
         if self._left == 0:
             raise Crash
@@ -196,7 +202,7 @@ class FaultAt:
         self._fault = fault
         self._after = after
 
-    def __call__(self, act: Callable[[], T]) -> T:
+    def __call__(self, name: str, act: Callable[[], T]) -> T:
         """Go on, but once."""
         self._left -= 1
         if self._left != -1:
@@ -214,7 +220,7 @@ class StopAt:
         self.reached = threading.Event()
         self.go = threading.Event()
 
-    def __call__(self, act: Callable[[], T]) -> T:
+    def __call__(self, name: str, act: Callable[[], T]) -> T:
         """Go on, but once not before being told."""
         self._left -= 1
         if self._left == -1:
@@ -425,6 +431,31 @@ async def what_changes_is_named(trials: Trials) -> None:
 
     assert call.resource is not None
     assert call.fields or trial.before == trial.world.state()
+
+
+async def what_is_answered_is_on_disk(trials: Trials) -> None:
+    """A place in the file system: contents are synced before they get their name, all before the answer."""
+    trial = trials.fresh()
+    call = await trial.plan()
+    if call.resource is None or call.resource.path is None:
+        pytest.skip(f"{trial.driver.type} is no place in the file system")
+    counter = Counter()
+    outcome = await trial.attempt(call, counter)
+    assert isinstance(outcome, Succeeded), outcome
+    names = [name for name in counter.names if name != "open"]  # mostly only to read
+    after_writing = names[_last(names, "write") + 1 :]
+    until_named = after_writing[: _first(after_writing, {"rename", "link"})]
+
+    assert names[-1:] in ([], ["fsync"]), names
+    assert "write" not in names or "fsync" in until_named, names
+
+
+def _last(names: Sequence[str], wanted: str) -> int:
+    return max((index for index, name in enumerate(names) if name == wanted), default=-1)
+
+
+def _first(names: Sequence[str], wanted: set[str]) -> int:
+    return min((index for index, name in enumerate(names) if name in wanted), default=len(names))
 
 
 async def restoring_gives_everything_back(trials: Trials) -> None:
@@ -672,6 +703,7 @@ LAWS: Sequence[Law] = (
     reading_agrees_with_the_images,
     outputs_are_those_declared,
     what_changes_is_named,
+    what_is_answered_is_on_disk,
     restoring_gives_everything_back,
     going_forward_again_after_a_restore,
     restoring_is_not_repeated_where_it_is_done,

@@ -187,9 +187,8 @@ def _clear_away(name: str, folder: int) -> None:
 def _open_to_clear(name: str, folder: int) -> int:
     here = os.open(name, READ | os.O_DIRECTORY, dir_fd=folder)
     if os.fstat(here).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        os.fchmod(
-            here, stat.S_IRWXU
-        )  # who owns a folder without `w` may not remove what is in it, unless root
+        # Who owns a folder without `w` may not remove what is in it, unless it is root.
+        os.fchmod(here, stat.S_IRWXU)
     return here
 
 

@@ -32,7 +32,7 @@ def _other_mode(world: Folder) -> None:
 
 
 def _big_page(world: Folder) -> None:
-    world.write("page", "0123456789abcdef" * 50_000)
+    world.write("page", "0123456789abcdef" * 16_000)
 
 
 def _setuid_page(world: Folder) -> None:
@@ -153,7 +153,7 @@ def _tree(world: Folder) -> None:
     """All that may be in a tree: nested, empty, big, odd names, no permissions, links that point nowhere."""
     world.folder("page")
     world.write("page/a file")
-    world.write("page/big", "x" * 600_000, 0o4755)
+    world.write("page/big", "x" * 150_000, 0o4755)
     world.write("page/empty", "", 0o000)
     world.folder("page/sub", 0o1777)
     world.folder("page/sub/closed", 0o000)

@@ -274,13 +274,13 @@ async def test_cancelling_ends_the_staging_of_a_big_file_early(
     """What can be interrupted is: between two chunks. Nothing has happened then, and nothing is left."""
     started = anyio.Event()
 
-    class Endless(MemoryBlobs):
+    class Long(MemoryBlobs):
         def chunks(self, blob: Any) -> Any:
             anyio.from_thread.run_sync(started.set)
-            while True:
+            for _ in range(20_000):
                 yield b"x" * 1000
 
-    files = LocalFile({"roots": [str(here)]}, Endless())
+    files = LocalFile({"roots": [str(here)]}, Long())
     page = here / "page"
     page.write_text("old")
     call, outcome = await done(files, "delete", path=str(page))
@@ -301,9 +301,49 @@ async def test_cancelling_ends_the_staging_of_a_big_file_early(
     assert await files.find(undo) == NotDone()
 
 
-async def test_a_foreign_file_that_is_linked_twice_is_not_taken_for_the_calls_own(
-    files: LocalFile, here: Path
+@pytest.mark.parametrize("verb", ["create", "put"])
+@pytest.mark.parametrize("moment", ["write", "link"])
+async def test_a_file_that_comes_up_while_the_new_one_is_staged_is_not_overwritten(
+    files: LocalFile, here: Path, monkeypatch: pytest.MonkeyPatch, verb: str, moment: str
 ) -> None:
+    """Also not between a last look and the link, which overwrites nothing."""
+    call = await planned(files, verb, path=f"{here}/page", content="new")
+    function = getattr(os, moment)
+
+    def after_somebody_else(*args: Any, **named: Any) -> Any:
+        (here / "page").write_text("somebody else's")
+        return function(*args, **named)
+
+    monkeypatch.setattr(os, moment, after_somebody_else)
+    outcome = await files.apply(call)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "exists"
+    assert [(path.name, path.read_text()) for path in here.iterdir()] == [("page", "somebody else's")]
+
+
+async def test_a_change_while_the_new_content_is_staged_is_not_overwritten(
+    files: LocalFile, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last look is just before the rename."""
+    page = here / "page"
+    page.write_text("old")
+    call = await planned(files, "update", path=str(page), content="new")
+    write = os.write
+
+    def and_somebody_else(fd: int, data: bytes) -> int:
+        page.write_text("somebody else's")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", and_somebody_else)
+    outcome = await files.apply(call)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "changed"
+    assert [(path.name, path.read_text()) for path in here.iterdir()] == [("page", "somebody else's")]
+
+
+async def test_a_foreign_file_is_not_taken_for_the_calls_own(files: LocalFile, here: Path) -> None:
     """Only the staged name proves a link."""
     call = await planned(files, "create", path=f"{here}/page", content="new")
     (here / ".sagad-key").write_text("staged")
