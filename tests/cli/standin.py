@@ -163,10 +163,10 @@ class Run:
             self.changed.notify_all()
 
     def _events(self, request: Raw) -> None:
-        after = int(request.headers.get("Last-Event-ID") or request.path.partition("after=")[2] or 0)
         if request.headers.get("Accept") == "text/event-stream":
-            self._stream(request, after)
+            self._stream(request, int(request.headers.get("Last-Event-ID") or 0))
         else:
+            after = int(request.path.partition("after=")[2] or 0)
             request.answer(
                 200, {"events": self.events[after:][:2]}
             )  # short pages, so that paging is seen to work
