@@ -174,8 +174,8 @@ async def parts(settings: Settings, arguments: argparse.Namespace, beat: Any) ->
     """Make the parts from the settings, in order, and take them apart again."""
     from actors.clock import WallClock
     from actors.directory import Directory
+    from actors.saga.calls import Calls
     from actors.saga.contents import Contents
-    from actors.saga.execute import Executor
     from actors.saga.host import Host
     from actors.supervisor import Supervisor
     from actors.timers import Watchman
@@ -198,7 +198,7 @@ async def parts(settings: Settings, arguments: argparse.Namespace, beat: Any) ->
         host = Host(
             journal=journal,
             queries=queries,
-            executor=Executor(registry, secrets, clock),
+            calls=Calls(registry, secrets, clock),
             clock=clock,
             passivate=settings.limits.wait_passivate,
             beat=beat,

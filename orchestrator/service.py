@@ -21,8 +21,7 @@ from actors.directory import Directory, NoSuchSaga
 from actors.saga import events as e
 from actors.saga import keys
 from actors.saga import messages as m
-from actors.saga.dossier import Dossier, Header
-from actors.saga.execute import Carry
+from actors.saga.dossier import Carry, Dossier, Header
 from actors.saga.holds import Waiting, waits
 from actors.saga.host import Host
 from actors.saga.plan import Plan
@@ -188,7 +187,7 @@ class Service:
 
     def _has_secret(self, name: str) -> bool:
         try:
-            self._host.executor.secrets.get(name)
+            self._host.secrets.get(name)
         except SecretUnusable:
             return False
         return True

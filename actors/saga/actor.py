@@ -21,8 +21,7 @@ import msgspec
 
 from actors.saga import events as e
 from actors.saga import messages as m
-from actors.saga.dossier import Dossier
-from actors.saga.execute import Carry
+from actors.saga.dossier import Carry, Dossier
 from actors.saga.holds import runs
 from actors.saga.host import Host
 from actors.saga.ledger import Rows, checkpoint, event_row
@@ -238,7 +237,7 @@ class SagaActor:
         self.mailbox.put(Letter(message or m.Tick()))
 
     async def _prepare(self, want: Prepare) -> m.Message:
-        return await self.host.executor.prepare(self.dossier, self.state, want)
+        return await self.host.preparer.prepare(self.dossier, self.state, want)
 
     async def _perform(self, want: Perform) -> m.Message:
         return await self.host.executor.perform(self.dossier, want, self._attempt(want))
@@ -309,7 +308,7 @@ class Draft:
             if want is None:
                 return
             tried.add(want)
-            message = actor.host.executor.prepare_nowait(actor.dossier, self.state, want)
+            message = actor.host.preparer.prepare_nowait(actor.dossier, self.state, want)
             if message is not None:
                 self.take(message)
 

@@ -15,7 +15,10 @@ from actors.saga.plan import Plan
 from actors.saga.references import BadReference, Lookup, Ref, dig
 from actors.saga.state import Direction, State
 from providers.contract import Image, Resource
-from store.records import Execution
+from store.records import Execution, NewExecution
+
+PAYLOAD = 1 << 20
+"""Arguments, outputs and images of one execution, together, in bytes (SPEC §4)."""
 
 
 class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,6 +60,18 @@ class Entry(msgspec.Struct):
     def left(self) -> Image | None:
         """Give the image that it left behind, as far as is known."""
         return self.after or self.intent.after
+
+
+class Carry(msgspec.Struct):
+    """Payloads that go to disk with the events which their message brings about."""
+
+    entry: Entry | None = None
+    row: NewExecution | None = None
+    outputs: dict[str, Any] | None = None
+    after: Image | None = None
+    handle: Any = None
+    before: Image | None = None
+    """What a forced undo overwrote."""
 
 
 INTENT = msgspec.msgpack.Decoder(Intent)

@@ -347,12 +347,13 @@ def _error_kept(state: State, event: e.Succeeded) -> dict[str, Any]:
 def _failed(state: State, event: e.Failed, at: int) -> State:
     changed = _run(state, event, phase="over", error=event.error, doubt=False, interrupt=False)
     if event.direction == "undo":
+        message = event.error.message
         return _step(
             changed,
             event.step,
             status="compensation_failed",
             error=event.error,
-            left=event.error.message,
+            left=message if event.error.code == "blocked" else f"its undo failed: {message}",
             open=event.open,
             finished_at=at,
         )

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import structlog
 
 from actors.clock import Clock
+from actors.saga.calls import Calls
 from actors.saga.execute import Executor
+from actors.saga.prepare import Preparer
 from store.journal import Journal
 from store.queries import Queries
 
@@ -20,7 +22,7 @@ class Host:
         *,
         journal: Journal,
         queries: Queries,
-        executor: Executor,
+        calls: Calls,
         clock: Clock,
         passivate: int,
         beat: Callable[[], None] = lambda: None,
@@ -28,7 +30,9 @@ class Host:
         """Put them together. ``passivate``: milliseconds; who waits longer leaves memory."""
         self.journal = journal
         self.queries = queries
-        self.executor = executor
+        self.preparer = Preparer(calls)
+        self.executor = Executor(calls)
+        self.secrets = calls.secrets
         self.clock = clock
         self.passivate = passivate
         self.beat = beat

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from actors.saga import events as e
-from actors.saga.dossier import Dossier, Entry
-from actors.saga.execute import Carry
+from actors.saga.dossier import Carry, Dossier, Entry
 from actors.saga.holds import waits
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, MACHINE, Direction, Error, State

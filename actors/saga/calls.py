@@ -1,0 +1,96 @@
+"""Driver calls made from what is written down: arguments with their secrets, images, keys.
+
+Preparing and performing both make their calls here, so that a call is the same whether its execution has just been
+decided on or comes back from disk days later.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.clock import Clock
+from actors.saga.dossier import Dossier, Entry, Intent
+from actors.saga.references import find, reveal
+from providers.contract import Call, Driver, Image, Verb
+from providers.registry import Registry, UnknownOperation
+from store.errors import SecretUnusable
+from store.secrets import Secrets
+
+
+class NotReady(Exception):
+    """A call cannot be made as things are."""
+
+    def __init__(self, code: str, message: str, *, stuck: bool = False) -> None:
+        """Say why. ``stuck``: it is the node's fault, not the step's."""
+        super().__init__(message)
+        self.code = code
+        self.stuck = stuck
+
+
+class Calls:
+    """Makes driver calls, with these drivers, these secrets and this clock."""
+
+    def __init__(self, registry: Registry, secrets: Secrets, clock: Clock) -> None:
+        """Keep them."""
+        self.registry = registry
+        self.secrets = secrets
+        self.clock = clock
+
+    def driver(self, operation: str, version: str) -> tuple[Driver, str]:
+        """Give the driver and the verb. Raises NotReady where it is gone, or of another major version."""
+        try:
+            driver, verb = self.registry.split(operation)
+        except UnknownOperation as gone:
+            raise NotReady("driver", str(gone), stuck=True) from gone
+        if version and version.partition(".")[0] != driver.version.partition(".")[0]:
+            why = f"{driver.type} is version {driver.version} now; the saga was made for {version}"
+            raise NotReady("driver", why, stuck=True)
+        return driver, verb
+
+    def reveal(self, arguments: Any, verb: Verb) -> tuple[Any, tuple[str, ...], str]:
+        """Give the arguments as the driver gets them, and which secrets are in them."""
+        names = tuple(sorted({ref.path[0] for _, ref in find(arguments) if ref.root == "secret"}))
+        try:
+            real = reveal(arguments, self.secrets.get)
+            mark = self.secrets.fingerprint(names) if names else ""
+            return msgspec.convert(real, verb.arguments), names, mark
+        except SecretUnusable as why:
+            raise NotReady("secret", str(why)) from why
+        except msgspec.ValidationError as why:
+            raise NotReady("arguments", self.secrets.redact(f"its arguments do not fit: {why}")) from why
+
+    def call(self, key: str, intent: Intent, typed: Any, original: Entry | None = None) -> Call:
+        """Make a call of an execution; `original`: the one that it restores."""
+        return Call(
+            verb=intent.verb,
+            arguments=typed,
+            key=key,
+            name=intent.name,
+            now=self.clock.now(),
+            resource=intent.resource,
+            before=intent.before,
+            after=intent.after,
+            fields=intent.fields,
+            restore=intent.after if intent.restore else None,
+            outputs=(original.outputs or {}) if original is not None and intent.restore else {},
+        )
+
+    def again(self, dossier: Dossier, step: int, entry: Entry) -> tuple[Driver, Call]:
+        """Make the call of an execution anew from its record."""
+        driver, verb = self.driver(entry.operation, "")
+        original = dossier.entries.get((step, "forward")) if entry.intent.restore else None
+        declared = driver.verbs[verb]
+        if original is not None:
+            declared = driver.verbs[original.operation.rpartition(".")[2]]
+        typed, _, _ = self.reveal(entry.arguments, declared)
+        return driver, self.call(entry.key, entry.intent, typed, original)
+
+    def same(self, driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image) -> bool:
+        """Compare with what was recorded, in which secrets are references."""
+        return driver.same(fields, wanted, live) or driver.same(fields, wanted, self.redacted(live))
+
+    def redacted(self, image: Image) -> Image:
+        """Give an image as it may be written down: secrets are references."""
+        return msgspec.structs.replace(image, fields=self.secrets.redact(image.fields))

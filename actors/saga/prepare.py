@@ -1,0 +1,282 @@
+"""Writes intents: what an execution is asked to do, resolved, checked and read, before anything is done.
+
+Nothing here changes the world. What comes of it is a message for the machine, which carries the row that is committed
+before the driver is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from actors.saga import keys, outcomes
+from actors.saga import messages as m
+from actors.saga.calls import Calls, NotReady
+from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
+from actors.saga.outcomes import settled
+from actors.saga.plan import PlanStep
+from actors.saga.references import BadReference, record
+from actors.saga.state import Direction, Error, State, Touch, WayBack
+from actors.saga.wants import Prepare
+from providers.contract import ABSENT, Call, Driver, Ended, Failed, Image, Outcome, Planned, Resource, Verb
+from store.records import NewExecution
+
+
+class Draft(msgspec.Struct):
+    """An intent in the making: everything but what reading the resource will tell."""
+
+    step: PlanStep
+    direction: Direction
+    nature: Any
+    driver: Driver
+    declared: Verb
+    operation: str
+    arguments: Any
+    """As recorded: secrets are references."""
+    call: Call
+    intent: Intent
+    original: Entry | None
+    reads: bool = False
+
+
+class Preparer:
+    """Prepares executions, for all sagas of the daemon."""
+
+    def __init__(self, calls: Calls) -> None:
+        """Make calls with these."""
+        self._calls = calls
+
+    def prepare_nowait(
+        self, dossier: Dossier, state: State, want: Prepare
+    ) -> m.Prepared | m.NotPrepared | None:
+        """Prepare an execution, if nothing has to be read for it; None: it takes ``prepare``."""
+        try:
+            draft = self._draft(dossier, state, want)
+            return None if draft.reads else self._prepared(dossier, want, draft, Planned())
+        except NotReady as why:
+            return _not_prepared(want, why)
+
+    async def prepare(self, dossier: Dossier, state: State, want: Prepare) -> m.Prepared | m.NotPrepared:
+        """Prepare an execution: resolve its arguments, check them, read the resource. Changes nothing."""
+        try:
+            draft = self._draft(dossier, state, want)
+            planned = await self._plan(draft)
+            return self._prepared(dossier, want, draft, planned)
+        except NotReady as why:
+            return _not_prepared(want, why)
+        except Ended as ended:
+            return self._refused(want, ended.outcome)
+
+    async def _plan(self, draft: Draft) -> Planned:
+        planned = await settled(lambda: draft.driver.plan(draft.call))
+        if isinstance(planned, Ended):
+            raise planned
+        if isinstance(planned, BaseException):
+            raise Ended(Failed("plan", f"reading raised {type(planned).__name__}: {planned}", transient=True))
+        if not isinstance(planned, Planned):
+            raise NotReady("plan", f"its driver planned with {type(planned).__name__}, which is no plan")
+        return planned
+
+    def _refused(self, want: Prepare, outcome: Outcome) -> m.NotPrepared:
+        failed = outcome if isinstance(outcome, Failed) else Failed("plan", f"its driver answered {outcome}")
+        return m.NotPrepared(
+            step=want.step,
+            direction=want.direction,
+            generation=want.generation,
+            error=Error(failed.code, outcomes.clip(self._calls.secrets.redact(failed.message))),
+            transient=failed.transient,
+            rate_limited=failed.rate_limited,
+            retry_after=failed.retry_after,
+        )
+
+    def _draft(self, dossier: Dossier, state: State, want: Prepare) -> Draft:
+        step = dossier.plan.steps[want.step]
+        if want.direction == "forward":
+            return self._operation(dossier, state, want, step, step.operation, step.arguments)
+        if step.undo.form == "given":
+            return self._operation(dossier, state, want, step, step.undo.operation, step.undo.arguments)
+        return self._restore(dossier, want, step)
+
+    def _operation(
+        self, dossier: Dossier, state: State, want: Prepare, step: PlanStep, operation: str, template: Any
+    ) -> Draft:
+        version = step.driver_version if want.direction == "forward" else ""
+        driver, verb = self._calls.driver(operation, version)
+        self_ = want.step if want.direction == "undo" else None
+        try:
+            arguments = record(template, dossier.lookup(state, self_))
+        except BadReference as why:
+            raise NotReady("reference", str(why)) from why
+        typed, names, mark = self._calls.reveal(arguments, driver.verbs[verb])
+        declared = driver.refine(verb, typed)
+        problems = driver.check(verb, typed)
+        if problems:
+            raise NotReady("refused", self._calls.secrets.redact("; ".join(problems)))
+        key = keys.key(dossier.header.id, want.step, want.direction, want.generation)
+        intent = Intent(
+            verb=verb,
+            name=keys.name(dossier.plan, dossier.header.id, want.step, want.generation),
+            driver=f"{driver.type} {driver.version}",
+            resource=driver.resource(verb, typed),
+            settle=declared.settle,
+            limit=declared.timeout if step.timeout is None else step.timeout,
+            secrets=names,
+            mark=mark,
+        )
+        call = self._calls.call(key, intent, typed)
+        reads = type(driver).plan is not Driver.plan
+        nature = "forward" if want.direction == "forward" else "correct"
+        original = dossier.entries.get((want.step, "forward")) if want.direction == "undo" else None
+        return Draft(
+            step,
+            want.direction,
+            nature,
+            driver,
+            declared,
+            operation,
+            arguments,
+            call,
+            intent,
+            original,
+            reads,
+        )
+
+    def _restore(self, dossier: Dossier, want: Prepare, step: PlanStep) -> Draft:
+        """Derive the inverse from the driver's declaration and the before-image."""
+        original = dossier.entries[want.step, "forward"]
+        driver, verb = self._calls.driver(step.operation, step.driver_version)
+        typed, names, mark = self._calls.reveal(original.arguments, driver.verbs[verb])
+        inverse, target = _inverse(driver.refine(verb, typed).inverse, verb, original)
+        declared = driver.verbs[inverse]
+        key = keys.key(dossier.header.id, want.step, "undo", want.generation)
+        intent = Intent(
+            verb=inverse,
+            name=original.intent.name,
+            driver=f"{driver.type} {driver.version}",
+            resource=original.intent.resource,
+            before=original.left,
+            after=target,
+            fields=original.intent.fields,
+            restore=True,
+            settle=declared.settle,
+            limit=declared.timeout if step.timeout is None else step.timeout,
+            secrets=names,
+            mark=mark,
+        )
+        call = self._calls.call(key, intent, typed, original)
+        operation = f"{driver.type}.{inverse}"
+        return Draft(
+            step,
+            "undo",
+            "restore",
+            driver,
+            declared,
+            operation,
+            original.arguments,
+            call,
+            intent,
+            original,
+        )
+
+    def _prepared(self, dossier: Dossier, want: Prepare, draft: Draft, planned: Planned) -> m.Prepared:
+        intent = draft.intent
+        if not intent.restore:
+            intent = msgspec.structs.replace(
+                intent,
+                before=planned.before and self._calls.redacted(planned.before),
+                after=planned.after and self._calls.redacted(planned.after),
+                fields=planned.fields,
+            )
+        arguments = msgspec.json.encode(draft.arguments)
+        encoded = msgspec.msgpack.encode(intent)
+        if len(arguments) + len(encoded) > PAYLOAD:
+            size = len(arguments) + len(encoded)
+            raise NotReady("too_large", f"its arguments and images are {size} bytes, more than {PAYLOAD}")
+        irreversible = draft.step.irreversible or draft.declared.irreversible
+        key = draft.call.key
+        entry = Entry(
+            id=keys.execution_id(key),
+            key=key,
+            direction=want.direction,
+            operation=draft.operation,
+            generation=want.generation,
+            arguments=draft.arguments,
+            intent=intent,
+        )
+        row = NewExecution(
+            id=entry.id,
+            step=want.step,
+            step_name=draft.step.name,
+            direction=want.direction,
+            nature=draft.nature,
+            generation=want.generation,
+            operation=draft.operation,
+            key=key,
+            arguments=arguments,
+            plan=encoded,
+            started_at=self._calls.clock.now(),
+            resource=_label(draft.step, intent.resource),
+            compensates=draft.original.id if draft.original is not None else None,
+        )
+        return m.Prepared(
+            step=want.step,
+            direction=want.direction,
+            generation=want.generation,
+            execution=entry.id,
+            payload=hashlib.sha256(arguments + encoded).hexdigest(),
+            changes=draft.declared.changes,
+            repeats=draft.declared.repeat in ("idempotent", "token")
+            or (draft.step.idempotent and want.direction == "forward"),
+            finds=draft.declared.finds,
+            way_back=_way_back(draft.step, draft.declared, irreversible=irreversible),
+            irreversible=irreversible and want.direction == "forward",
+            resource=_touch(draft.step, intent.resource),
+            carry=Carry(entry=entry, row=row),
+        )
+
+
+def _not_prepared(want: Prepare, why: NotReady) -> m.NotPrepared:
+    return m.NotPrepared(
+        step=want.step,
+        direction=want.direction,
+        generation=want.generation,
+        error=Error(why.code, outcomes.clip(str(why))),
+        stuck=why.stuck,
+    )
+
+
+def _way_back(step: PlanStep, declared: Verb, *, irreversible: bool) -> WayBack:
+    if step.undo.form == "given":
+        return "correct"
+    if not declared.changes:
+        return "nothing"
+    if step.undo.form == "none" or irreversible or declared.inverse == "none":
+        return "none"
+    return "restore"
+
+
+def _inverse(declared: str, verb: str, original: Entry) -> tuple[str, Image]:
+    """Give the verb that puts the earlier state back, and the image to be put back."""
+    before = original.intent.before or ABSENT
+    if declared == "same":
+        return verb, before
+    if declared == "put_back":
+        left = original.left
+        if not before.exists:
+            return "delete", before
+        return ("create" if left is not None and not left.exists else "update"), before
+    if declared == "delete":
+        return "delete", ABSENT
+    return declared, before
+
+
+def _touch(step: PlanStep, resource: Resource | None) -> Touch | None:
+    if resource is None:
+        return None
+    return Touch(type=resource.type, name=step.alias or resource.name, id=resource.id, path=resource.path)
+
+
+def _label(step: PlanStep, resource: Resource | None) -> str | None:
+    return None if resource is None else f"{resource.type}/{step.alias or resource.name}"
