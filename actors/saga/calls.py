@@ -78,8 +78,8 @@ class Calls:
         )
 
     def again(self, dossier: Dossier, step: int, entry: Entry) -> tuple[Driver, Call]:
-        """Make the call of an execution anew from its record."""
-        driver, verb = self.driver(entry.operation, "")
+        """Make the call of an execution anew from its record. Raises NotReady."""
+        driver, verb = self.driver(entry.operation, entry.intent.driver.rpartition(" ")[2])
         original = dossier.entries.get((step, "forward")) if entry.intent.restore else None
         declared = driver.verbs[verb]
         if original is not None:

@@ -70,7 +70,9 @@ class Executor:
         try:
             driver, call = self._calls.again(dossier, want.step, entry)
         except NotReady as why:
-            return self._answer(want, entry, Failed(why.code, str(why)), {})
+            # A driver that is gone is nothing to fail over: settling will ask.
+            ended = Unknown if why.stuck else Failed
+            return self._answer(want, entry, ended(why.code, str(why)), {})
         call = msgspec.structs.replace(call, attempt=want.attempt)
         before: dict[str, Image] = {}
         work = self._guarded(dossier, want, driver, call, entry, before)

@@ -1,0 +1,195 @@
+"""Reading sagas: documents, lists, timelines, streams, and the sentence that says why.
+
+What is shown is durable: an actor's committed state, or the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from actors.directory import Directory
+from actors.saga.dossier import Dossier, Header
+from actors.saga.holds import Waiting, waits
+from actors.saga.host import Host
+from actors.saga.plan import Plan
+from actors.saga.state import ENDED, State
+from actors.saga.why import why
+from orchestrator import documents
+from orchestrator.problems import Conflict, NotFound
+from store.queries import Ambiguous
+
+PAGE = 1_000
+"""Events of a page, where the caller does not say."""
+
+
+class Reading:
+    """What callers can see."""
+
+    def __init__(self, host: Host, directory: Directory) -> None:
+        """Read these sagas."""
+        self._host = host
+        self._directory = directory
+
+    async def resolve_ref(self, ref: str) -> str:
+        """Give the id that is meant by an id, an unambiguous prefix, or `last`. Raises NotFound, Conflict."""
+        try:
+            found = self._host.queries.resolve(ref.lower())
+        except Ambiguous as error:
+            raise Conflict(f"{error}: give more of it", code="ambiguous") from error
+        if found is None:
+            raise NotFound(f"there is no saga `{ref}`: `sagactl ls` lists them")
+        return found
+
+    async def saga(self, ref: str) -> bytes:
+        """Give a saga's document."""
+        return documents.encode(await self.document(await self.resolve_ref(ref)))
+
+    async def document(self, saga: str) -> documents.SagaDocument:
+        """Give a saga's document, by its full id."""
+        header, plan, state, outputs = await self.look(saga)
+        return self.compose(header, plan, state, outputs)
+
+    async def look(self, saga: str) -> tuple[Header, Plan, State, Mapping[int, Any]]:
+        """Give what is durable of a saga: from its actor, if it is in memory, else from its row."""
+        actor = self._directory.actor(saga)
+        if actor is not None:
+            return actor.dossier.header, actor.plan, actor.state, outputs_of(actor.dossier)
+        row = self._host.queries.saga(saga)
+        if row is None:
+            raise NotFound(f"there is no saga `{saga}`")
+        plan = self._directory.plan(row.plan)
+        state = self._directory.state(row)
+        outputs = {
+            each.step: msgspec.Raw(each.outputs)
+            for each in await self._host.queries.executions(saga)
+            if each.direction == "forward" and each.outputs is not None
+        }
+        return self._directory.header(row), plan, state, outputs
+
+    def compose(
+        self, header: Header, plan: Plan, state: State, outputs: Mapping[int, Any]
+    ) -> documents.SagaDocument:
+        """Make a saga's document."""
+        return documents.saga(header, plan, state, outputs, self._waiting(header.id, plan, state))
+
+    def _waiting(self, saga: str, plan: Plan, state: State) -> Waiting | None:
+        """Give what a saga waits for, the node's own reasons included."""
+        if state.status in ENDED or state.hold is not None:
+            return None
+        if self._host.journal.full:
+            return Waiting(for_="storage", until=None, detail="the disk is full")
+        if self._host.draining:
+            return Waiting(for_="drain", until=None, detail="sagad drains: no new step is started")
+        waiting = waits(plan, state)
+        if waiting is None and saga not in self._directory.live:
+            return Waiting(for_="queue", until=None, detail="as many sagas as may be are in flight")
+        return waiting
+
+    async def sagas(
+        self,
+        *,
+        status: str | None = None,
+        kind: str | None = None,
+        labels: Iterable[str] = (),
+        hold: str | None = None,
+        since: int | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> bytes:
+        """List sagas, the newest first, a page at a time. Steps come without their outputs."""
+        rows = await self._host.queries.sagas(
+            status=status,
+            kind=kind,
+            labels=dict(label.partition("=")[::2] for label in labels),
+            hold=hold,
+            since=since,
+            before=None if cursor is None else int(cursor),
+            limit=limit + 1,
+        )
+        page = rows[:limit]
+        shown = []
+        for row in page:
+            actor = self._directory.actor(row.id)
+            state = actor.state if actor is not None else self._directory.state(row)
+            header, plan = self._directory.header(row), self._directory.plan(row.plan)
+            shown.append(self.compose(header, plan, state, {}))
+        return documents.encode({"sagas": shown, "next": str(page[-1].number) if len(rows) > limit else None})
+
+    async def why(self, ref: str) -> bytes:
+        """Say in one sentence why a saga is where it is."""
+        header, plan, state, _ = await self.look(await self.resolve_ref(ref))
+        return documents.encode({"why": self._why(header.id, plan, state)})
+
+    def _why(self, saga: str, plan: Plan, state: State) -> str:
+        waiting = self._waiting(saga, plan, state)
+        if (
+            waiting is not None
+            and waiting.for_ in ("storage", "drain", "queue")
+            and waits(plan, state) is None
+        ):
+            return f"Saga {saga} is {state.status} and waits: {waiting.detail}."
+        return why(plan, state, self._host.clock.now(), saga)
+
+    async def executions(self, ref: str) -> bytes:
+        """Give a saga's executions in the order in which they started, linked both ways."""
+        saga = await self.resolve_ref(ref)
+        rows = await self._host.queries.executions(saga)
+        links = await self._host.queries.compensated_by(saga)
+        return documents.encode(
+            {"executions": [documents.execution(row, links.get(row.id, [])) for row in rows]}
+        )
+
+    async def events(self, ref: str | None, after: int, limit: int = PAGE) -> bytes:
+        """Give a page of events behind number ``after``, of one saga or of all."""
+        saga = None if ref is None else await self.resolve_ref(ref)
+        page, _ = await self._host.queries.events(saga, after=after, limit=limit)
+        return b'{"events":%b}' % page
+
+    async def stream(self, ref: str | None, after: int) -> AsyncIterator[tuple[int, str, bytes]]:
+        """Give events behind number ``after`` as (number, type, document): those there are, then live, none twice.
+
+        Raises SubscriberTooSlow when the reader is too slow.
+        """
+        saga = None if ref is None else await self.resolve_ref(ref)
+        return self._stream(saga, after)
+
+    async def _stream(self, saga: str | None, after: int) -> AsyncIterator[tuple[int, str, bytes]]:
+        subscription = self._host.journal.subscribe(saga)
+        try:
+            while True:
+                page, last = await self._host.queries.events(saga, after=after, limit=PAGE)
+                for each in _PAGE.decode(page):
+                    seen = _SEEN.decode(each)
+                    yield seen.seq, seen.type, bytes(each)
+                if last == after:
+                    break
+                after = last
+            async for published in subscription:
+                if published.seq > after:
+                    after = published.seq
+                    yield published.seq, _SEEN.decode(published.document).type, published.document
+        finally:
+            subscription.close()
+
+
+class _Seen(msgspec.Struct):
+    """What a stream says of an event beside its document."""
+
+    seq: int
+    type: str
+
+
+_SEEN = msgspec.json.Decoder(_Seen)
+_PAGE = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def outputs_of(dossier: Dossier) -> dict[int, Any]:
+    """Give what each step put out."""
+    return {
+        step: entry.outputs
+        for (step, direction), entry in dossier.entries.items()
+        if direction == "forward" and entry.outputs is not None
+    }

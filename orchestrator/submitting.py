@@ -1,0 +1,233 @@
+"""Submitting sagas: from what was sent to a durable saga, at most once for each idempotency key."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import anyio
+import msgspec
+
+from actors.directory import Directory
+from actors.saga import events as e
+from actors.saga import keys
+from actors.saga.dossier import Dossier
+from actors.saga.host import Host
+from actors.saga.plan import Plan
+from actors.saga.state import ENDED, State
+from config.settings import Settings
+from orchestrator import documents
+from orchestrator.access import Caller
+from orchestrator.files.compile import Compiled, Compiler
+from orchestrator.files.problems import Problem as FileProblem
+from orchestrator.problems import Conflict, Invalid, Item, Unavailable
+from orchestrator.reading import Reading, outputs_of
+from orchestrator.requests import Submission
+from providers.registry import Registry
+from store.errors import SecretUnusable
+from store.records import IdempotencyKey, NewSaga
+
+PLANS = 1_000
+"""Encoded plans kept at hand."""
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """What a submission came to."""
+
+    id: str
+    created: bool
+    body: bytes
+
+
+class Submitting:
+    """Takes sagas in."""
+
+    def __init__(
+        self,
+        host: Host,
+        directory: Directory,
+        registry: Registry,
+        settings: Settings,
+        reading: Reading,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        """Compile with these drivers; hand over to this directory."""
+        self._host = host
+        self._directory = directory
+        self._reading = reading
+        self._random = random_bytes
+        self._compiler = Compiler(registry, settings.policy, settings.limits.document_bytes)
+        self._plans: dict[int, tuple[Plan, bytes, bytes]] = {}
+        self._submitting: dict[str, anyio.Event] = {}
+
+    async def submit(
+        self, caller: Caller, submission: Submission, *, idempotency_key: str | None, wait: int | None
+    ) -> Submitted:
+        """Accept a saga; it is durable when this returns. ``wait``: milliseconds to wait for its end or a hold.
+
+        Raises Invalid with every problem, Conflict for a key that was used for something else, Unavailable.
+        """
+        if idempotency_key is None:
+            return await self._submit(caller, submission, None, wait)
+        while (other := self._submitting.get(idempotency_key)) is not None:
+            await other.wait()
+        self._submitting[idempotency_key] = anyio.Event()
+        try:
+            key = IdempotencyKey(idempotency_key, _digest(msgspec.json.encode(submission, order="sorted")))
+            repeated = await self._repeated(key, wait)
+            return repeated or await self._submit(caller, submission, key, wait)
+        finally:
+            self._submitting.pop(idempotency_key).set()
+
+    async def _repeated(self, key: IdempotencyKey, wait: int | None) -> Submitted | None:
+        known = self._host.queries.idempotency_key(key.key)
+        if known is None:
+            return None
+        saga, body = known
+        if body != key.body:
+            detail = (
+                f"the idempotency key `{key.key}` was used for something else, saga {saga}: use another key"
+            )
+            raise Conflict(detail, code="idempotency_key_reused")
+        document = await self._awaited(saga, wait)
+        return Submitted(saga, created=False, body=documents.with_warnings(document, ()))
+
+    async def _submit(
+        self, caller: Caller, submission: Submission, key: IdempotencyKey | None, wait: int | None
+    ) -> Submitted:
+        compiled, inputs = self._checked(submission)
+        if self._host.journal.full:
+            raise Unavailable("the disk is full, so no new work is taken: make room", code="storage_full")
+        if self._host.draining:
+            raise Unavailable("sagad is draining, so no new work is taken", code="draining")
+        assert compiled.plan is not None
+        plan, digest, encoded = self._plan(compiled.plan)
+        saga, now = keys.new_id(self._random), self._host.clock.now()
+        encoded_inputs = documents.encode(inputs)
+        new = NewSaga(
+            plan.kind,
+            digest,
+            encoded_inputs,
+            {**compiled.labels, **submission.labels},
+            caller.name,
+            submission.reason,
+            now,
+        )
+        submitted = e.Submitted(
+            kind=plan.kind,
+            steps=len(plan.steps),
+            plan=digest.hex(),
+            inputs=_digest(encoded_inputs).hex(),
+            deadline=None if plan.deadline is None else now + plan.deadline,
+            actor=caller.name,
+            reason=submission.reason,
+        )
+        waiting = _Waiter() if wait else None
+        stop = self._directory.watch(saga, waiting) if waiting else None
+        try:
+            dossier, state = await self._directory.submit(saga, plan, new, encoded, submitted, key)
+            if waiting is not None and wait:
+                await waiting.wait(wait)
+                dossier, state = waiting.last or (dossier, state)
+        finally:
+            if stop is not None:
+                stop()
+        document = self._reading.compose(dossier.header, plan, state, outputs_of(dossier))
+        return Submitted(saga, created=True, body=documents.with_warnings(document, compiled.warnings))
+
+    def _compiled(self, submission: Submission) -> Compiled:
+        if submission.saga is not None:
+            return self._compiler.object(submission.saga)
+        return self._compiler.source(submission.source or "", format=submission.format or "yaml")
+
+    def _checked(self, submission: Submission) -> tuple[Compiled, dict[str, Any]]:
+        compiled = self._compiled(submission)
+        problems = list(compiled.problems)
+        inputs: dict[str, Any] = {}
+        if not problems:
+            inputs, problems = self._compiler.bind(
+                compiled,
+                submission.inputs,
+                from_text=submission.inputs_as_text,
+                has_secret=self._has_secret if compiled.secrets else None,
+            )
+        if problems:
+            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            raise Invalid(f"the saga is not valid: {count}; nothing was started", _items(problems))
+        return compiled, inputs
+
+    def _has_secret(self, name: str) -> bool:
+        try:
+            self._host.secrets.get(name)
+        except SecretUnusable:
+            return False
+        return True
+
+    def _plan(self, plan: Plan) -> tuple[Plan, bytes, bytes]:
+        """Give the plan with its digest and encoded form, kept for as long as the compiler keeps the plan."""
+        known = self._plans.get(id(plan))
+        if known is None or known[0] is not plan:
+            encoded = documents.encode(plan)
+            known = (plan, _digest(encoded), encoded)
+            if len(self._plans) > PLANS:
+                self._plans.clear()
+            self._plans[id(plan)] = known
+        return known
+
+    async def validate(self, submission: Submission) -> bytes:
+        """Say what is wrong with a file, without running it. Inputs are looked at only if some are given."""
+        compiled = self._compiled(submission)
+        problems = list(compiled.problems)
+        if not problems and submission.inputs:
+            _, problems = self._compiler.bind(
+                compiled, submission.inputs, from_text=submission.inputs_as_text
+            )
+        steps = len(compiled.plan.steps) if compiled.plan is not None else None
+        kind = compiled.plan.kind if compiled.plan is not None else None
+        return documents.encode(
+            {"problems": problems, "warnings": list(compiled.warnings), "kind": kind, "steps": steps}
+        )
+
+    async def _awaited(self, saga: str, wait: int | None) -> documents.SagaDocument:
+        """Give a saga's document once it has ended or needs a person, or the time is up."""
+        if wait:
+            waiter = _Waiter()
+            stop = self._directory.watch(saga, waiter)
+            try:
+                _, _, state, _ = await self._reading.look(saga)
+                if not _settled(state):
+                    await waiter.wait(wait)
+            finally:
+                stop()
+        return await self._reading.document(saga)
+
+
+class _Waiter:
+    """Waits for a saga's end or a hold that needs a person."""
+
+    def __init__(self) -> None:
+        self._over = asyncio.Event()
+        self.last: tuple[Dossier, State] | None = None
+
+    def __call__(self, dossier: Dossier, state: State) -> None:
+        self.last = (dossier, state)
+        if _settled(state):
+            self._over.set()
+
+    async def wait(self, milliseconds: int) -> None:
+        with anyio.move_on_after(milliseconds / 1000):
+            await self._over.wait()
+
+
+def _settled(state: State) -> bool:
+    return state.status in ENDED or (state.hold is not None and state.hold.reason != "lock")
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _items(problems: Iterable[FileProblem]) -> list[Item]:
+    return [Item(each.where, each.problem, each.hint) for each in problems]
