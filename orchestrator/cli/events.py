@@ -18,6 +18,7 @@ from orchestrator.cli.text import pairs
 from orchestrator.cli.waiting import attend
 
 _WIDEST_TYPE = 22
+_NOISE = {"actor", "step", "payload"}
 _STATUS_OF_TYPE = {
     "succeeded": "completed",
     "completed": "completed",
@@ -60,7 +61,7 @@ def event_line(event: Event) -> Words:
     day, _, moment = str(event.get("at") or "").partition("T")
     step = f"  {event['step']}" if event.get("step") else ""
     actor = f"  by {event['actor']}" if _is_person(event.get("actor")) else ""
-    data = f"  {pairs(event['data'])}" if event.get("data") else ""
+    data = f"  {pairs(_worth_reading(event['data']))}" if event.get("data") else ""
     return [
         (f"{event.get('seq', '')!s:>5}  ", "faint"),
         (f"{day} {moment.rstrip('Z')[:12]}  ", "faint"),
@@ -69,6 +70,15 @@ def event_line(event: Event) -> Words:
         (actor, ""),
         (data, "faint"),
     ]
+
+
+def _worth_reading(data: Any) -> Any:
+    # The line names the step and the actor already, and nobody reads digests of what is kept elsewhere.
+    return (
+        {name: value for name, value in data.items() if name not in _NOISE}
+        if isinstance(data, dict)
+        else data
+    )
 
 
 def _is_person(actor: Any) -> bool:

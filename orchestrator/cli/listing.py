@@ -15,6 +15,7 @@ from orchestrator.cli.session import Session
 from orchestrator.cli.text import age, brief, pairs
 
 _HEADS = ("ID", "KIND", "STATUS", "STEPS", "AGE", "REASON", "LABELS")
+_MOST_AT_ONCE = 1_000  # the API refuses to give more in one answer
 _STATUS = _HEADS.index("STATUS")
 
 
@@ -52,7 +53,7 @@ def _pages(session: Session, limit: int | None, query: dict[str, Any]) -> list[A
     answers: list[Answer] = []
     left = limit
     while True:
-        answer = session.client.get("/v1/sagas", query | {"limit": left})
+        answer = session.client.get("/v1/sagas", query | {"limit": left and min(left, _MOST_AT_ONCE)})
         answers.append(answer)
         document = answer.document()
         if left is None:

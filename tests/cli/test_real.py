@@ -1,0 +1,170 @@
+"""sagactl and the real sagad together: what a user types, from the file to the exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SCRIPT, environment
+from tests.daemon import Daemon
+
+pytestmark = pytest.mark.slow
+
+COMPLETES = """
+saga: good
+inputs: {n: {type: integer}, list: {type: list, default: []}}
+steps:
+  - {name: one, do: test.echo, with: {message: "n is ${inputs.n}"}}
+  - {name: two, do: test.echo, with: {message: "${steps.one.message}"}}
+"""
+TURNS_BACK = """
+saga: bad
+steps:
+  - {name: one, do: test.echo, with: {message: hello}}
+  - {name: two, do: test.fail, with: {kind: error}}
+"""
+SLEEPS = """
+saga: slow
+steps:
+  - {name: one, do: test.echo, with: {message: hello}}
+  - {name: nap, do: wait.timer, with: {duration: 2s}}
+  - {name: two, do: test.echo, with: {message: done}}
+"""
+
+
+@pytest.fixture(scope="module")
+def sagad() -> Iterator[Daemon]:
+    """A daemon in a folder whose name is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="sagactl-") as folder, Daemon(Path(folder)) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def type_in(sagad: Daemon) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Type a command; the file is its stdin."""
+
+    def run(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [SCRIPT, *words],
+            input=stdin,
+            env=environment(sagad.socket),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+TypeIn = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def started(sagad: Daemon, *words: str) -> subprocess.Popen[str]:
+    """Type a command and do not wait for its end."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [SCRIPT, *words], env=environment(sagad.socket), stdout=pipe, stderr=pipe, encoding="utf-8"
+    )
+
+
+def test_a_saga_from_file_to_end(type_in: TypeIn) -> None:
+    """Inputs typed as words have their declared types; the id opens every other command."""
+    ended = type_in(
+        "submit", "-", "-i", "n=3", "-i", "list=[1]", "--label", "site=x", "--wait", stdin=COMPLETES
+    )
+    assert ended.returncode == 0, ended.stderr
+    saga = ended.stdout.split()[0]
+
+    document = json.loads(type_in("show", saga, "-o", "json").stdout)
+    assert document["inputs"] == {"n": 3, "list": [1]}
+    assert document["steps"][1]["output"] == {"message": "n is 3"}
+    assert type_in("show", "-q", "last").stdout == f"{saga}\n"
+    assert type_in("ls", "-q", "--label", "site=x").stdout == f"{saga}\n"
+    assert "saga.completed" in type_in("events", saga[:6]).stdout
+    assert len(type_in("executions", saga, "-q").stdout.split()) == 2
+    assert saga in type_in("why", saga).stdout
+
+
+def test_the_exit_code_is_the_sagas_end(type_in: TypeIn) -> None:
+    """Rolled back, failed, on hold, and out of time, each with what there is to know on stderr."""
+    turned = type_in("submit", "-", "--wait", stdin=TURNS_BACK)
+    assert turned.returncode == 3
+    assert "two" in turned.stderr
+
+    assert type_in("submit", "-", "--wait", stdin=TURNS_BACK + "on_failure: stop\n").returncode == 4
+    held = type_in("submit", "-", "--wait", stdin=TURNS_BACK + "on_failure: hold\n")
+    assert held.returncode == 5
+    assert type_in("watch", "last").returncode == 5
+    assert type_in("cancel", "last").returncode == 0
+    assert type_in("watch", "last").returncode == 3
+
+    late = type_in("submit", "-", "--wait", "200ms", stdin=SLEEPS)
+    assert late.returncode == 124
+    assert type_in("cancel", late.stdout.split()[0]).returncode == 0
+
+
+def test_what_is_wrong_is_named_by_validate_and_submit_alike(type_in: TypeIn) -> None:
+    """Every problem, with its place; exit 2; nothing started."""
+    bad = "saga: bad\nstep: []\nsteps:\n  - {name: a, do: test.ecko, with: {}}\n"
+    checked, submitted = type_in("validate", "-", stdin=bad), type_in("submit", "-", stdin=bad)
+
+    assert checked.returncode == submitted.returncode == 2
+    assert checked.stdout.startswith("<stdin>:2:1: step: ")
+    assert "<stdin>:4:19: steps[0].do: " in checked.stdout
+    assert all(line in submitted.stderr for line in checked.stdout.splitlines())
+    assert type_in("ls", "--kind", "bad", "--since", "2999-01-01T00:00:00Z").stdout == ""
+
+
+def test_verbs_say_what_they_did(type_in: TypeIn) -> None:
+    """Done, nothing to do, not possible now, not known."""
+    saga = type_in("submit", "-q", "-", stdin=SLEEPS).stdout.strip()
+
+    assert "accepted" in type_in("pause", saga, "--reason", "lunch").stdout
+    assert "nothing to do" in type_in("pause", saga).stdout
+    assert type_in("watch", saga).returncode == 5
+    assert type_in("resume", saga).returncode == 0
+    assert type_in("resolve", saga, "one", "--as", "done").returncode == 7
+    assert type_in("cancel", saga).returncode == 0
+    assert type_in("watch", saga).returncode == 3
+    assert type_in("abandon", saga, "--yes", "--reason", "x").returncode == 7
+    assert type_in("pause", "zzzzzzzzzzzz").returncode == 6
+
+
+@pytest.mark.parametrize("words", [["watch"], ["events", "-f"]])
+def test_a_follower_outlives_a_daemon_that_is_killed(
+    sagad: Daemon, type_in: TypeIn, words: list[str]
+) -> None:
+    """SIGKILL in the middle, and every event is still seen once and in order."""
+    saga = type_in("submit", "-q", "-", stdin=SLEEPS).stdout.strip()
+    with started(sagad, *words, saga, "-o", "json") as following:
+        assert following.stdout is not None
+        first = following.stdout.readline()
+        sagad.kill()
+        sagad.start()
+        rest = following.stdout.read().splitlines()
+
+    assert following.returncode == 0
+    assert [json.loads(line) for line in [first, *rest]] == sagad.events(saga)
+
+
+def test_more_than_a_page_is_read_in_pages(type_in: TypeIn) -> None:
+    """The API gives a thousand at a time; who asks for more gets more."""
+    assert type_in("ls", "--limit", "2500").returncode == 0
+    assert len(type_in("ls", "-q", "--limit", "2").stdout.split()) == 2
+
+
+def test_the_node_answers(type_in: TypeIn) -> None:
+    """Providers, versions, reload and the API as it is."""
+    assert "local.file" in type_in("providers").stdout
+    assert "put:" in type_in("providers", "local.file").stdout
+    assert type_in("providers", "nothing").returncode == 6
+    assert len({line.split()[1] for line in type_in("version").stdout.splitlines()}) == 1
+    assert type_in("reload").returncode == 0
+    assert json.loads(type_in("api", "GET", "/v1/health").stdout)["ready"] is True
+    assert type_in("api", "GET", "/v1/nothing").returncode == 6
