@@ -1,6 +1,7 @@
 """sagad: the parts put together, started in order, and stopped so that nothing is lost.
 
-Exit codes: 0 stopped as told, 1 cannot run (the state folder or the socket), 78 bad settings.
+Exit codes: 0 stopped as told; 1 cannot run now (another sagad, the socket); 78 cannot run until somebody has acted (bad
+settings, a damaged or newer database): systemd does not start it again then.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from orchestrator import logs
 from orchestrator.notify import Notifier, listen_sockets, watchdog_interval
 
 EX_CONFIG = 78
+STATUS = 10.0
+"""Seconds between two status texts."""
+STOPPING = 20_000
+"""Milliseconds that stopping may take beyond `shutdown_grace`."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -74,7 +79,7 @@ def _run(settings: Settings, arguments: argparse.Namespace) -> int:
     except* (StoreError, OSError, Problem) as group:
         for error in _leaves(group):
             _say(str(error))
-        code = 1
+            code = EX_CONFIG if getattr(error, "lasting", False) else code or 1
     return code
 
 
@@ -109,8 +114,8 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
             made.service.ready = True
             made.start()
             log.info("ready", socket=str(settings.daemon.socket), version=made.service.version)
-            notifier.status("ready")
             notifier.ready()
+            made.tasks.start_soon(_tell_status, made, notifier)
             try:
                 async for number in signals:
                     if number != signal.SIGHUP:
@@ -120,10 +125,20 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
                     notifier.ready()
             finally:
                 notifier.stopping()
+                notifier.extend_timeout((settings.daemon.shutdown_grace + STOPPING) * 1000)
                 log.info("stopping")
                 made.service.ready = False
                 await made.drain(settings.daemon.shutdown_grace)
                 await server.close(1.0)
+
+
+async def _tell_status(made: Parts, notifier: Notifier) -> None:
+    """Keep `systemctl status` true."""
+    while True:
+        counts = await made.service.counts()
+        held = sum(number for (_, hold), number in counts.sagas.items() if hold is not None)
+        notifier.status(f"{counts.actors} sagas in flight, {held} on hold")
+        await anyio.sleep(STATUS)
 
 
 async def _reload(made: Parts, log: Any) -> None:
@@ -155,12 +170,12 @@ class Parts:
         self.host = parts["host"]
         self.directory = parts["directory"]
         self._watchman = parts["watchman"]
-        self._tasks = parts["tasks"]
+        self.tasks = parts["tasks"]
         self.reload = parts["reload"]
 
     def start(self) -> None:
         """Begin to wake what was in flight and what is due."""
-        self._tasks.start_soon(self._watchman.run)
+        self.tasks.start_soon(self._watchman.run)
 
     async def drain(self, grace: int) -> None:
         """Start nothing new and let what runs end, for so many milliseconds."""

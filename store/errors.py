@@ -8,7 +8,9 @@ from typing import ClassVar
 class StoreError(Exception):
     """The state folder cannot be used."""
 
-    remedy: ClassVar[str] = "Run `sagactl doctor`: it says what is wrong."
+    remedy: ClassVar[str] = "Look at the state folder: its owner, its modes, the disk below it."
+    lasting: ClassVar[bool] = False
+    """Starting again will not help: somebody has to act first."""
 
     def __init__(self, where: object = "", detail: str = "") -> None:
         self.where = str(where)
@@ -21,38 +23,43 @@ class StoreError(Exception):
 class NotADatabase(StoreError):
     """This is not a database of sagad."""
 
+    lasting = True
     remedy = "Nothing was changed. Move the file away, or give another state folder with --state-dir."
 
 
 class DatabaseTooNew(StoreError):
     """This database was written by a newer sagad."""
 
+    lasting = True
     remedy = "Nothing was changed. Start the newer sagad again, or restore a backup made by this version."
 
 
 class DatabaseDamaged(StoreError):
     """This database is damaged."""
 
+    lasting = True
     remedy = (
         "Nothing was changed. Keep a copy of the folder, check the disk, "
-        "and bring back the last backup with `sagactl restore FILE`."
+        "and put back the last backup of the state folder."
     )
 
 
 class SchemaDiffers(StoreError):
     """This database's tables are not those that sagad made."""
 
+    lasting = True
     remedy = (
-        "Nothing was changed. Undo what was done to it by hand, or restore a backup: `sagactl restore FILE`."
+        "Nothing was changed. Undo what was done to it by hand, or put back the last backup of the state folder."
     )
 
 
 class ChainBroken(StoreError):
     """The record does not prove itself."""
 
+    lasting = True
     remedy = (
         "Somebody or something changed the journal behind sagad's back. Keep a copy of the folder as evidence, "
-        "look closer with `sagactl audit verify`, and restore a backup: `sagactl restore FILE`."
+        "and put back the last backup of the state folder."
     )
 
 
@@ -65,12 +72,14 @@ class FolderInUse(StoreError):
 class FolderNotOurs(StoreError):
     """This state folder is not safe to use."""
 
+    lasting = True
     remedy = "The folder must belong to the user that sagad runs as, and be closed to all others (mode 0700)."
 
 
 class KeyMissing(StoreError):
     """The node's key is missing or damaged, and without it nothing proves the record."""
 
+    lasting = True
     remedy = "Put node.key back from where it was kept (32 bytes, mode 0600), or move the state folder away."
 
 
