@@ -1,0 +1,115 @@
+"""Random plans, and how the drivers of their steps behave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from actors.saga.plan import Plan, PlanStep, Retry, Undo
+from actors.saga.state import Touch, WayBack
+
+T = TypeVar("T")
+
+
+class Chooser:
+    """Makes every choice of a run: from a seed, or drawn by hypothesis (which can then shrink the run)."""
+
+    def __init__(self, pick: Callable[[Sequence[Any]], Any]) -> None:
+        self._pick = pick
+
+    def of(self, options: Sequence[T]) -> T:
+        """Choose one of the options; the first is the plainest."""
+        chosen: T = options[0] if len(options) == 1 else self._pick(options)
+        return chosen
+
+    def chance(self, one_in: int) -> bool:
+        """Choose yes once in so many."""
+        return self.of(range(one_in)) == one_in - 1 if one_in > 1 else True
+
+
+class Way(msgspec.Struct, frozen=True):
+    """What the driver of one direction of a step declares."""
+
+    repeats: bool = False
+    finds: bool = False
+
+
+class Driver(msgspec.Struct, frozen=True):
+    """How the driver of one step behaves."""
+
+    resource: Touch | None = None
+    """None: the step changes nothing."""
+    way_back: WayBack = "nothing"
+    forward: Way = Way()
+    undo: Way = Way()
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A plan and its drivers."""
+
+    plan: Plan
+    drivers: tuple[Driver, ...]
+    deadline: int | None = None
+
+
+RESOURCES = (
+    Touch(type="local.file", name="/c", path="/c"),
+    Touch(type="local.file", name="/a/b", path="/a/b"),
+    Touch(type="local.directory", name="/a", path="/a"),
+    Touch(type="service", name="x"),
+    Touch(type="service", name="y"),
+)
+RETRIES = (
+    Retry(attempts=2),
+    Retry(attempts=1),
+    Retry(attempts=3, delay=100, on=("transient", "rate_limited", "failed")),
+)
+
+
+def random_case(choose: Chooser) -> Case:
+    """Make a plan of one to five steps and its drivers."""
+    count = choose.of((3, 2, 1, 4, 5))
+    graph = choose.chance(2)
+    deadline = choose.of((None, None, 20_000))
+    plan = Plan(
+        kind="random",
+        steps=tuple(_step(choose, index, graph=graph) for index in range(count)),
+        graph=graph,
+        on_failure=choose.of(("compensate", "hold", "stop")),
+        on_undo_failure=choose.of(("continue", "hold")),
+        on_conflict=choose.of(("hold", "force", "skip")),
+        deadline=deadline,
+    )
+    return Case(plan, tuple(_driver(choose, step) for step in plan.steps), deadline)
+
+
+def _step(choose: Chooser, index: int, *, graph: bool) -> PlanStep:
+    needs = tuple(i for i in range(index) if choose.chance(3 if graph else 6))
+    return PlanStep(
+        index=index,
+        name=f"s{index}",
+        operation="test.put",
+        needs=needs,
+        refers=tuple((i, "id") for i in needs if choose.chance(2)),
+        undo=Undo(form=choose.of(("restore", "restore", "given", "none"))),
+        undo_when="started" if choose.chance(6) else "completed",
+        irreversible=choose.chance(8),
+        retry=choose.of(RETRIES),
+        undo_retry=choose.of(RETRIES),
+        on_conflict=choose.of((None, None, "hold", "force", "skip")),
+    )
+
+
+def _driver(choose: Chooser, step: PlanStep) -> Driver:
+    if choose.chance(6):
+        return Driver(forward=Way(repeats=True), undo=Way(repeats=True))
+    ways = (Way(finds=True), Way(repeats=True), Way(), Way(repeats=True, finds=True))
+    forms: dict[str, WayBack] = {"restore": "restore", "given": "correct", "none": "none"}
+    return Driver(
+        resource=choose.of(RESOURCES),
+        way_back=forms[step.undo.form],
+        forward=choose.of(ways),
+        undo=choose.of(ways),
+    )

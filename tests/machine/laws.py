@@ -1,0 +1,239 @@
+"""The laws, checked after every message of every simulated run.
+
+What they say is worked out here once more, from the plan and the record alone, and not by asking the machine's own
+helpers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from actors.saga import events as e
+from actors.saga import messages as m
+from actors.saga.evolve import NO_STATE, evolve
+from actors.saga.holds import hold, left_behind, waits
+from actors.saga.machine import SAGA, STEP, Decision
+from actors.saga.state import ENDED, State, StepState
+from actors.saga.wants import Perform, Poll, wake, wants
+from actors.saga.why import why
+
+if TYPE_CHECKING:
+    from tests.machine.simulation import Simulation
+
+FINAL = {"completed", "failed", "unknown", "compensated", "compensation_failed", "kept", "skipped"}
+AFTER_THE_END = (e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack)
+"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, and late repair by an operator."""
+ACTIVE = ("calling", "settling")
+
+
+class Laws:
+    """The laws, and what they have to remember of a run."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.sim = simulation
+        self.plan = simulation.plan
+        self.record: list[tuple[bytes, str, int, int]] = []
+        self.folded = NO_STATE
+        self.intents: set[tuple[int, str, int, int]] = set()
+        self.generations: dict[tuple[int, str], int] = {}
+
+    # --- about one decision ----------------------------------------------------------------------------------------
+
+    def deterministic(self, one: Decision, other: Decision) -> None:
+        """The same message to the same state at the same time brings about the same."""
+        assert (one.events, one.state, one.reply) == (other.events, other.state, other.reply)
+
+    def recorded(self, event: e.Event) -> e.Event:
+        """An event is what its journal row says."""
+        read = e.decode(e.type_of(event), event.version, e.encode(event))
+        assert read == event
+        self.folded = evolve(self.folded, read, self.sim.now)
+        return read
+
+    # --- about one event -------------------------------------------------------------------------------------------
+
+    def event(self, before: State, event: e.Event, after: State) -> None:
+        """Check what one event did, in the order of the record."""
+        if before.steps:
+            self._moves(before, after)
+        if before.status in ENDED:
+            assert isinstance(event, AFTER_THE_END), f"{event} after the end"
+        if isinstance(event, e.Started):
+            self._started(before, event, after)
+        if isinstance(event, e.Attempted):
+            run = getattr(before.steps[event.step], event.direction)
+            assert run.phase not in (*ACTIVE, "over"), "an attempt began before the one before was settled"
+            self.intents.add((event.step, event.direction, run.generation, event.attempt))
+
+    def _moves(self, before: State, after: State) -> None:
+        """A saga and its steps go only from where to where the tables say."""
+        assert before.status == after.status or after.status in SAGA[before.status]
+        for was, now in zip(before.steps, after.steps, strict=True):
+            assert was.status == now.status or now.status in STEP[was.status], (was.status, now.status)
+
+    def _started(self, before: State, event: e.Started, after: State) -> None:
+        """An intent: a new generation only of what is over, nothing new when the saga stops, undos only of what was done."""
+        was, key = before.steps[event.step], (event.step, event.direction)
+        assert not before.paused
+        assert event.generation > self.generations.get(key, 0), "a generation is never used again"
+        run = getattr(was, event.direction)
+        assert run is None or run.phase == "over" or run.attempt == 0, "its earlier outcome is not settled"
+        self.generations[key] = event.generation
+        self.intents.add((*key, event.generation, 1))
+        if event.direction == "forward":
+            self._started_forward(before, event, after)
+        else:
+            self._started_undo(before, event)
+
+    def _started_forward(self, before: State, event: e.Started, after: State) -> None:
+        assert before.status in ("pending", "running")
+        assert before.turn is None
+        assert not any(step.failing for step in before.steps), "a step started though another has failed"
+        number = after.steps[event.step].number
+        assert number == before.numbers + 1
+        assert all(step.number < number for step in before.steps)
+        first = {event.step - 1} if event.step and not self.plan.graph else set(self._needs(event.step))
+        for needed in first | set(self.plan.steps[event.step].needs):
+            assert before.steps[needed].status in ("completed", "skipped"), (
+                "a step started before what it needs"
+            )
+        for other, step in enumerate(before.steps):
+            if other != event.step and step.status in ("running", "unknown") and step.number:
+                assert not self._same(before, event, other), "two steps touch the same side by side"
+
+    def _started_undo(self, before: State, event: e.Started) -> None:
+        step = before.steps[event.step]
+        assert before.status == "compensating"
+        started = step.undo_started and step.number > 0
+        done = step.forward is not None and step.forward.phase == "over" and step.number > 0
+        assert done and (step.status != "failed" or step.partial or started), "an undo without a done"
+        assert not step.irreversible
+        for other, later in enumerate(before.steps):
+            if other != event.step and later.number > step.number and self._still_to_undo(before, later):
+                assert not self._connected(before, event.step, other), "an undo before that of a later step"
+
+    def _still_to_undo(self, state: State, step: StepState) -> bool:
+        return step.status == "compensating" or (
+            step.status in ("completed", "failed")
+            and step.did
+            and not step.stays
+            and step.number > 0
+            and (not step.irreversible or state.past)
+        )
+
+    def _needs(self, index: int) -> set[int]:
+        direct = set(self.plan.steps[index].needs)
+        return direct.union(*(self._needs(each) for each in direct))
+
+    def _connected(self, state: State, one: int, other: int) -> bool:
+        if not self.plan.graph or one in self._needs(other) or other in self._needs(one):
+            return True
+        a, b = state.steps[one].resource, state.steps[other].resource
+        return a is not None and b is not None and a.overlaps(b)
+
+    def _same(self, state: State, event: e.Started, other: int) -> bool:
+        resource = state.steps[other].resource
+        return event.resource is not None and resource is not None and resource.overlaps(event.resource)
+
+    # --- about the state after a message ---------------------------------------------------------------------------
+
+    def after(self, message: m.Message | None, decision: Decision) -> None:
+        """Check the state that a message led to."""
+        state = decision.state
+        assert self.folded == self.sim.state == state, "the record folds to another state"
+        self._reply(message, decision)
+        for want in wants(self.plan, state, self.sim.now):
+            if isinstance(want, Perform):
+                intent = (want.step, want.direction, want.generation, want.attempt)
+                assert intent in self.intents, "a call without an intent"
+        self._sentence(state)
+        if state.status in ENDED:
+            self._ended(state)
+        else:
+            self._lives(state)
+
+    def _reply(self, message: m.Message | None, decision: Decision) -> None:
+        if not isinstance(message, m.Verb):
+            assert decision.reply is None
+            return
+        assert decision.reply is not None
+        assert decision.reply.detail
+        if decision.reply.did == "accepted":
+            assert decision.events
+        else:
+            moved = [event for event in decision.events if event.actor is not None]
+            assert not moved, "a verb that did nothing is on the record"
+
+    def _sentence(self, state: State) -> None:
+        sentence = why(self.plan, state, self.sim.now, "ID")
+        assert sentence.startswith("Saga ID ")
+        assert sentence.endswith(".")
+        assert "\n" not in sentence
+        assert "nothing of it is going on" not in sentence, sentence
+
+    def _lives(self, state: State) -> None:
+        """What has not ended is held, waits, or has something going on; and what is due has begun."""
+        assert {step.status for step in state.steps} <= set(STEP)
+        now = hold(self.plan, state)
+        shown = None if state.hold is None else (state.hold.reason, state.hold.detail)
+        assert now == shown
+        wanted = wants(self.plan, state, self.sim.now)
+        if state.hold is not None:
+            assert state.hold.detail
+            going = [want for want in wanted if isinstance(want, Perform)]
+            assert not going or state.quarantine is not None, "held while something runs"
+        else:
+            soon = wake(self.plan, state, self.sim.now)
+            assert wanted or (soon is not None and waits(self.plan, state) is not None), (
+                "stuck without a word"
+            )
+        self._not_late(state, wanted)
+
+    def _not_late(self, state: State, wanted: list[Any]) -> None:
+        soon = wake(self.plan, state, self.sim.now)
+        if soon is not None and soon <= self.sim.now:
+            due = [want for want in wanted if not isinstance(want, Poll) or want.due <= self.sim.now]
+            assert due, "it asks to be woken, and then nothing happens"
+
+    def _ended(self, state: State) -> None:
+        """An ended saga: one final status for each step, nothing open, and the world as the record says."""
+        assert all(step.status in FINAL for step in state.steps), [step.status for step in state.steps]
+        assert not wants(self.plan, state, self.sim.now)
+        assert wake(self.plan, state, self.sim.now) is None
+        assert state.hold is None
+        for step in state.steps:
+            for run in (step.forward, step.undo):
+                assert run is None or run.phase == "over", "an execution of an ended saga is open"
+        statuses = {step.status for step in state.steps}
+        if state.status == "completed":
+            assert statuses <= {"completed", "skipped"}
+            assert state.error is None
+        elif state.status == "rolled_back":
+            assert not statuses & {"compensation_failed", "unknown"}
+            assert not any(s.status == "completed" and s.way_back != "nothing" for s in state.steps)
+        else:
+            assert state.error is not None
+            told = state.abandoned is not None or self.plan.on_failure == "stop"
+            stays = any(step.stays for step in state.steps)
+            assert told or stays or "compensation_failed" in statuses
+        self._world(state)
+
+    def _world(self, state: State) -> None:
+        """After the end the world is as before, less what is left behind and what others have done."""
+        behind = {each.step for each in left_behind(self.plan, state)}
+        names = {step.name: self.sim._name(step.index) for step in self.plan.steps}
+        excused = {names[step] for step in behind} | self.sim.others
+        for name, before in self.sim.before.items():
+            if name not in excused:
+                expected = before
+                if state.status == "completed":
+                    expected = self._made_last(state, name) or before
+                assert self.sim.world[name] == expected, f"{name} is not as the record says"
+
+    def _made_last(self, state: State, name: str) -> str | None:
+        done = [
+            (step.number, index)
+            for index, step in enumerate(state.steps)
+            if step.status == "completed" and self.sim._name(index) == name
+        ]
+        return self.sim.made[max(done)[1]] if done else None

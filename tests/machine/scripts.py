@@ -1,0 +1,186 @@
+"""Runs written down step by step, in the simulated world and under the same laws as the random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from actors.saga import messages as m
+from actors.saga.plan import Plan, PlanStep, Undo
+from actors.saga.state import Touch
+from actors.saga.wants import Perform, Poll, Prepare, Settle
+from tests.machine.cases import Case, Chooser, Driver, Way
+from tests.machine.reached import Reached
+from tests.machine.simulation import Simulation
+
+FINDS, REPEATS, NEITHER = Way(finds=True), Way(repeats=True), Way()
+
+
+def touch(name: str) -> Touch:
+    """A file of its own."""
+    return Touch(type="local.file", name=f"/{name}", path=f"/{name}")
+
+
+def put(resource: Touch | None, way: Way = FINDS, undo: Way = FINDS) -> Driver:
+    """A step that changes one resource and can be taken back."""
+    return Driver(resource, "restore" if resource is not None else "nothing", way, undo)
+
+
+DRIVERS = (put(touch("c")), put(touch("a/b")), put(Touch(type="service", name="x")), put(touch("a")))
+
+
+class Script(Simulation):
+    """One saga whose every turn is told."""
+
+    def __init__(
+        self,
+        *steps: PlanStep | None,
+        drivers: Sequence[Driver] = (),
+        reached: Reached | None = None,
+        choose: Chooser | None = None,
+        **plan: Any,
+    ) -> None:
+        made = tuple(
+            msgspec.structs.replace(step or PlanStep(0, "", ""), index=i, name=f"s{i}", operation="test.put")
+            for i, step in enumerate(steps)
+        )
+        case = Case(
+            Plan(kind="told", steps=made, **plan),
+            tuple(drivers) or DRIVERS[: len(made)],
+            plan.get("deadline"),
+        )
+        super().__init__(case, choose or Chooser(lambda options: options[0]), reached)
+
+    def go(self, *hows: str) -> Script:
+        """Let that many executions begin and end, one after the other, in these ways."""
+        for how in hows:
+            if not self.flights:
+                self.prepare(self.wanted(Prepare)[0], well=True)
+            self.end(min(self.flights, key=repr), how)
+        return self
+
+    def begin(self) -> Script:
+        """Write the next intent."""
+        self.prepare(self.wanted(Prepare)[0], well=True)
+        return self
+
+    def found(self) -> Script:
+        """Settle what is to be settled."""
+        self.settle(self.wanted(Settle)[0], well=True)
+        return self
+
+    def asked(self, how: str) -> Script:
+        """Ask how something goes on, which has ended in this way."""
+        self.to_wake()
+        self.end(self.wanted(Poll)[0], how)
+        return self
+
+    def call(self) -> Perform:
+        """Give the one call that is with a driver."""
+        (want,) = self.flights
+        return want
+
+    @property
+    def statuses(self) -> list[str]:
+        """The steps' statuses."""
+        return [step.status for step in self.state.steps]
+
+
+def step(**fields: Any) -> PlanStep:
+    """A step with these fields."""
+    return PlanStep(0, "", "", **fields)
+
+
+IRREVERSIBLE = step(irreversible=True)
+
+
+def forward() -> Script:
+    """The first of three steps is running."""
+    return Script(None, None, None).begin()
+
+
+def pending() -> Script:
+    """Nothing has started."""
+    return Script(None, None, None)
+
+
+def unknown() -> Script:
+    """Nobody knows what became of the second of three steps."""
+    drivers = (DRIVERS[0], put(touch("a/b"), NEITHER), DRIVERS[2])
+    return Script(None, None, None, drivers=drivers).go("succeeded", "lost answer").found()
+
+
+def stopped() -> Script:
+    """The second of three steps failed, and ``on_failure`` is hold."""
+    return Script(None, None, None, on_failure="hold").go("succeeded", "failed")
+
+
+def past() -> Script:
+    """The third of three steps failed, the first is irreversible, the second was taken back."""
+    return Script(IRREVERSIBLE, None, None).go("succeeded", "succeeded", "failed", "succeeded")
+
+
+def back() -> Script:
+    """The third of three steps failed; the undo of the second is running, that of the first is still to come."""
+    return Script(None, None, None).go("succeeded", "succeeded", "failed").begin()
+
+
+def undo_failed() -> Script:
+    """An undo failed, and ``on_undo_failure`` is hold."""
+    script = Script(None, None, None, on_undo_failure="hold")
+    return script.go("succeeded", "succeeded", "failed", "failed")
+
+
+def undo_unknown() -> Script:
+    """Nobody knows what became of an undo."""
+    drivers = (DRIVERS[0], put(touch("a/b"), undo=NEITHER), DRIVERS[2])
+    script = Script(None, None, None, drivers=drivers)
+    return script.go("succeeded", "succeeded", "failed", "lost answer").found()
+
+
+def undo_conflict() -> Script:
+    """Somebody else has changed what an undo would put back."""
+    script = Script(None, None, None).go("succeeded", "succeeded", "failed")
+    script.other_hand("/a/b")
+    return script.go("conflict")
+
+
+def completed() -> Script:
+    """All three steps are done."""
+    return Script(None, None, None).go("succeeded", "succeeded", "succeeded")
+
+
+def failed() -> Script:
+    """An undo failed for good."""
+    return Script(None, None, None).go("succeeded", "succeeded", "failed", "failed", "succeeded")
+
+
+def rolled_back() -> Script:
+    """Everything was taken back."""
+    return Script(None, None, None).go("succeeded", "succeeded", "failed", "succeeded", "succeeded")
+
+
+def kept_then_done() -> Script:
+    """What was kept on the way back, after an irreversible step, is done when the saga goes forward again."""
+    drivers = (DRIVERS[0], Driver(touch("a/b"), "none", FINDS, FINDS), DRIVERS[2])
+    script = Script(IRREVERSIBLE, step(undo=Undo(form="none")), None, drivers=drivers)
+    script.go("succeeded", "succeeded", "failed")
+    script.operator("retry", 0, flag=False)
+    return script.go("succeeded")
+
+
+def kept_then_skipped() -> Script:
+    """A part that was kept on the way back is skipped."""
+    script = Script(IRREVERSIBLE, None, on_failure="compensate").go("succeeded", "partial", "failed")
+    script.operator("retry", 1, flag=True)
+    script.operator("skip", 1, flag=True)
+    script.operator("skip", 1, flag=True)
+    return script
+
+
+TOLD = (
+    forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
+    rolled_back, kept_then_done, kept_then_skipped,
+)  # fmt: skip
