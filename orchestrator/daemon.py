@@ -4,8 +4,6 @@ Exit codes: 0 stopped as told; 1 cannot run now (another sagad, the socket); 78 
 settings, a damaged or newer database): systemd does not start it again then.
 """
 
-# ruff: noqa: E402  the one import that is to fail must be told so before structlog is imported
-
 from __future__ import annotations
 
 import argparse
@@ -18,15 +16,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-# structlog draws tracebacks with rich where there is one. The daemon draws none, and this is 5 MB and 30 ms.
-sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
-
 import anyio
-import structlog
 
 from config.problems import SettingsError
 from config.settings import Settings, load
-from orchestrator import logs
 from orchestrator.notify import Notifier, listen_sockets, watchdog_interval
 
 EX_CONFIG = 78
@@ -38,6 +31,9 @@ STOPPING = 20_000
 
 def main(argv: list[str] | None = None) -> None:
     """Run the daemon."""
+    # structlog draws tracebacks with rich where there is one. The daemon draws none, and this is 5 MB and 30 ms. So
+    # structlog is imported after this line only, here and in everything that is imported further down.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     arguments = _arguments(argv)
     faulthandler.enable()
     try:
@@ -50,6 +46,8 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.check:
         _say("the settings are fine")
         return
+    from orchestrator import logs
+
     logs.configure(settings.daemon.log_level)
     sys.exit(_run(settings, arguments))
 
@@ -100,12 +98,19 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
             yield error
 
 
+def logger() -> Any:
+    """Give the daemon's own log."""
+    import structlog
+
+    return structlog.get_logger("sagad")
+
+
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Start everything, be there until told to stop, and stop everything."""
     notifier = Notifier.from_environ(os.environ)
     watchdog = watchdog_interval(os.environ)
     sockets = listen_sockets(os.environ)
-    log = structlog.get_logger("sagad")
+    log = logger()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with parts(settings, arguments, beat=_beat(notifier, watchdog)) as made:
             from orchestrator.api import serve as serve_api
@@ -281,6 +286,8 @@ class _Reload:
         new = _settings(self._arguments)
         old, self._settings = self._settings, new
         changed = [name for name in new.__struct_fields__ if getattr(new, name) != getattr(old, name)]
+        from orchestrator import logs
+
         logs.configure(new.daemon.log_level)
         self._host.passivate = new.limits.wait_passivate
         self._directory.in_flight = new.limits.sagas_in_flight
