@@ -31,7 +31,7 @@ LINGER_SECONDS = 10.0
 """So long a client that was refused while it still sends is read on, so that it comes to read the answer."""
 
 ACCEPTING_TURNS = 3
-"""Turns of the loop after which a connection that was being accepted is known."""
+"""Turns of the loop after which no connection is being accepted any more."""
 
 BACKLOG = 1_024
 LONGEST_PATH = 107  # bytes in sockaddr_un, less the final zero
@@ -45,14 +45,17 @@ class SocketTaken(OSError):
 class Connection(web.RequestHandler):
     """One client's connection: knows its peer, and speaks JSON also of what is not HTTP."""
 
-    __slots__ = ("peer",)
+    __slots__ = ("connections", "peer")
 
+    connections: _Connections
     peer: Peer | None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note who it is: the kernel noted it when they connected, and it never changes."""
         super().connection_made(transport)
         self.peer = peer_of(transport.get_extra_info("socket"))
+        if self.connections.closed:
+            self.force_close()  # it was being accepted just then; nobody else would end it
 
     def handle_error(
         self,
@@ -75,9 +78,12 @@ class _Connections(web.Server):
     def __init__(self, handler: Any, **options: Any) -> None:
         super().__init__(handler)
         self._options = options
+        self.closed = False
 
     def __call__(self) -> Connection:
-        return Connection(self, loop=asyncio.get_running_loop(), **self._options)
+        made = Connection(self, loop=asyncio.get_running_loop(), **self._options)
+        made.connections = self
+        return made
 
 
 class Server:
@@ -86,7 +92,7 @@ class Server:
     def __init__(
         self,
         listeners: list[asyncio.Server],
-        connections: web.Server,
+        connections: _Connections,
         streams: Streams,
         made: tuple[Path, os.stat_result] | None,
     ) -> None:
@@ -101,11 +107,11 @@ class Server:
             listener.close()
         self._remove_socket()
         self._streams.close()
+        self._connections.closed = True
         for _ in range(ACCEPTING_TURNS):
             await asyncio.sleep(0)
         self._connections.pre_shutdown()
         await self._connections.shutdown(grace / 2)  # it waits twice so long: to end, and to be cancelled
-        await asyncio.sleep(0)  # the transports' own last turn
 
     def _remove_socket(self) -> None:
         if self._made is None:

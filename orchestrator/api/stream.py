@@ -85,7 +85,8 @@ class Streams:
                         return_when=asyncio.FIRST_COMPLETED,
                     )
                     if not following.done():
-                        yield QUIET
+                        if not self._closing.done():
+                            yield QUIET
                         continue
                     done, following = following, None
                     try:

@@ -7,16 +7,18 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import uvloop
 
 from config.settings import Access, Limits
 from orchestrator.access import Caller
 from orchestrator.api import Server, serve
 from orchestrator.metrics import Counts
-from orchestrator.problems import Problem
 
 LIMIT = 100_000
 
@@ -108,7 +110,7 @@ class Running:
         self.path = path
         self.service: StandIn
         self.server: Server
-        self.loop = asyncio.new_event_loop()
+        self.loop = uvloop.new_event_loop()
         self._ready = threading.Event()
         self._over: asyncio.Event
         self._thread = threading.Thread(target=self._run)
@@ -199,9 +201,9 @@ class Said:
         return {each["where"]: each["problem"] for each in self.document["errors"]}
 
 
-class Refusing(Problem):
-    """A problem with a status that a test chooses."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__("no", code="chosen")
-        self.status = status
+def until(true: Callable[[], bool]) -> None:
+    """Look again and again until it is true."""
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)

@@ -10,7 +10,7 @@ from orchestrator.access import Caller
 from orchestrator.api import bodies
 from orchestrator.problems import Conflict, Item, Unavailable
 from orchestrator.requests import Submission, VerbBody
-from tests.api.standin import LIMIT, Running
+from tests.api.standin import LIMIT, Running, until
 
 SAGA = {"saga": {"saga": "hello", "steps": []}}
 PROBLEM = "application/problem+json"
@@ -473,10 +473,10 @@ def test_a_client_that_goes_away_while_it_waits_disturbs_nothing(api: Running) -
         client.sendall(
             b"POST /v1/sagas?wait=1h HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         )
-        _until(lambda: len(api.service.asked) == 1)
+        until(lambda: len(api.service.asked) == 1)
     api.call(api.service.go_on.set)
 
-    _until(lambda: api.service.asked[1:2] == ["done"])
+    until(lambda: api.service.asked[1:2] == ["done"])
 
 
 def test_a_request_that_is_being_answered_when_the_daemon_stops_still_gets_its_answer(api: Running) -> None:
@@ -484,9 +484,9 @@ def test_a_request_that_is_being_answered_when_the_daemon_stops_still_gets_its_a
     api.call(api.service.go_on.clear)
     connection = api.connection()
     connection.request("GET", "/v1/health")
-    _until(lambda: len(api.service.asked) == 1)
+    until(lambda: len(api.service.asked) == 1)
     api.call(api._over.set)
-    _until(lambda: not api.path.exists())
+    until(lambda: not api.path.exists())
     api.call(api.service.go_on.set)
 
     answer = connection.getresponse()
@@ -504,10 +504,3 @@ def test_idle_connections_do_not_hold_up_the_stop(api: Running) -> None:
     assert time.monotonic() - began < 1
     for each in idle:
         each.close()
-
-
-def _until(true: Any) -> None:
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)
