@@ -7,6 +7,7 @@ operator's word always gets in); the others wait in the database, first come fir
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from actors.crew import Crew
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.actor import Birth, Letter, Mailbox, SagaActor
@@ -66,13 +68,24 @@ class Directory:
         self._actors: dict[str, SagaActor] = {}
         self._watchers: dict[str, list[Watcher]] = {}
         self._plans: dict[bytes, Plan] = {}
-        self._tasks: anyio.abc.TaskGroup | None = None
+        self._crew = Crew(self._crashed)
+        self._crash: asyncio.Future[None] | None = None
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Be there for actors to live in, until cancelled."""
-        async with anyio.create_task_group() as self._tasks:
-            task_status.started()
-            await anyio.sleep_forever()
+        self._crash = asyncio.get_running_loop().create_future()
+        task_status.started()
+        try:
+            await self._crash
+        finally:
+            self._crew.cancel()
+            with anyio.CancelScope(shield=True):
+                await self._crew.wait_ended()
+
+    def _crashed(self, error: BaseException) -> None:
+        """What not even a supervisor can mend ends the daemon."""
+        if self._crash is not None and not self._crash.done():
+            self._crash.set_exception(error)
 
     # -- in --------------------------------------------------------------------------------------------------------
 
@@ -117,18 +130,19 @@ class Directory:
             await self._commit_birth(saga, plan, decision.state, birth)
             return dossier, decision.state
         actor = SagaActor(self.host, dossier, decision.state, Mailbox(), self._report, birth)
-        accepted: anyio.Event = anyio.Event()
-        outcome: list[m.Reply | BaseException | None] = []
+        accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def answered(reply: m.Reply | BaseException | None) -> None:
-            outcome.append(reply)
-            accepted.set()
+            if accepted.done():
+                return
+            if isinstance(reply, BaseException):
+                accepted.set_exception(reply)
+            else:
+                accepted.set_result(None)
 
         actor.mailbox.put(Letter(m.Tick(), answered))
         self._begin(saga, actor)
-        await accepted.wait()
-        if isinstance(outcome[0], BaseException):
-            raise outcome[0]
+        await accepted
         return dossier, actor.state
 
     async def _commit_birth(self, saga: str, plan: Plan, state: State, birth: Birth) -> None:
@@ -170,10 +184,9 @@ class Directory:
     # -- living ----------------------------------------------------------------------------------------------------
 
     def _begin(self, saga: str, actor: SagaActor | None) -> Mailbox:
-        assert self._tasks is not None
         mailbox = actor.mailbox if actor is not None else Mailbox()
         self.live[saga] = mailbox
-        self._tasks.start_soon(self._live, saga, mailbox, actor)
+        self._crew.start(self._live(saga, mailbox, actor))
         return mailbox
 
     async def _live(self, saga: str, mailbox: Mailbox, actor: SagaActor | None) -> None:

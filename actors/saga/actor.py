@@ -11,14 +11,15 @@ again from the checkpoint.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
-import anyio.abc
 import msgspec
 
+from actors.crew import Crew
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.dossier import Carry, Dossier
@@ -46,25 +47,29 @@ class Mailbox:
     def __init__(self) -> None:
         """Begin empty."""
         self.letters: deque[Letter] = deque()
-        self._arrived: anyio.Event | None = None
+        self._arrived: asyncio.Future[None] | None = None
 
     def put(self, letter: Letter) -> None:
         """Deliver a letter."""
         self.letters.append(letter)
-        if self._arrived is not None:
-            self._arrived.set()
+        self.ring()
+
+    def ring(self) -> None:
+        """Have whoever waits look."""
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
 
     async def wait_letter(self, seconds: float | None) -> None:
-        """Return when a letter is there, or after so many seconds."""
+        """Return when a letter is there or somebody rings, or after so many seconds."""
         if self.letters:
             return
-        self._arrived = anyio.Event()
+        self._arrived = asyncio.get_running_loop().create_future()
         try:
             if seconds is None:
-                await self._arrived.wait()
+                await self._arrived
             else:
                 with anyio.move_on_after(seconds):
-                    await self._arrived.wait()
+                    await self._arrived
         finally:
             self._arrived = None
 
@@ -99,7 +104,9 @@ class SagaActor:
         self._report = report
         self._birth = birth
         self._children: dict[Want, anyio.CancelScope | Attempt] = {}
-        self._tasks: anyio.abc.TaskGroup | None = None
+        self._crew = Crew(self._child_crashed)
+        self._crash: BaseException | None = None
+        self._leaving = False
 
     @property
     def id(self) -> str:
@@ -122,14 +129,29 @@ class SagaActor:
 
     async def run(self) -> None:
         """Live until there is nothing to do but wait. Raises whatever goes wrong in it: that is its supervisor's."""
-        async with anyio.create_task_group() as self._tasks:
+        try:
             if self._birth is None:
                 self._recover()
             await self._turn()
             while not self._idle():
-                await self.mailbox.wait_letter(self._patience())
+                if self._crash is None:
+                    await self.mailbox.wait_letter(self._patience())
+                if self._crash is not None:
+                    raise self._crash
                 await self._turn()
-            self._tasks.cancel_scope.cancel()
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Let go of what is going on, and await its end: the next actor of this saga must not meet it."""
+        self._leaving = True
+        for child in self._children.values():
+            _let_go(child)
+        await self._crew.wait_ended()
+
+    def _child_crashed(self, error: BaseException) -> None:
+        self._crash = self._crash or error
+        self.mailbox.ring()
 
     # -- one turn --------------------------------------------------------------------------------------------------
 
@@ -217,24 +239,25 @@ class SagaActor:
         return self._poll if isinstance(want, Poll) else self._settle
 
     def _start(self, want: Want, work: Callable[[Any], Awaitable[m.Message]]) -> None:
-        assert self._tasks is not None
         calls = isinstance(want, Perform | Poll)
         self._children[want] = Attempt() if calls else anyio.CancelScope()
-        self._tasks.start_soon(self._run, want, work)
+        self._crew.start(self._run(want, work))
 
     async def _run(self, want: Want, work: Callable[[Any], Awaitable[m.Message]]) -> None:
-        """Do it and tell the machine. Only when its code has ended is a child over."""
+        """Do it and tell the machine. Only when its code has ended is a child over.
+
+        One that crashed counts as going on: what it did or did not do is for the next actor to find out.
+        """
         child = self._children[want]
         message: m.Message | None = None
-        try:
-            if isinstance(child, anyio.CancelScope):
-                with child:
-                    message = await work(want)
-            else:
+        if isinstance(child, anyio.CancelScope):
+            with child:
                 message = await work(want)
-        finally:
-            del self._children[want]
-        self.mailbox.put(Letter(message or m.Tick()))
+        else:
+            message = await work(want)
+        del self._children[want]
+        if not self._leaving:
+            self.mailbox.put(Letter(message or m.Tick()))
 
     async def _prepare(self, want: Prepare) -> m.Message:
         return await self.host.preparer.prepare(self.dossier, self.state, want)

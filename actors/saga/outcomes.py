@@ -33,36 +33,50 @@ class Attempt:
 
     def __init__(self) -> None:
         """Begin uninterrupted."""
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
         self._interrupted = False
 
     def interrupt(self) -> None:
         """Have the call end as soon as its code can."""
         self._interrupted = True
-        self._scope.cancel()
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait between two calls, unless interrupted."""
+        with self._new_scope():
+            await anyio.sleep(seconds)
+
+    def _new_scope(self) -> anyio.CancelScope:
+        """A scope can be entered once only, and an attempt may call several times (``poll``)."""
+        self._scope = anyio.CancelScope()
+        if self._interrupted:
+            self._scope.cancel()
+        return self._scope
 
     async def outcome(self, call: Awaitable[Any], limit: int | None, answers: Any = Outcome) -> Any:
         """Await the call, for ``limit`` milliseconds at most, and give its outcome: one of ``answers``, or Unknown.
 
         Only the cancellation of whoever awaits this passes through.
         """
+        scope = self._new_scope()
         if limit is not None:
-            self._scope.deadline = anyio.current_time() + limit / 1000
+            scope.deadline = anyio.current_time() + limit / 1000
         answer: Any = None
-        with self._scope:
+        with scope:
             try:
                 answer = await call
             except Ended as ended:
                 answer = ended.outcome
             except asyncio.CancelledError:
-                if self._scope.cancel_called or _cancelled_from_outside():
+                if scope.cancel_called or _cancelled_from_outside():
                     raise
                 answer = Unknown("raised", "its driver gave up with CancelledError")
             except BaseException as error:  # noqa: BLE001  what a driver raises is data
                 answer = Unknown("raised", f"its driver raised {type(error).__name__}: {error}")
         if answer is None and self._interrupted:
             return Unknown("interrupted", "it was interrupted")
-        if answer is None and self._scope.cancelled_caught:
+        if answer is None and scope.cancelled_caught:
             return Unknown("timeout", f"no answer within {(limit or 0) / 1000:g} s")
         if not isinstance(answer, answers):
             return Unknown(
