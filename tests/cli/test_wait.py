@@ -258,9 +258,11 @@ def test_events_f_goes_on_through_a_hold(run: Run, started: Start) -> None:
     run.happens("saga.held", hold={"reason": "paused", "since": None, "detail": None})
     following = started("events", "-f", ID)
     assert "saga.held" in line(following)
+    until(lambda: run.streams)
     run.happens("saga.released", hold=None)
     assert "saga.released" in line(following)
     run.happens("saga.failed", status="failed")
+    assert "saga.failed" in line(following)
 
     assert following.wait(20) == 0
 
