@@ -29,6 +29,14 @@ BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 20.0
 """Seconds within which anything awaited here has to come true, on a slow machine too."""
+SETTINGS = """\
+[daemon]
+state_dir = "{folder}/state"
+socket = "{folder}/sagad.sock"
+
+[providers.local]
+roots = ["{folder}/site"]
+"""
 ROLLED_BACK = 3
 """The exit code of sagactl for a saga that was taken back."""
 
@@ -79,7 +87,9 @@ class Node:
         self.site.mkdir()
         self.socket = folder / "sagad.sock"
         self.log = folder / "sagad.log"
-        self._state = folder / "state"
+        self._settings = folder / "sagad.toml"
+        # A file of its own: what this machine's sagad may do is not the demo's business, and it needs no more than this.
+        self._settings.write_text(SETTINGS.format(folder=folder))
         self._told = told
         self._process: subprocess.Popen[bytes] | None = None
         own = {name: value for name, value in os.environ.items() if not name.startswith("SAGAD_")}
@@ -87,7 +97,7 @@ class Node:
 
     def start(self) -> None:
         """Start the daemon and return when it answers. Raises Gone."""
-        words = ["sagad", "--state-dir", str(self._state), "--socket", str(self.socket)]
+        words = ["sagad", "--config", str(self._settings)]
         self._told.say(f"$ {shlex.join(words)} &", "1;36")
         with self.log.open("ab") as log, undisturbed():
             # A session of its own: Ctrl-C is for the demo, which then stops the daemon.
