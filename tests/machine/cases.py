@@ -70,7 +70,7 @@ RETRIES = (
 
 def random_case(choose: Chooser) -> Case:
     """Make a plan of one to five steps and its drivers."""
-    count = choose.of((3, 2, 1, 4, 5))
+    count = choose.of((3, 2, 1, 4, 4, 5, 6))
     graph = choose.chance(2)
     deadline = choose.of((None, None, 20_000))
     plan = Plan(

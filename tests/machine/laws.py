@@ -13,7 +13,7 @@ from actors.saga import messages as m
 from actors.saga.evolve import NO_STATE, evolve
 from actors.saga.holds import hold, left_behind, waits
 from actors.saga.machine import SAGA, STEP, Decision
-from actors.saga.state import ENDED, State, StepState
+from actors.saga.state import ENDED, State
 from actors.saga.wants import Perform, Poll, wake, wants
 from actors.saga.why import why
 
@@ -106,20 +106,32 @@ class Laws:
         assert before.status == "compensating"
         started = step.undo_started and step.number > 0
         done = step.forward is not None and step.forward.phase == "over" and step.number > 0
-        assert done and (step.status != "failed" or step.partial or started), "an undo without a done"
+        assert done, "an undo without a done"
+        assert step.status != "failed" or step.partial or started, "an undo of a step that failed"
         assert not step.irreversible
         for other, later in enumerate(before.steps):
-            if other != event.step and later.number > step.number and self._still_to_undo(before, later):
+            if other != event.step and later.number > step.number and self._still_to_undo(before, other):
                 assert not self._connected(before, event.step, other), "an undo before that of a later step"
 
-    def _still_to_undo(self, state: State, step: StepState) -> bool:
+    def _still_to_undo(self, state: State, index: int) -> bool:
+        step = state.steps[index]
         return step.status == "compensating" or (
             step.status in ("completed", "failed")
             and step.did
             and not step.stays
             and step.number > 0
-            and (not step.irreversible or state.past)
+            and (state.past or index not in self._spared(state))
         )
+
+    def _spared(self, state: State) -> set[int]:
+        """What an unwinding leaves alone: irreversible steps that are done, and what comes before them."""
+        alone: set[int] = set()
+        for index, step in enumerate(state.steps):
+            if step.irreversible and (
+                step.status == "completed" or (step.status == "failed" and step.partial)
+            ):
+                alone |= {index} | (self._needs(index) if self.plan.graph else set(range(index)))
+        return alone
 
     def _needs(self, index: int) -> set[int]:
         direct = set(self.plan.steps[index].needs)

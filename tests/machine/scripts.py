@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from actors.saga import messages as m
 from actors.saga.plan import Plan, PlanStep, Undo
 from actors.saga.state import Touch
 from actors.saga.wants import Perform, Poll, Prepare, Settle

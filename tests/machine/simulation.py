@@ -35,9 +35,16 @@ class Simulation:
     def __init__(self, case: Case, choose: Chooser, reached: Reached | None = None) -> None:
         self.case, self.plan, self.drivers = case, case.plan, case.drivers
         self.choose = choose
+        self.fair = choose.of((12, 4, 0))
+        """How much more often than by chance a call succeeds: steps that get far are taken back far."""
+        self.alone = choose.chance(2)
+        """Operators and other rare things come seldom."""
         self.reached = reached or Reached()
         self.now = 1_000_000
-        self.world: dict[str, str] = {touch.name: f"{touch.name} as it was" for touch in RESOURCES}
+        touched = [driver.resource for driver in case.drivers if driver.resource is not None]
+        self.world: dict[str, str] = {
+            touch.name: f"{touch.name} as it was" for touch in (*RESOURCES, *touched)
+        }
         self.before = dict(self.world)
         self.images: dict[Key, str] = {}
         """Before-images, by forward execution."""
@@ -132,7 +139,11 @@ class Simulation:
 
     def prepare(self, want: Prepare, *, well: bool = False) -> None:
         """Read the resource for an intent, or fail to."""
-        how = "well" if well else self.choose.of(("well",) * 6 + ("fails", "transient", "stuck"))
+        how = (
+            "well"
+            if well
+            else self.choose.of(("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck"))
+        )
         head = {"step": want.step, "direction": want.direction, "generation": want.generation}
         if how != "well":
             error = Error("unresolved", f"it cannot be prepared ({how})")
@@ -220,8 +231,14 @@ class Simulation:
             return (guard, "lost answer")
         done = isinstance(want, Poll) and self._done(want)
         failures = () if done else ("failed", "transient", "rate limited", "compensated", *lost)
-        partial = ("partial", "partial and lost") if want.direction == "forward" and not done else ()
+        partial = ("partial", "partial and lost") if not done else ()
         return ("succeeded", *failures, *partial, "working", "unknown")
+
+    def _weighted(self, outcomes: tuple[str, ...]) -> tuple[str, ...]:
+        return (
+            outcomes[:1] * (2 * self.fair if self.state.status != "compensating" else self.fair // 3)
+            + outcomes
+        )
 
     def _done(self, want: Perform | Poll | Settle) -> bool:
         name = self._name(want.step)
@@ -229,9 +246,9 @@ class Simulation:
 
     def end(self, want: Perform | Poll, how: str | None = None) -> None:
         """End a call."""
-        how = how or self.choose.of(self.outcomes(want))
+        how = how or self.choose.of(self._weighted(self.outcomes(want)))
         self.reached.note("outcome", how)
-        self.flights.discard(want)  # type: ignore[arg-type]
+        self.flights.discard(want)
         self.say(self._outcome(want, how))
 
     def _outcome(self, want: Perform | Poll, how: str) -> m.Answered:
@@ -317,10 +334,11 @@ class Simulation:
         }
         if verb in ("done", "failed"):
             self._judge(verb, step)
-        if verb in ("again", "retry"):
-            self._permit(step)
-        reply = self.say(messages[verb])
+        said = messages[verb]
+        reply = self.say(said)
         assert reply is not None
+        if reply.did == "accepted" and verb in ("again", "retry"):
+            self._permit(getattr(said, "step", None))
         return reply
 
     def _judge(self, verb: str, step: int) -> None:
@@ -343,13 +361,14 @@ class Simulation:
         want = Settle(step, direction, run.generation, run.attempt, 0, finds=True)
         return {"done": "done", "not_done": "failed"}.get(self._finding(want))
 
-    def _permit(self, step: int) -> None:
+    def _permit(self, step: int | None) -> None:
         """By ``retry`` an operator takes it upon himself that an effect may be made again."""
+        directions: tuple[Direction, ...] = ("forward", "undo")
         for index, now in enumerate(self.state.steps):
-            for direction in ("forward", "undo"):
+            for direction in directions:
                 run: Run | None = getattr(now, direction)
-                if run is not None and index == step:
-                    self.allowed[index, direction, run.generation] += 1  # type: ignore[index]
+                if run is not None and step in (None, index):
+                    self.allowed[index, direction, run.generation] += 1
 
     def other_hand(self, name: str) -> None:
         """Let somebody else change a resource."""
@@ -431,10 +450,10 @@ class Simulation:
 
     def anything(self) -> None:
         """Let something happen that can."""
-        options = ["time", "time", "word"]
-        options += ["end"] * 6 * bool(self.flights) + ["prepare"] * 6 * bool(self.wanted(Prepare))
+        rare = ["time"] if self.alone and not self.choose.chance(6) else ["time", "time", "word", "rare"]
+        options = rare + ["end"] * 6 * bool(self.flights) + ["prepare"] * 6 * bool(self.wanted(Prepare))
         options += ["settle"] * 6 * bool(self.wanted(Settle)) + ["poll"] * 3 * bool(self.wanted(Poll))
-        getattr(self, f"some_{self.choose.of(options + ['rare'])}")()
+        getattr(self, f"some_{self.choose.of(options)}")()
 
     def some_time(self) -> None:
         """Let some time pass."""
@@ -503,4 +522,14 @@ class Simulation:
         assert timeless == before or self.now >= (before.deadline or self.now)
 
 
-KINDS = ("succeeded", "failed", "partial", "compensated", "unknown", "working", "lost", "already", "conflict")
+KINDS: tuple[Any, ...] = (
+    "succeeded",
+    "failed",
+    "partial",
+    "compensated",
+    "unknown",
+    "working",
+    "lost",
+    "already",
+    "conflict",
+)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -19,12 +19,16 @@ from actors.saga.wants import Poll, Prepare, Settle
 from tests.machine.cases import Chooser, random_case
 from tests.machine.simulation import Simulation
 
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "250"))
 
 
-def wants(kind: type) -> Any:
+Rule = Callable[[Any], Any]
+
+
+def wants(kind: type) -> Rule:
     """Only while the machine wants something of this kind."""
-    return precondition(lambda laws: bool(laws.sim.wanted(kind)))
+    found: Rule = precondition(lambda laws: bool(laws.sim.wanted(kind)))
+    return found
 
 
 class LawsHold(RuleBasedStateMachine):

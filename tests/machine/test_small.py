@@ -48,7 +48,7 @@ def every_path(run: Callable[[Chooser], None]) -> int:
 class Told(Script):
     """The first attempt of every execution ends in every way; later ones go well."""
 
-    ways = (FORWARD, UNDO)
+    ways: tuple[tuple[str, ...], tuple[str, ...]] = (FORWARD, UNDO)
 
     def __init__(self, count: int, way: Way, choose: Chooser, on_failure: OnFailure) -> None:
         self.fatal: list[str] = []
@@ -65,6 +65,7 @@ class Told(Script):
         self.end(want, how)
 
     def truth(self, step: int) -> str | None:
+        """Remember when the honest answer was that nothing had been done."""
         said = Simulation.truth(self, step)
         now = self.state.steps[step]
         if said == "failed":
@@ -91,6 +92,7 @@ def check(told: Told, on_failure: OnFailure) -> None:
         assert told.state.status == ("failed" if undo else "rolled_back")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_failure", ["compensate", "hold", "stop"])
 @pytest.mark.parametrize("way", [FINDS, REPEATS, NEITHER], ids=["finds", "repeats", "neither"])
 @pytest.mark.parametrize("count", [1, 2])

@@ -2,7 +2,9 @@
 
 import pytest
 
+from actors.saga import messages as m
 from actors.saga.verbs import TABLE, Column, column
+from actors.saga.wants import Prepare
 from tests.machine import scripts
 from tests.machine.scripts import IRREVERSIBLE, Script
 
@@ -155,7 +157,7 @@ def test_a_step_behind_a_skipped_one_waits_for_what_comes_before_that() -> None:
     script.operator("skip", 1, flag=True)
 
     assert script.statuses == ["running", "skipped", "pending"]
-    assert not script.wanted(scripts.Prepare)
+    assert not script.wanted(Prepare)
 
 
 def test_closing_the_last_failed_undo_of_a_failed_saga_rolls_it_back() -> None:
@@ -177,7 +179,7 @@ def test_abandon_needs_a_reason() -> None:
 def test_abandon_of_a_quarantined_saga_ends_at_once() -> None:
     """It has no actor, so nobody would ever tell that the call is over."""
     script = scripts.forward()
-    script.say(scripts.m.Quarantine(why="it crashed"))
+    script.say(m.Quarantine(why="it crashed"))
     script.operator("abandon", 0, flag=True)
 
     assert script.state.status == "failed"

@@ -1,0 +1,378 @@
+"""Single cases, told: what a review of the machine against SPEC 3 found, and what random runs seldom meet."""
+
+import msgspec
+import pytest
+
+from actors.saga import messages as m
+from actors.saga.holds import left_behind, waits
+from actors.saga.plan import Retry, Undo
+from actors.saga.state import Error, State
+from actors.saga.wants import Poll, Prepare, Settle, dues, interrupted, wake
+from tests.machine import scripts
+from tests.machine.cases import Driver
+from tests.machine.scripts import IRREVERSIBLE, NEITHER, REPEATS, Script, put, step, touch
+
+
+def test_all_steps_done_is_completed() -> None:
+    """[echo, echo, echo]."""
+    script = scripts.completed()
+
+    assert script.state.status == "completed"
+    assert script.statuses == ["completed"] * 3
+
+
+def test_the_last_of_three_fails_and_the_error_names_it() -> None:
+    """[echo, echo, fail]."""
+    script = scripts.rolled_back()
+
+    assert script.state.status == "rolled_back"
+    assert script.statuses == ["compensated", "compensated", "failed"]
+    assert script.state.error == Error("step_failed", "it broke", "s2")
+
+
+def test_a_failed_repeat_does_not_settle_the_attempt_before() -> None:
+    """An idempotent call times out after its effect, and its repeat is refused: nobody may call that `nothing changed`."""
+    script = Script(None, drivers=[put(touch("c"), REPEATS)]).go("lost answer").found()
+    script.to_wake()
+    script.go("failed")
+
+    assert script.statuses == ["unknown"]
+    assert script.state.hold is not None
+    assert script.state.hold.reason == "attention"
+
+
+def test_a_failed_repeat_is_looked_into_where_the_driver_can_look() -> None:
+    """The operator had it repeated, the repeat failed, and now `find` can tell."""
+    script = Script(None)
+    script.go("lost answer")
+    settle = script.wanted(Settle)[0]
+    script.say(m.Found(step=0, direction="forward", generation=1, attempt=settle.attempt, kind="unclear"))
+    script.operator("again", 0, flag=True)
+    script.go("failed")
+    script.found()
+
+    assert script.statuses == ["completed"]
+
+
+def test_a_cancel_does_not_drop_a_repeat_that_settles_an_unknown_outcome() -> None:
+    """What may have been done is settled before the saga turns back."""
+    script = Script(None, drivers=[put(touch("c"), REPEATS)]).go("lost answer").found()
+    script.operator("cancel", 0, flag=False)
+    script.to_wake()
+    script.go("succeeded", "succeeded")
+
+    assert script.statuses == ["compensated"]
+    assert script.world == script.before
+
+
+def test_now_interrupts_what_runs_and_not_what_is_repeated_later() -> None:
+    """`cancel --now`, then the operator says `resolve --as retry`: that attempt may run."""
+    script = Script(None, drivers=[put(touch("c"), NEITHER)]).begin()
+    script.operator("cancel", 0, flag=True)
+    assert interrupted(script.state, 0)
+    assert interrupted(script.state)
+    script.go("nothing and lost").found()
+    script.operator("again", 0, flag=True)
+
+    assert script.flights
+    assert not interrupted(script.state)
+
+
+def test_now_settles_what_goes_on_elsewhere() -> None:
+    """A handle is no reason to wait: the outcome is unknown, and found out."""
+    script = Script(None).go("working")
+    script.operator("cancel", 0, flag=True)
+
+    assert script.wanted(Settle)
+
+
+def test_a_poll_lost_in_a_crash_is_asked_again() -> None:
+    """The handle is committed, so nothing is unknown."""
+    script = Script(None).go("working")
+    script.say(m.Answered(step=0, direction="forward", generation=1, attempt=1, kind="lost"))
+
+    assert script.wanted(Poll)
+
+
+def test_the_saga_names_the_step_that_failed_first() -> None:
+    """Another one, earlier in the file, was merely stopped while it waited for its next attempt."""
+    script = Script(step(needs=()), step(needs=()), graph=True).begin().begin()
+    first, second = sorted(script.flights, key=lambda want: want.step)
+    script.end(first, "transient")
+    script.end(second, "failed")
+
+    assert script.state.error is not None
+    assert script.state.error.step == "s1"
+    assert script.statuses == ["failed", "failed"]
+
+
+def test_the_undo_of_what_a_failed_undo_needs_is_not_tried() -> None:
+    """`blocked`, naming the step; what is only earlier in order is undone all the same."""
+    script = Script(None, None, step(needs=(0,)), None).go("succeeded", "succeeded", "succeeded", "failed")
+    script.go("failed", "succeeded")
+
+    assert script.statuses == ["compensation_failed", "compensated", "compensation_failed", "failed"]
+    assert script.state.steps[0].error is not None
+    assert script.state.steps[0].error.code == "blocked"
+    assert [(each.step, each.resource) for each in left_behind(script.plan, script.state)] == [
+        ("s0", "/c"),
+        ("s2", "service x"),
+    ]
+    assert script.state.status == "failed"
+
+
+def test_what_changes_nothing_or_is_never_undone_is_not_blocked() -> None:
+    """There is no undo that could be withheld."""
+    drivers = (put(None), Driver(touch("c"), "none"), put(touch("d")), put(touch("e")))
+    script = Script(None, None, step(needs=(0, 1)), None, drivers=drivers)
+    script.go("succeeded", "succeeded", "succeeded", "failed", "failed")
+
+    assert script.statuses == ["compensated", "kept", "compensation_failed", "failed"]
+
+
+def test_late_repair_tells_what_was_never_taken_back() -> None:
+    """Abandoned on the way back, then its one failed undo repaired: the other step is still done, so it is not rolled back."""
+    script = scripts.back()
+    script.operator("abandon", 0, flag=True)
+    script.go("nothing and lost")
+    script.operator("retry", 1, flag=True)
+    script.go("succeeded")
+
+    assert script.state.status == "failed"
+    assert script.statuses == ["completed", "compensated", "failed"]
+    assert [each.step for each in left_behind(script.plan, script.state)] == ["s0"]
+
+
+def test_a_forced_retry_of_a_failed_undo_overwrites_what_others_did() -> None:
+    """`retry STEP --force` works in a failed saga too."""
+    script = scripts.failed()
+    script.other_hand("/a/b")
+    script.say(m.Retry(by="ada", step=1, force=True))
+    script.begin()
+
+    assert script.call().force
+    assert script.call().generation == 2
+
+
+def test_force_outlives_a_failure_to_prepare() -> None:
+    """The operator said it once."""
+    script = scripts.undo_failed()
+    script.say(m.Retry(by="ada", step=1, force=True))
+    want = script.wanted(Prepare)[0]
+    head = {"step": 1, "direction": "undo", "generation": want.generation}
+    script.say(m.NotPrepared(**head, error=Error("busy", "not now"), transient=True))
+    script.to_wake()
+    script.begin()
+
+    assert script.call().force
+
+
+def test_a_deadline_passes_whatever_holds_the_saga() -> None:
+    """Stuck, paused or held for an unknown outcome: it turns back (the last once it is resolved)."""
+    stuck = Script(None, None, deadline=1_000).go("succeeded")
+    stuck.say(_stuck(stuck))
+    paused = Script(None, None, deadline=1_000).go("succeeded")
+    paused.operator("pause", 0, flag=True)
+    for script in (stuck, paused):
+        script.pass_time(1_000)
+        assert script.state.status == "compensating"
+        assert script.state.error is not None
+        assert script.state.error.code == "deadline"
+
+    assert stuck.wanted(Prepare)
+    assert not paused.wanted(Prepare)
+
+
+def _stuck(script: Script) -> m.NotPrepared:
+    want = script.wanted(Prepare)[0]
+    return m.NotPrepared(
+        step=want.step,
+        direction=want.direction,
+        generation=want.generation,
+        error=Error("gone", "its driver is gone"),
+        stuck=True,
+    )
+
+
+def test_no_step_starts_after_the_deadline_though_nobody_has_looked_at_the_clock() -> None:
+    """The intent comes in too late."""
+    script = Script(None, deadline=1_000)
+    want = script.wanted(Prepare)[0]
+    script.now += 1_000
+    script.prepare(want, well=True)
+
+    assert script.state.status == "rolled_back"
+
+
+def test_cancel_of_a_stuck_way_back_changes_nothing() -> None:
+    """It turns back already; `skip` leaves the step whose driver is gone, and the rest goes on."""
+    script = Script(None, None, None).go("succeeded", "succeeded", "failed")
+    script.say(_stuck(script))
+    assert script.operator("cancel", 0, flag=True).did == "nothing"
+    assert script.operator("skip", 1, flag=True).did == "accepted"
+    script.go("succeeded")
+
+    assert script.statuses == ["compensated", "kept", "failed"]
+
+
+def test_a_stuck_saga_still_turns_back_when_another_step_fails() -> None:
+    """Only what needs the missing driver waits for somebody."""
+    script = Script(step(needs=()), step(needs=()), graph=True).begin()
+    script.say(_stuck(script))
+    script.go("failed")
+
+    assert script.state.status == "rolled_back"
+
+
+def test_a_retry_of_a_partly_done_step_is_refused() -> None:
+    """Its new start would know nothing of the part that exists."""
+    held = Script(None, on_failure="hold").go("partial")
+    past = Script(IRREVERSIBLE).go("partial")
+
+    for script in (held, past):
+        reply = script.operator("retry", 0, flag=False)
+        assert reply.did == "refused"
+        assert "partly done" in reply.detail
+
+
+def test_a_skip_past_an_irreversible_step_waits_for_failed_undos() -> None:
+    """First the undo that failed, then the step that failed."""
+    script = Script(IRREVERSIBLE, None, None).go("succeeded", "succeeded", "failed", "failed")
+
+    assert script.operator("skip", 2, flag=True).did == "refused"
+    assert script.operator("retry", 0, flag=False).did == "refused"
+    assert script.operator("skip", 0, flag=True).did == "refused"
+    assert script.operator("skip", 1, flag=True).did == "accepted"
+    assert script.operator("skip", 2, flag=True).did == "accepted"
+    assert script.state.status == "completed"
+
+
+def test_a_failed_undo_past_an_irreversible_step_can_be_tried_again() -> None:
+    """With its name; without, all that was undone would start anew."""
+    script = Script(IRREVERSIBLE, None, None).go("succeeded", "succeeded", "failed", "failed")
+    script.operator("retry", 1, flag=True)
+    script.go("succeeded")
+
+    assert script.statuses == ["completed", "compensated", "failed"]
+
+
+def test_a_skip_past_the_irreversible_is_refused_while_an_output_is_missing() -> None:
+    """As in every other state."""
+    script = Script(IRREVERSIBLE, None, step(needs=(1,), refers=((1, "id"),))).go("succeeded", "failed")
+
+    assert script.operator("skip", 1, flag=False).did == "refused"
+
+
+def test_what_was_skipped_or_kept_already_is_said_so() -> None:
+    """Twice is no error."""
+    forward = scripts.forward()
+    forward.operator("skip", 2, flag=True)
+    back = scripts.back()
+    back.operator("skip", 0, flag=True)
+
+    assert forward.operator("skip", 2, flag=True).did == "nothing"
+    assert back.operator("skip", 0, flag=True).did == "nothing"
+
+
+def test_a_failed_saga_with_two_failed_undos_is_rolled_back_when_both_are_closed() -> None:
+    """Not at the first."""
+    script = Script(None, step(needs=(0,)), None).go("succeeded", "succeeded", "failed", "failed")
+    script.operator("skip", 1, flag=True)
+    first = script.state.status
+    script.operator("done", 0, flag=True)
+
+    assert (first, script.state.status) == ("failed", "rolled_back")
+
+
+def test_two_steps_of_a_graph_that_touch_the_same_go_one_after_the_other() -> None:
+    """The one whose intent comes second waits for the first; so do their undos, the later one first."""
+    drivers = (put(touch("a")), put(touch("a/b")), put(touch("z")))
+    script = Script(step(), step(), step(needs=(0, 1)), graph=True, drivers=drivers).begin().begin()
+    assert script.state.steps[1].behind == 0
+    script.go("succeeded", "succeeded", "failed")
+    script.begin()
+
+    assert script.call().step == 1
+    assert not script.wanted(Prepare)
+
+
+def test_steps_that_cannot_be_prepared_do_not_queue_behind_each_other() -> None:
+    """Both once waited for a third; each now tries again, and none is at work."""
+    drivers = (put(touch("a")), put(touch("a/b")), put(touch("a/b/c")))
+    script = Script(step(), step(), step(), graph=True, drivers=drivers)
+    script.begin().begin()
+    script.prepare(script.wanted(Prepare)[0], well=True)
+    script.go("succeeded")
+    for want in script.wanted(Prepare):
+        script.say(
+            m.NotPrepared(
+                step=want.step,
+                direction="forward",
+                generation=want.generation,
+                error=Error("busy", "not now"),
+                transient=True,
+            )
+        )
+    script.to_wake()
+    script.calm()
+
+    assert script.state.status == "completed"
+
+
+def test_a_verb_about_a_step_that_is_not_there_is_refused() -> None:
+    """The service looks names up, so this is somebody else's mistake."""
+    assert scripts.forward().operator("skip", 7, flag=True).did == "refused"
+
+
+def test_an_unknown_outcome_of_what_changes_nothing_is_a_failure() -> None:
+    """For good, once its attempts are spent."""
+    script = Script(step(retry=Retry(attempts=1)), drivers=[put(None)]).go("nothing and lost")
+
+    assert script.statuses == ["failed"]
+
+
+def test_a_retry_of_an_undo_that_is_not_held_is_refused() -> None:
+    """Another step's is."""
+    assert scripts.undo_failed().operator("retry", 0, flag=True).did == "refused"
+
+
+def test_undo_when_started_takes_back_a_step_that_failed() -> None:
+    """It may have begun something that its driver does not know of."""
+    script = Script(step(undo_when="started", undo=Undo("given"))).go("failed", "already")
+
+    assert script.statuses == ["compensated"]
+
+
+@pytest.mark.parametrize("spent", [1, 2, 64, 10_000])
+def test_no_retry_waits_longer_than_its_longest(spent: int) -> None:
+    """However large the factor and the count."""
+    assert Retry(delay=1_000, factor=1e9, max_delay=30_000).wait(spent) <= 30_000
+
+
+def test_the_checkpoint_reads_back_as_it_was() -> None:
+    """A state is what its bytes say."""
+    state = scripts.undo_conflict().state
+
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=State) == state
+
+
+def test_pause_shows_that_it_drains() -> None:
+    """While the last running step has not ended; then it is held."""
+    script = scripts.forward()
+    script.operator("pause", 0, flag=True)
+    waiting = waits(script.plan, script.state)
+    script.go("succeeded")
+
+    assert waiting is not None
+    assert waiting.for_ == "drain"
+    assert script.state.hold is not None
+    assert script.state.hold.reason == "paused"
+
+
+def test_dues_names_every_time_that_matters() -> None:
+    """A poll and the deadline."""
+    script = Script(None, deadline=60_000).go("working")
+
+    assert sorted(dues(script.state)) == [script.now + 3_000, script.now + 60_000]
+    assert wake(script.plan, script.state, script.now) == script.now + 3_000
+    assert list(dues(scripts.forward().state)) == []
