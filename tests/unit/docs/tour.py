@@ -75,11 +75,12 @@ def replay(text: str, place: Path) -> list[list[str]]:
             if command.line.startswith("sagad "):
                 script.append(_UNTIL_READY)
             number += 1
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SAGAD_")}
     done = subprocess.run(
         ["bash", "-s"],
         input="\n".join(script).replace(PLACE, str(place)),
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        env=own | {"LC_ALL": "C.UTF-8"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
