@@ -204,6 +204,7 @@ async def parts(settings: Settings, arguments: argparse.Namespace, beat: Any) ->
     from actors.saga.host import Host
     from actors.supervisor import Supervisor
     from actors.timers import Watchman
+    from orchestrator import logs
     from orchestrator.service import Service
     from providers import registry as drivers
     from store.blobs import Blobs
@@ -227,6 +228,7 @@ async def parts(settings: Settings, arguments: argparse.Namespace, beat: Any) ->
             clock=clock,
             passivate=settings.limits.wait_passivate,
             beat=beat,
+            log_events=logs.events,
         )
         supervisor = Supervisor(settings.supervisor, clock.now)
         directory = Directory(host, supervisor, settings.limits.sagas_in_flight)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import IO, Any
 
 import msgspec
 import structlog
 
+from store.records import NewEvent
+
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
+_LOG = structlog.get_logger("saga")
+_lines_to: IO[bytes] | None = None
+"""Where JSON lines of level info go; None: nowhere, or not as JSON."""
 
 
 def configure(level: str) -> None:
     """Log to stderr from this level on."""
+    global _lines_to  # noqa: PLW0603  structlog's settings are the process's, and so is this part of them
     terminal = sys.stderr.isatty()
     number = getattr(logging, level.upper(), logging.INFO)
     shared: list[Any] = [
@@ -24,15 +32,44 @@ def configure(level: str) -> None:
     if terminal:
         shared += [structlog.dev.ConsoleRenderer()]
         factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+        _lines_to = None
     else:
         shared += [structlog.processors.format_exc_info, _json]
         factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        _lines_to = sys.stderr.buffer if number <= logging.INFO else None
     structlog.configure(
         processors=shared,
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
+
+
+class _Line(msgspec.Struct):
+    """An event's line, with the keys in structlog's order."""
+
+    saga: str | None
+    kind: str
+    step: str | None
+    actor: str
+    event: str
+    level: str
+    timestamp: str
+
+
+def events(kind: str, rows: Sequence[NewEvent]) -> None:
+    """Log a transition's events: the lines that structlog's processors would make, all in one write.
+
+    A line takes 1.5 µs so, and 5.5 one by one; a saga of three steps has eight.
+    """
+    if _lines_to is None:
+        for row in rows:
+            _LOG.info(row.type, saga=row.saga, kind=kind, step=row.step, actor=row.actor)
+        return
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    lines = [_Line(row.saga, kind, row.step, row.actor, row.type, "info", now) for row in rows]
+    _lines_to.write(_ENCODER.encode_lines(lines))
+    _lines_to.flush()
 
 
 def _json(_: Any, __: str, event: dict[str, Any]) -> bytes:

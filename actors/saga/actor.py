@@ -201,8 +201,7 @@ class SagaActor:
         if birth is not None:
             commit.new, commit.plan, commit.key = birth.new, birth.plan, birth.key
         await self.host.journal.commit(commit)
-        for row in rows:
-            self.host.log.info(row.type, saga=self.id, kind=self.plan.kind, step=row.step, actor=row.actor)
+        self.host.log_events(self.plan.kind, rows)
 
     # -- what should be going on -------------------------------------------------------------------------------------
 

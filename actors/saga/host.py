@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -12,6 +12,14 @@ from actors.saga.execute import Executor
 from actors.saga.prepare import Preparer
 from store.journal import Journal
 from store.queries import Queries
+from store.records import NewEvent
+
+_LOG = structlog.get_logger("saga")
+
+
+def _log_events(kind: str, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        _LOG.info(event.type, saga=event.saga, kind=kind, step=event.step, actor=event.actor)
 
 
 class Host:
@@ -26,6 +34,7 @@ class Host:
         clock: Clock,
         passivate: int,
         beat: Callable[[], None] = lambda: None,
+        log_events: Callable[[str, Sequence[NewEvent]], None] = _log_events,
     ) -> None:
         """Put them together. ``passivate``: milliseconds; who waits longer leaves memory."""
         self.journal = journal
@@ -39,4 +48,5 @@ class Host:
         """Called after each turn of an actor: the watchdog's sign that the loop which does the work goes round."""
         self.draining = False
         """No new step is started; what runs is awaited."""
-        self.log = structlog.get_logger("saga")
+        self.log_events = log_events
+        """Called with the saga's kind and a transition's events, once they are durable."""
