@@ -60,7 +60,7 @@ STEP: dict[StepStatus, frozenset[StepStatus]] = {
     "compensating": frozenset({"compensated", "compensation_failed", "kept"}),
     "compensated": frozenset({"pending", "skipped"}),
     "compensation_failed": frozenset({"completed", "failed", "compensated", "kept"}),
-    "kept": frozenset({"completed", "skipped"}),
+    "kept": frozenset({"completed", "pending", "skipped"}),
     "skipped": frozenset(),
 }
 """Step status -> those it may change to."""
@@ -197,8 +197,9 @@ def _back(plan: Plan, state: State, now: int) -> e.Event | None:
             return move
     left = to_undo(plan, state)
     if not state.paused and not any(step.open for step in state.steps):
+        broken = [i for i, step in enumerate(state.steps) if step.status == "compensation_failed"]
         for index in undoable(plan, state, left):
-            move = _undo_without_call(plan, state, index)
+            move = _undo_without_call(plan, state, index, broken)
             if move is not None:
                 return move
     if left or any(step.open for step in state.steps) or not quiet(state):
@@ -214,8 +215,8 @@ def _end(state: State) -> e.Event:
     return e.RolledBack()
 
 
-def _undo_without_call(plan: Plan, state: State, index: int) -> e.Event | None:
-    """What an undo comes to that needs no driver: None where it needs one."""
+def _undo_without_call(plan: Plan, state: State, index: int, broken: list[int]) -> e.Event | None:
+    """What an undo comes to that needs no driver, with those that are ``broken``: None where it needs one."""
     step = state.steps[index]
     if step.irreversible:
         return e.Kept(step=index, why="irreversible")
@@ -223,11 +224,9 @@ def _undo_without_call(plan: Plan, state: State, index: int) -> e.Event | None:
         return e.NothingToUndo(step=index)
     if step.way_back == "none":
         return e.Kept(step=index, why="it has no way back (undo: none)")
-    for other, later in enumerate(state.steps):
-        if (
-            later.status == "compensation_failed"
-            and later.number > step.number
-            and (index in plan.needs[other] or same_resource(state, index, other))
+    for other in broken:
+        if state.steps[other].number > step.number and (
+            index in plan.needs[other] or same_resource(state, index, other)
         ):
             name = plan.steps[other].name
             why = f"not tried: step {name}, which needs it or touches the same, could not be undone"

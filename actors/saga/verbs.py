@@ -152,9 +152,9 @@ LEFT = ("failed", "kept")
 
 def _retry_past(deciding: Deciding, verb: m.Retry) -> m.Reply:
     steps = deciding.state.steps
-    broken = _named(deciding, verb, lambda step: step.status == "compensation_failed")
-    if broken and verb.step is not None:
-        return _undo_anew(deciding, verb, broken)
+    broken = [i for i, step in enumerate(steps) if step.status == "compensation_failed"]
+    if verb.step in broken:
+        return _undo_anew(deciding, verb, [verb.step])
     if broken:
         name = _name(deciding, broken[0])
         return _refused(f"the undo of step {name} failed: first `retry {name}` or `skip {name}`")

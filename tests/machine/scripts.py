@@ -179,7 +179,15 @@ def kept_then_skipped() -> Script:
     return script
 
 
+def kept_then_anew() -> Script:
+    """A failed step whose undo (``undo_when: started``) was skipped starts anew."""
+    script = Script(IRREVERSIBLE, step(undo_when="started")).go("succeeded", "failed")
+    script.operator("skip", 1, flag=True)
+    script.operator("retry", 1, flag=True)
+    return script.go("succeeded")
+
+
 TOLD = (
     forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
-    rolled_back, kept_then_done, kept_then_skipped,
+    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew,
 )  # fmt: skip

@@ -376,3 +376,11 @@ def test_dues_names_every_time_that_matters() -> None:
     assert sorted(dues(script.state)) == [script.now + 3_000, script.now + 60_000]
     assert wake(script.plan, script.state, script.now) == script.now + 3_000
     assert list(dues(scripts.forward().state)) == []
+
+
+def test_a_retry_of_another_step_does_not_pass_a_failed_undo() -> None:
+    """Forward again with an undo that failed, the saga would never complete and never say why."""
+    script = Script(IRREVERSIBLE, None, None, None).go("succeeded", "succeeded", "succeeded", "failed")
+    script.go("failed", "succeeded")
+
+    assert script.operator("retry", 1, flag=True).did == "refused"
