@@ -156,6 +156,8 @@ def _names(plan: Plan, chosen: list[int]) -> str:
 
 
 def _step_attention(name: str, step: StepState, do: Commands) -> Iterator[str]:
+    if step.status not in ("unknown", "compensating") and not step.open:
+        return  # the rest would be most of the work of a saga with a thousand steps
     resolve = do("resolve", name, "--as", "done|failed|retry")
     if step.status == "unknown":
         yield f"nobody knows whether step {name} was done ({_why(step.forward)}): look, then {resolve}"

@@ -13,6 +13,7 @@ import msgspec
 from actors.saga.holds import runs, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Direction, Run, State, StepState, StepStatus
+from actors.saga.touched import Touched
 
 DONE: frozenset[StepStatus] = frozenset({"completed", "skipped"})
 """What must be so of every step that comes before, for a step to start."""
@@ -198,27 +199,38 @@ def next_generation(state: State, index: int, direction: Direction) -> int:
 
 def undoable(plan: Plan, state: State, left: list[int]) -> Iterator[int]:
     """Give those of ``left`` (latest start first) whose undo has not begun and may begin now."""
-    for place, index in enumerate(left):
-        if not _begun(state.steps[index]) and not any(
-            connected(plan, state, index, later) for later in left[:place]
-        ):
+    later = Later()
+    for index in left:
+        if not _begun(state.steps[index]) and not connected(plan, state, index, later):
             yield index
         if not plan.graph:
             return
+        later.steps.add(index)
+        later.needs |= plan.needs[index]
+        later.touched.add(state.steps[index].resource)
+
+
+class Later:
+    """Steps that started later and still have to be undone, with all that they need and touch."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.steps = set[int]()
+        self.needs = set[int]()
+        self.touched = Touched()
 
 
 def _begun(step: StepState) -> bool:
     return step.undo is not None and step.undo.phase != "over"
 
 
-def connected(plan: Plan, state: State, earlier: int, later: int) -> bool:
-    """Tell whether two steps must be undone one after the other: by order, by need, or by what they touch."""
-    return not plan.graph or needed(plan, earlier, later) or same_resource(state, earlier, later)
-
-
-def needed(plan: Plan, one: int, other: int) -> bool:
-    """Tell whether one of two steps needs the other, directly or not."""
-    return one in plan.needs[other] or other in plan.needs[one]
+def connected(plan: Plan, state: State, index: int, later: Later) -> bool:
+    """Tell whether a step must be undone after one of those: by need, or by what they touch."""
+    return (
+        index in later.needs
+        or not later.steps.isdisjoint(plan.needs[index])
+        or later.touched.overlap(state.steps[index].resource)
+    )
 
 
 def same_resource(state: State, one: int, other: int) -> bool:
