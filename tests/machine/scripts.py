@@ -52,6 +52,10 @@ class Script(Simulation):
         )
         super().__init__(case, choose or Chooser(lambda options: options[0]), reached)
 
+    def temper(self) -> tuple[int, bool]:
+        """Nothing is left to chance."""
+        return 0, True
+
     def go(self, *hows: str) -> Script:
         """Let that many executions begin and end, one after the other, in these ways."""
         for how in hows:

@@ -35,10 +35,7 @@ class Simulation:
     def __init__(self, case: Case, choose: Chooser, reached: Reached | None = None) -> None:
         self.case, self.plan, self.drivers = case, case.plan, case.drivers
         self.choose = choose
-        self.fair = choose.of((12, 4, 0))
-        """How much more often than by chance a call succeeds: steps that get far are taken back far."""
-        self.alone = choose.chance(2)
-        """Operators and other rare things come seldom."""
+        self.fair, self.alone = self.temper()
         self.reached = reached or Reached()
         self.now = 1_000_000
         touched = [driver.resource for driver in case.drivers if driver.resource is not None]
@@ -67,6 +64,13 @@ class Simulation:
         )
         self.state = NO_STATE
         self._take(None, submit(self.plan, event, self.now))
+
+    def temper(self) -> tuple[int, bool]:
+        """Choose how much more often than by chance a call succeeds, and whether operators and accidents come seldom.
+
+        Steps that get far are taken back far.
+        """
+        return self.choose.of((12, 4, 0)), self.choose.chance(2)
 
     # --- the shell -------------------------------------------------------------------------------------------------
 

@@ -143,7 +143,9 @@ BUGS: dict[str, tuple[Plant, str]] = {
         "is not as the record says",
     ),
     "an undo is taken for done": (
-        instead(machine, "_undo_without_call", lambda _, plan, state, index, *more: e.NothingToUndo(step=index)),
+        instead(
+            machine, "_undo_without_call", lambda _, plan, state, index, *more: e.NothingToUndo(step=index)
+        ),
         "is not as the record says",
     ),
     "what is kept is not left behind": (
