@@ -11,8 +11,7 @@ import faulthandler
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import anyio
 from config.problems import SettingsError
 from config.settings import Settings, load
 from orchestrator.notify import Notifier, listen_sockets, watchdog_interval
+from orchestrator.parts import Parts, parts
 
 EX_CONFIG = 78
 STATUS = 10.0
@@ -81,13 +81,20 @@ def _run(settings: Settings, arguments: argparse.Namespace) -> int:
         uvloop.run(serve(settings, arguments))
     except* (StoreError, OSError, Problem) as group:
         for error in _leaves(group):
-            _say(str(error))
+            _say(_told(error))
             code = EX_CONFIG if getattr(error, "lasting", False) else code or 1
     return code
 
 
 def _say(line: str) -> None:
     print(f"sagad: {line}", file=sys.stderr)  # noqa: T201  before there is a log, and for whoever started it by hand
+
+
+def _told(error: BaseException) -> str:
+    """Say what is wrong with which file: an OSError by itself names neither what it is for nor what to do."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}: sagad needs it; see what it is and whose it is"
+    return str(error)
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
@@ -112,7 +119,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     sockets = listen_sockets(os.environ)
     log = logger()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with parts(settings, arguments, beat=_beat(notifier, watchdog)) as made:
+        async with parts(settings, lambda: _settings(arguments), _beat(notifier, watchdog)) as made:
             from orchestrator.api import serve as serve_api
 
             server = await serve_api(
@@ -169,134 +176,6 @@ def _beat(notifier: Notifier, interval: float | None) -> Any:
             notifier.watchdog()
 
     return beat
-
-
-class Parts:
-    """The daemon's parts."""
-
-    def __init__(self, **parts: Any) -> None:
-        """Keep them by name."""
-        self.service = parts["service"]
-        self.host = parts["host"]
-        self.directory = parts["directory"]
-        self._watchman = parts["watchman"]
-        self.tasks = parts["tasks"]
-        self.reload = parts["reload"]
-
-    def start(self) -> None:
-        """Begin to wake what was in flight and what is due."""
-        self.tasks.start_soon(self._watchman.run)
-
-    async def drain(self, grace: int) -> None:
-        """Start nothing new and let what runs end, for so many milliseconds."""
-        self.host.draining = True
-        with anyio.move_on_after(grace / 1000):
-            await self.directory.wait_calm()
-
-
-@asynccontextmanager
-async def parts(settings: Settings, arguments: argparse.Namespace, beat: Any) -> AsyncIterator[Parts]:
-    """Make the parts from the settings, in order, and take them apart again."""
-    from actors.clock import WallClock
-    from actors.directory import Directory
-    from actors.saga.calls import Calls
-    from actors.saga.contents import Contents
-    from actors.saga.host import Host
-    from actors.supervisor import Supervisor
-    from actors.timers import Watchman
-    from orchestrator import logs
-    from orchestrator.service import Service
-    from providers import registry as drivers
-    from store.blobs import Blobs
-    from store.journal import Journal
-    from store.node import StateFolder
-    from store.queries import Queries
-    from store.runner import Thread
-    from store.secrets import Secrets
-
-    clock = WallClock()
-    with StateFolder.open(settings.daemon.state_dir) as folder:
-        journal = Journal.open(folder.database, folder.node_key, Thread())
-        queries = await Queries.open(folder.database)
-        secrets = Secrets(_secret_folders(settings), folder.node_key)
-        blobs = Blobs(folder.blobs, secrets.redact_bytes, secrets.reveal_bytes)
-        registry = drivers.load(_provider_settings(settings), Contents(blobs))
-        host = Host(
-            journal=journal,
-            queries=queries,
-            calls=Calls(registry, secrets, clock),
-            clock=clock,
-            passivate=settings.limits.wait_passivate,
-            beat=beat,
-            log_events=logs.events,
-        )
-        supervisor = Supervisor(settings.supervisor, clock.now)
-        directory = Directory(host, supervisor, settings.limits.sagas_in_flight)
-        reload = _Reload(settings, arguments, host, directory, registry)
-        service = Service(host=host, directory=directory, registry=registry, settings=settings, reload=reload)
-        reload.service = service
-        try:
-            async with anyio.create_task_group() as tasks:
-                await tasks.start(directory.run)
-                yield Parts(
-                    service=service,
-                    host=host,
-                    directory=directory,
-                    watchman=Watchman(host, directory),
-                    tasks=tasks,
-                    reload=reload,
-                )
-                tasks.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await registry.close()
-                await journal.close()
-                await queries.close()
-
-
-def _secret_folders(settings: Settings) -> list[Path]:
-    given = [settings.secrets.dir] if settings.secrets.dir is not None else []
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    return [*given, *([Path(credentials)] if credentials else [])]
-
-
-def _provider_settings(settings: Settings) -> dict[str, dict[str, Any]]:
-    providers = settings.providers
-    return {
-        "local": {"roots": [str(root) for root in providers.local.roots]},
-        "command": {"allow": list(providers.command.allow)},
-        "http": {"allow": list(providers.http.allow)},
-        **providers.others,
-    }
-
-
-class _Reload:
-    """Reads the settings again; what can change while the daemon runs, changes."""
-
-    def __init__(
-        self, settings: Settings, arguments: argparse.Namespace, host: Any, directory: Any, registry: Any
-    ) -> None:
-        self._settings = settings
-        self._arguments = arguments
-        self._host = host
-        self._directory = directory
-        self._registry = registry
-        self.service: Any = None
-
-    def __call__(self) -> list[str]:
-        """Give the names of the sections that changed. Raises SettingsError, and then nothing has changed."""
-        new = _settings(self._arguments)
-        old, self._settings = self._settings, new
-        changed = [name for name in new.__struct_fields__ if getattr(new, name) != getattr(old, name)]
-        from orchestrator import logs
-
-        logs.configure(new.daemon.log_level)
-        self._host.passivate = new.limits.wait_passivate
-        self._directory.in_flight = new.limits.sagas_in_flight
-        for type_, driver in self._registry.drivers.items():
-            driver.settings = _provider_settings(new).get(type_.partition(".")[0], {})
-        self.service.settings = new
-        return changed
 
 
 if __name__ == "__main__":

@@ -68,8 +68,11 @@ def events(kind: str, rows: Sequence[NewEvent]) -> None:
         return
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     lines = [_Line(row.saga, kind, row.step, row.actor, row.type, "info", now) for row in rows]
-    _lines_to.write(_ENCODER.encode_lines(lines))
-    _lines_to.flush()
+    try:
+        _lines_to.write(_ENCODER.encode_lines(lines))
+        _lines_to.flush()
+    except OSError:
+        return  # a full disk or a reader that is gone: the journal has it all, and sagas go on without their log
 
 
 def _json(_: Any, __: str, event: dict[str, Any]) -> bytes:

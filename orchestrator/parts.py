@@ -1,0 +1,153 @@
+"""The daemon's parts: made from the settings in order, and taken apart in the opposite one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from config.settings import Settings
+
+
+class Parts:
+    """The daemon's parts."""
+
+    def __init__(self, **parts: Any) -> None:
+        """Keep them by name."""
+        self.service = parts["service"]
+        self.host = parts["host"]
+        self.directory = parts["directory"]
+        self._watchman = parts["watchman"]
+        self.tasks = parts["tasks"]
+        self.reload = parts["reload"]
+
+    def start(self) -> None:
+        """Begin to wake what was in flight and what is due."""
+        self.tasks.start_soon(self._watchman.run)
+
+    async def drain(self, grace: int) -> None:
+        """Start nothing new and let what runs end, for so many milliseconds."""
+        self.host.draining = True
+        with anyio.move_on_after(grace / 1000):
+            await self.directory.wait_calm()
+
+
+@asynccontextmanager
+async def parts(
+    settings: Settings, read: Callable[[], Settings], beat: Callable[[], None]
+) -> AsyncIterator[Parts]:
+    """Make the parts from the settings, in order, and take them apart again. ``read`` reads the settings anew."""
+    from actors.clock import WallClock
+    from actors.directory import Directory
+    from actors.saga.calls import Calls
+    from actors.saga.contents import Contents
+    from actors.saga.host import Host
+    from actors.supervisor import Supervisor
+    from actors.timers import Watchman
+    from orchestrator import logs
+    from orchestrator.service import Service
+    from providers import registry as drivers
+    from store.blobs import Blobs
+    from store.journal import Journal
+    from store.node import StateFolder
+    from store.queries import Queries
+    from store.runner import Thread
+    from store.secrets import Secrets
+
+    clock = WallClock()
+    async with AsyncExitStack() as opened:
+        # Whatever fails on the way, what was opened is closed, last first: a thread left over would keep the process.
+        folder = opened.enter_context(StateFolder.open(settings.daemon.state_dir))
+        runner = Thread()
+        try:
+            journal = Journal.open(folder.database, folder.node_key, runner)
+        except BaseException:
+            runner.close()
+            raise
+        opened.push_async_callback(_shielded, journal.close)
+        queries = await Queries.open(folder.database)
+        opened.push_async_callback(_shielded, queries.close)
+        secrets = Secrets(_secret_folders(settings), folder.node_key)
+        blobs = Blobs(folder.blobs, secrets.redact_bytes, secrets.reveal_bytes)
+        registry = drivers.load(_provider_settings(settings), Contents(blobs))
+        opened.push_async_callback(_shielded, registry.close)
+        host = Host(
+            journal=journal,
+            queries=queries,
+            calls=Calls(registry, secrets, clock),
+            clock=clock,
+            passivate=settings.limits.wait_passivate,
+            beat=beat,
+            log_events=logs.events,
+        )
+        directory = Directory(
+            host, Supervisor(settings.supervisor, clock.now), settings.limits.sagas_in_flight
+        )
+        reload = _Reload(read, settings, host, directory, registry)
+        service = Service(host=host, directory=directory, registry=registry, settings=settings, reload=reload)
+        reload.service = service
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(directory.run)
+            yield Parts(
+                service=service,
+                host=host,
+                directory=directory,
+                watchman=Watchman(host, directory),
+                tasks=tasks,
+                reload=reload,
+            )
+            tasks.cancel_scope.cancel()
+
+
+async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
+    with anyio.CancelScope(shield=True):
+        await close()
+
+
+def _secret_folders(settings: Settings) -> list[Path]:
+    given = [settings.secrets.dir] if settings.secrets.dir is not None else []
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    return [*given, *([Path(credentials)] if credentials else [])]
+
+
+def _provider_settings(settings: Settings) -> dict[str, dict[str, Any]]:
+    providers = settings.providers
+    return {
+        "local": {"roots": [str(root) for root in providers.local.roots]},
+        "command": {"allow": list(providers.command.allow)},
+        "http": {"allow": list(providers.http.allow)},
+        **providers.others,
+    }
+
+
+class _Reload:
+    """Reads the settings again; what can change while the daemon runs, changes."""
+
+    def __init__(
+        self, read: Callable[[], Settings], settings: Settings, host: Any, directory: Any, registry: Any
+    ) -> None:
+        self._read = read
+        self._settings = settings
+        self._host = host
+        self._directory = directory
+        self._registry = registry
+        self.service: Any = None
+
+    def __call__(self) -> list[str]:
+        """Give the names of the sections that changed. Raises SettingsError, and then nothing has changed."""
+        new = self._read()
+        old, self._settings = self._settings, new
+        changed = [name for name in new.__struct_fields__ if getattr(new, name) != getattr(old, name)]
+        from orchestrator import logs
+
+        logs.configure(new.daemon.log_level)
+        self._host.passivate = new.limits.wait_passivate
+        self._directory.in_flight = new.limits.sagas_in_flight
+        for type_, driver in self._registry.drivers.items():
+            driver.settings = _provider_settings(new).get(type_.partition(".")[0], {})
+        self.service.settings = new
+        return changed
