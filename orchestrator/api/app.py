@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import structlog
-from aiohttp.web import BaseRequest, RequestPayloadError, StreamResponse
+from aiohttp.web import BaseRequest, StreamResponse
 
 from orchestrator.access import Caller, Callers, Peer, require
 from orchestrator.api.answer import Answer, problem_answer
@@ -17,7 +17,7 @@ from orchestrator.api.problems import MethodNotAllowed
 from orchestrator.api.routes import ROUTES, Ask, Route
 from orchestrator.api.stream import Streams
 from orchestrator.files.problems import shown
-from orchestrator.problems import Malformed, NotFound, Problem
+from orchestrator.problems import NotFound, Problem
 
 if TYPE_CHECKING:
     from orchestrator.service import Service
@@ -47,8 +47,6 @@ class Api:
             return await self._answer(request, peer)
         except Problem as problem:
             return problem_answer(problem)
-        except RequestPayloadError as error:
-            return problem_answer(Malformed(f"the body ends badly: {error}"), closes=True)
         except ConnectionError:
             raise
         except Exception:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import Any
 
 import pytest
 
+from config.settings import Access
 from orchestrator.access import Caller
 from orchestrator.api import bodies
 from orchestrator.problems import Conflict, Item, Unavailable
@@ -169,12 +171,23 @@ def test_a_verb_takes_what_is_its_own_and_no_more(
     assert (422, where, []) == (said.status, set(said.wrong), api.service.asked)
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "caf\u00e9"])
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "caf\u00e9", "caf\u00c3\u00a9"])
 def test_an_idempotency_key_that_cannot_be_one_is_refused(api: Running, key: str) -> None:
     """An idempotency key that cannot be one is refused."""
     said = api.ask("POST", "/v1/sagas", SAGA, Idempotency_Key=key)
 
     assert (422, {"Idempotency-Key"}, []) == (said.status, set(said.wrong), api.service.asked)
+
+
+def test_two_idempotency_keys_are_refused(api: Running) -> None:
+    """Two idempotency keys are refused."""
+    said = api.say(
+        b"POST /v1/sagas HTTP/1.1\r\nHost: x\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n"
+        b'Connection: close\r\nContent-Length: 12\r\n\r\n{"saga": {}}'
+    )
+
+    assert said.startswith(b"HTTP/1.1 422 ")
+    assert api.service.asked == []
 
 
 @pytest.mark.parametrize(
@@ -252,6 +265,21 @@ def test_head_is_get_without_the_body(api: Running) -> None:
     assert (said.status, said.headers["Content-Length"], said.body) == (200, "13", b"")
 
 
+def test_head_sends_no_body_that_would_be_taken_for_the_next_answer(api: Running) -> None:
+    """Head sends no body that would be taken for the next answer."""
+    said = api.say(b"HEAD /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    assert said.endswith(b"\r\n\r\n")
+
+
+def test_what_there_is_is_not_for_everybody_to_know(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What there is is not for everybody to know."""
+    monkeypatch.setattr(os, "getuid", lambda: 1)
+    api.service.settings.access = Access(admin=())
+
+    assert [api.ask("GET", path).status for path in ("/v1/health", "/nowhere")] == [403, 403]
+
+
 # --- problems ---------------------------------------------------------------------------------------------------------
 
 
@@ -314,6 +342,7 @@ def test_what_is_not_http_is_told_so_in_json(api: Running, data: bytes) -> None:
 
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"Sagad-Version: 9.9.9" in head
+    assert b"Connection: close" in head
     assert (json.loads(body)["status"], json.loads(body)["code"]) == (400, "malformed")
 
 
@@ -414,6 +443,20 @@ def test_a_chunk_that_is_none_is_malformed(api: Running) -> None:
     assert api.service.asked == []
 
 
+def test_a_chunk_that_goes_wrong_later_is_not_waited_for(
+    api: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser gives up, and says so only behind the answer to what it had begun to read."""
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
+    with api.raw() as client:
+        client.sendall(b"POST /v1/sagas HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        time.sleep(0.05)  # it is being read by now
+        client.sendall(b"zz\r\n")
+
+        assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
+    assert api.service.asked == []
+
+
 def test_one_connection_takes_many_requests(api: Running) -> None:
     """One connection takes many requests."""
     connection = api.connection()
@@ -504,3 +547,10 @@ def test_idle_connections_do_not_hold_up_the_stop(api: Running) -> None:
     assert time.monotonic() - began < 1
     for each in idle:
         each.close()
+
+
+def test_a_connection_that_was_being_accepted_when_the_server_closed_is_closed(api: Running) -> None:
+    """A race: uvloop may still accept some while it closes; without this the stop waited for them for ever."""
+    api.call(setattr, api.server._connections, "closed", True)
+    with api.raw(5) as late:
+        assert late.recv(1) == b""

@@ -149,13 +149,17 @@ def test_a_bug_in_the_middle_of_a_stream_is_an_incident(api: Running) -> None:
     assert "secret inside" not in text
 
 
-def test_a_reader_that_takes_nothing_is_hung_up_on(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_takes_nothing_is_hung_up_on(
+    api: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A reader that takes nothing is hung up on."""
     monkeypatch.setattr(stream, "STALLED", 0.05)
     with listening(api) as answer:
         message(answer)
         api.put(*[(seq, "step.started", b"x" * 100_000) for seq in range(20)])
         until(lambda: api.service.streams_ended == 1)
+
+    assert "stream.failed" not in "".join(capsys.readouterr())
 
 
 def test_a_reader_that_leaves_ends_its_stream(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -162,18 +164,33 @@ def test_nobody_knows_who_comes_by_another_kind_of_socket() -> None:
         assert peer_of(other) is None
 
 
+class Crowded(socket.socket):
+    """A connection of whom is in more groups than fit, or whose groups cannot be read for another reason."""
+
+    error = errno.ERANGE
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        """Refuse the groups."""
+        if option == access.SO_PEERGROUPS:
+            raise OSError(self.error, "no")
+        return super().getsockopt(level, option, size)
+
+
 def test_more_groups_than_fit_are_taken_from_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """More groups than fit are taken from the record."""
-    monkeypatch.setattr(access, "GROUPS_BYTES", 4)
     monkeypatch.setattr(os, "getgrouplist", lambda *_: [7, 8])
-    near, far = socket.socketpair()
-    with near, far:
-        groups = os.getgroups()
-        peer = peer_of(near)
+    with Crowded(socket.AF_UNIX) as connection:
+        monkeypatch.setattr(struct, "unpack", lambda *_: (1, os.getuid(), 9))
+        peer = peer_of(connection)
 
-    assert peer is not None
-    if len(groups) > 1:
-        assert peer.gids >= {7, 8}
+    assert peer == Peer(os.getuid(), frozenset({7, 8, 9}))
+
+
+def test_groups_that_cannot_be_read_are_no_groups_to_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups that cannot be read are no groups to guess."""
+    monkeypatch.setattr(Crowded, "error", errno.EBADF)
+    with Crowded(socket.AF_UNIX) as connection, pytest.raises(OSError, match="no"):
+        peer_of(connection)
 
 
 async def test_a_caller_is_looked_up_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
