@@ -96,8 +96,8 @@ class Daemon:
         return self.process.wait(wait)
 
     def __enter__(self) -> Self:
-        """Start it."""
-        return self.start()
+        """Start it, unless it was started in some way of its own."""
+        return self if self.process is not None else self.start()
 
     def __exit__(self, kind: object = None, *_: object) -> None:
         """See that nothing of it stays, whatever has become of it; and that every checkpoint is what its events say."""

@@ -39,6 +39,8 @@ class Letter(msgspec.Struct):
 
     message: m.Message
     answer: Callable[[m.Reply | BaseException | None], None] | None = None
+    child: tuple[Want, anyio.CancelScope | Attempt] | None = None
+    """The child whose last word this is: it is over once the letter has been taken, and not before."""
 
 
 class Mailbox:
@@ -168,8 +170,9 @@ class SagaActor:
                 raise
         draft.prepare_at_once()
         await self._commit(draft)
-        for _ in taken:
+        for letter in taken:
             self.mailbox.letters.popleft()
+            self._is_over(letter)
         self.state = draft.state
         self._act(draft.wanted)
         self._report(self)
@@ -177,6 +180,15 @@ class SagaActor:
             if letter.answer is not None:
                 letter.answer(reply)
         self.host.beat()
+
+    def _is_over(self, letter: Letter) -> None:
+        """Forget a child whose word has been taken.
+
+        Not when it ends: a turn that is just being committed has not seen its letter, still wants it, and would start
+        it a second time.
+        """
+        if letter.child is not None and self._children.get(letter.child[0]) is letter.child[1]:
+            del self._children[letter.child[0]]
 
     def _give_back(self, letter: Letter) -> None:
         """A letter that cannot be read is not read again; its sender is told."""
@@ -243,7 +255,7 @@ class SagaActor:
         self._crew.start(self._run(want, work))
 
     async def _run(self, want: Want, work: Callable[[Any], Awaitable[m.Message]]) -> None:
-        """Do it and tell the machine. Only when its code has ended is a child over.
+        """Do it and tell the machine.
 
         One that crashed counts as going on: what it did or did not do is for the next actor to find out.
         """
@@ -254,9 +266,8 @@ class SagaActor:
                 message = await work(want)
         else:
             message = await work(want)
-        del self._children[want]
         if not self._leaving:
-            self.mailbox.put(Letter(message or m.Tick()))
+            self.mailbox.put(Letter(message or m.Tick(), child=(want, child)))
 
     async def _prepare(self, want: Prepare) -> m.Message:
         return await self.host.preparer.prepare(self.dossier, self.state, want)

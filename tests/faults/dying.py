@@ -1,7 +1,8 @@
 """sagad, made to die at one exact point: `python -m tests.faults.dying POINT NUMBER [sagad's arguments]`.
 
 Points: `before` the numbered commit, `after` it (durable, nobody told yet), `effect`: right after the numbered call of a
-driver has had its effect and before its outcome is known to anybody. Death is SIGKILL, as a power cut's.
+driver has had its effect and before its outcome is known to anybody. Death is SIGKILL, as a power cut's. `slow` does not
+die: each commit takes that many milliseconds more.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +23,13 @@ def die() -> None:
 def arm(point: str, number: int) -> None:
     """Have the process die at the point."""
     counted = iter(range(1, 1_000_000))
+
+    def slowly(work: Callable[..., Any]) -> Callable[..., Any]:
+        def waiting(*arguments: Any) -> Any:
+            time.sleep(number / 1000)
+            return work(*arguments)
+
+        return waiting
 
     def around(work: Callable[..., Any]) -> Callable[..., Any]:
         def counting(*arguments: Any) -> Any:
@@ -38,6 +47,10 @@ def arm(point: str, number: int) -> None:
         from store.writer import Writer
 
         Writer.write = around(Writer.write)  # type: ignore[method-assign]
+    elif point == "slow":
+        from store.writer import Writer
+
+        Writer.write = slowly(Writer.write)  # type: ignore[method-assign]
     else:
         _arm_effect(number)
 

@@ -126,6 +126,20 @@ def test_no_line_is_twice_and_none_is_missing_however_often_it_is_killed(tmp_pat
         daemon.__exit__()
 
 
+def test_a_call_that_ends_while_another_outcome_is_being_written_is_not_made_again(tmp_path: Path) -> None:
+    """Its answer was in the mailbox, unread, when the turn that had not seen it looked for what was missing."""
+    file = tmp_path / "lines"
+    file.touch()
+    steps_ = [append(number, file, needs=[]) for number in range(24)]
+    for number, step in enumerate(steps_):
+        step["with"]["argv"][2] = f"sleep {number % 6 / 100}; {LINES}"
+    with Daemon(tmp_path).start(module=("tests.faults.dying", "slow", "15")) as daemon:
+        document = daemon.submit(saga("lines", steps_))
+
+    assert document["status"] == "completed"
+    assert sorted(file.read_text().splitlines()) == sorted(f"line {number}" for number in range(24))
+
+
 def answer_by_looking(daemon: Daemon, id: str, file: Path) -> dict[str, Any]:
     """Do as an operator would: look at the file, and resolve what is unknown."""
     document = daemon.saga(id)
