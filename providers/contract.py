@@ -294,22 +294,22 @@ class Driver(abc.ABC):
         self.settings = settings
         self.blobs = blobs
 
-    def refine(self, verb: str, arguments: Any) -> Verb:  # noqa: ARG002
+    def refine(self, verb: str, arguments: Any) -> Verb:
         """Give the verb's declaration for these arguments (a GET changes nothing, a POST does)."""
         return self.verbs[verb]
 
-    def check(self, verb: str, arguments: Any) -> list[str]:  # noqa: ARG002
+    def check(self, verb: str, arguments: Any) -> list[str]:
         """Name every reason why the settings or plain sense forbid this call, each with what to do. Touches nothing.
 
         Called at submission where the arguments are known by then, and again just before ``plan``.
         """
         return []
 
-    def resource(self, verb: str, arguments: Any) -> Resource | None:  # noqa: ARG002
+    def resource(self, verb: str, arguments: Any) -> Resource | None:
         """Name the resource that the call changes; None where it changes none. Paths have their parents resolved."""
         return None
 
-    async def plan(self, call: Call) -> Planned:  # noqa: ARG002
+    async def plan(self, call: Call) -> Planned:
         """Read the before-image and say what the resource is to become."""
         return Planned()
 
@@ -321,7 +321,7 @@ class Driver(abc.ABC):
         """Ask how ``call.handle`` goes on."""
         raise NotImplementedError
 
-    async def read(self, call: Call) -> Image | None:  # noqa: ARG002
+    async def read(self, call: Call) -> Image | None:
         """Give the resource as it is now (ABSENT where it is not); None: this driver cannot read."""
         return None
 
@@ -351,7 +351,7 @@ class Driver(abc.ABC):
             for name in fields
         )
 
-    def normalise(self, field: str, value: Value) -> Value:  # noqa: ARG002
+    def normalise(self, field: str, value: Value) -> Value:
         """Bring a field's value to the form in which equal things are equal."""
         return value
 

@@ -76,10 +76,10 @@ class Test(Driver):
     }
 
     def refine(self, verb: str, arguments: Any) -> Verb:
-        """Kinds that know their outcome are safe to repeat when it was lost; the others are there to be unknown."""
+        """A plain failure changes nothing, and so is no question to anybody when its answer was lost."""
         declared = self.verbs[verb]
-        if isinstance(arguments, Fail) and arguments.kind not in ("unknown", "raise", "hang"):
-            return msgspec.structs.replace(declared, repeat="idempotent")
+        if isinstance(arguments, Fail) and arguments.kind in ("error", "transient"):
+            return msgspec.structs.replace(declared, changes=False, repeat="idempotent")
         return declared
 
     def check(self, verb: str, arguments: Echo | Fail | Sleep) -> list[str]:

@@ -288,14 +288,15 @@ class Trial:
         return call, _committed(outcome, Succeeded)
 
     def undo(self, call: Call, outcome: Succeeded) -> Call:
-        """Make the call that puts the before-image back."""
+        """Make the call that puts the before-image back, as the engine does."""
+        before = call.before or ABSENT
         return msgspec.structs.replace(
             call,
             key="k-restore",
             name="sagad-k-restore",
             before=outcome.after or call.after,
-            after=call.before,
-            restore=call.before,
+            after=before,
+            restore=before,
             outputs=outcome.outputs,
         )
 
