@@ -12,6 +12,8 @@ from orchestrator.cli.text import clean
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+_SHORT = 10
+
 Words = list[tuple[str, str]]
 """One line: texts, each with the style that a terminal gives it."""
 
@@ -85,9 +87,11 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], styled: int) -> 
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    for index, head in enumerate(heads):
-        # An id that does not fit must not be cut: it is what the next command is given.
-        table.add_column(head, no_wrap=index == 0, overflow="fold")
+    for index, column in enumerate(zip(heads, *rows, strict=True)):
+        # An id that does not fit must not be cut: it is what the next command is given. Where all do not fit, the
+        # long cells are folded before any short one.
+        short = max(map(len, column)) <= _SHORT
+        table.add_column(column[0], no_wrap=index == 0 or short, overflow="fold")
     for row in rows:
         words = (style(cell.split(",")[0]) if index == styled else "" for index, cell in enumerate(row))
         table.add_row(*(Text(cell, name) for cell, name in zip(row, words, strict=True)))

@@ -12,13 +12,18 @@ from orchestrator.cli.draw import Words, plain, print_lines
 from orchestrator.cli.failures import DONE, INTERRUPTED
 from orchestrator.cli.follow import Event, Follower
 from orchestrator.cli.options import command, saga_argument
-from orchestrator.cli.sagas import has_ended, saga_of
+from orchestrator.cli.sagas import error_text, has_ended, saga_of
 from orchestrator.cli.session import Session
-from orchestrator.cli.text import pairs
+from orchestrator.cli.text import brief, moment, pairs
+from orchestrator.cli.tree import resource_text
 from orchestrator.cli.waiting import attend
 
 _WIDEST_TYPE = 22
-_NOISE = {"actor", "step", "payload"}
+_LONGEST = 100
+_NOISE = {"actor", "step", "direction", "payload", "plan", "inputs"}
+"""What the line says already (an undo's type begins with ``undo.``), and digests, which nobody reads."""
+_TIMES = {"due", "deadline"}
+_SENTENCES = {"detail", "why", "reason"}
 _STATUS_OF_TYPE = {
     "succeeded": "completed",
     "completed": "completed",
@@ -61,7 +66,7 @@ def event_line(event: Event) -> Words:
     day, _, moment = str(event.get("at") or "").partition("T")
     step = f"  {event['step']}" if event.get("step") else ""
     actor = f"  by {event['actor']}" if _is_person(event.get("actor")) else ""
-    data = f"  {pairs(_worth_reading(event['data']))}" if event.get("data") else ""
+    data = f"  {_told(event['data'])}" if event.get("data") else ""
     return [
         (f"{event.get('seq', '')!s:>5}  ", "faint"),
         (f"{day} {moment.rstrip('Z')[:12]}  ", "faint"),
@@ -72,13 +77,22 @@ def event_line(event: Event) -> Words:
     ]
 
 
-def _worth_reading(data: Any) -> Any:
-    # The line names the step and the actor already, and nobody reads digests of what is kept elsewhere.
-    return (
-        {name: value for name, value in data.items() if name not in _NOISE}
-        if isinstance(data, dict)
-        else data
-    )
+def _told(data: Any) -> str:
+    """Write what there is to know of an event; its error comes last, without a name, for it is the longest."""
+    if not isinstance(data, dict):
+        return pairs(data)
+    words = [_word(name, value) for name, value in data.items() if name not in _NOISE | {"error"}]
+    if data.get("error"):
+        words.append(brief(error_text(data["error"]), _LONGEST))
+    return " ".join(words)
+
+
+def _word(name: str, value: Any) -> str:
+    if name in _TIMES:
+        value = moment(value)
+    elif name == "resource" and isinstance(value, dict):
+        value = value.get("path") or resource_text(value)
+    return pairs({name: value}, _LONGEST if name in _SENTENCES | {"resource"} else 40)
 
 
 def _is_person(actor: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 import click
@@ -27,7 +29,6 @@ _HEADS = (
     "LINKS",
     "ERROR",
 )
-_STATUS = _HEADS.index("STATUS")
 _DIGEST = 10
 
 
@@ -38,7 +39,8 @@ def executions(session: Session, id: str) -> int:
     """List what a saga did to the world, and what undid it.
 
     NATURE is forward (the step itself), restore (the earlier state was put back) or correct (another operation made
-    up for it). GEN counts how often the step or undo was started anew.
+    up for it). GEN counts the starts of the step or undo, TRIES the attempts since.
+    Columns that say nothing are left out.
     """
     answer = session.client.get(saga_route(id, "executions"))
     found = answer.document().get("executions", [])
@@ -48,25 +50,37 @@ def executions(session: Session, id: str) -> int:
         for execution in found:
             session.say(str(execution["id"]))
     else:
-        print_table(session, _HEADS, [_row(execution) for execution in found], styled=_STATUS)
+        heads, rows = _without_empty(_HEADS, [_row(execution) for execution in found])
+        print_table(session, heads, rows, styled=heads.index("STATUS") if rows else -1)
     return DONE
+
+
+def _without_empty(heads: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Leave out the columns that say nothing in any row; the status is never empty."""
+    said = [head == "STATUS" or any(row[index] for row in rows) for index, head in enumerate(heads)]
+    return list(compress(heads, said)), [list(compress(row, said)) for row in rows]
 
 
 def _row(execution: dict[str, Any]) -> list[str]:
     attempts = execution.get("attempts")
+    tries = len(attempts) if isinstance(attempts, list) else attempts
     return [
         str(execution.get("id", "")),
         str(execution.get("step", "")),
         str(execution.get("nature", "")),
-        str(execution.get("generation", "")),
+        _unless_one(execution.get("generation")),
         str(execution.get("operation", "")),
         str(execution.get("status", "")),
-        str(len(attempts) if isinstance(attempts, list) else attempts if attempts is not None else ""),
+        _unless_one(tries),
         took(execution.get("started_at"), execution.get("finished_at")),
         _change(execution.get("before"), execution.get("after")),
         _links(execution),
         brief(error_text(execution.get("error"))),
     ]
+
+
+def _unless_one(number: Any) -> str:
+    return "" if number in (None, 0, 1) else str(number)
 
 
 def _change(before: Any, after: Any) -> str:

@@ -60,6 +60,14 @@ def progress(saga: Saga) -> str:
     return f"{sum(step.get('status') in _STANDS for step in steps)}/{len(steps)}"
 
 
+def steps_text(saga: Saga) -> str:
+    """Say how far the steps are: ``2/5 steps``; of a saga that turned back, ``5 steps, 4 taken back``."""
+    if saga.get("status") not in ("compensating", "rolled_back", "failed"):
+        return f"{progress(saga)} steps"
+    statuses = [step.get("status") for step in saga.get("steps", [])]
+    return f"{count(len(statuses), 'step')}, {statuses.count('compensated') or 'none'} taken back"
+
+
 def headline(saga: Saga) -> str:
     """Name the saga on one line, its id first."""
     return f"{saga.get('id', '')}  {saga.get('kind', '')}  {state(saga)}"
@@ -71,11 +79,14 @@ def error_text(error: Any) -> str:
         return clean(str(error)) if error else ""
     where = f" in step {error['step']}" if error.get("step") else ""
     code = f"{error['code']}{where}" if error.get("code") else where.strip()
-    return clean(": ".join(part for part in (code, str(error.get("message") or "")) if part))
+    message = str(error.get("message") or "")
+    if code and message.startswith(f"{code} "):
+        return clean(message)  # "cancelled by root" has said it
+    return clean(": ".join(part for part in (code, message) if part))
 
 
 def ending(saga: Saga) -> str:
     """Say how a saga has ended, or why it stands, for somebody who has waited for it."""
-    about = f"{headline(saga)} ({progress(saga)} steps)" if progress(saga) else headline(saga)
+    about = f"{headline(saga)} ({steps_text(saga)})" if progress(saga) else headline(saga)
     left = saga.get("left_behind") or []
     return about + (f", {count(len(left), 'thing')} left behind" if left else "")

@@ -86,6 +86,16 @@ def clock(moment: str | None) -> str:
     return f"{day} {rest[:8]}Z"
 
 
+def moment(milliseconds: Any) -> str:
+    """Write a time of an event, which is UTC milliseconds, as the API writes times."""
+    from datetime import UTC, datetime
+
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")[:19] + "Z"
+    except (TypeError, ValueError, OverflowError, OSError):
+        return str(milliseconds)
+
+
 def count(number: int, thing: str) -> str:
     """Write a number of things: ``1 warning``, ``2 warnings``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -124,8 +124,15 @@ def _step(step: dict[str, Any], widths: dict[str, int], *, unicode: bool, now: f
 def _details(step: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if step.get("error"):
         yield "failed", error_text(step["error"])
-    if step.get("output"):
-        yield "faint", brief(pairs(step["output"]), _SHOWN_OUTPUTS)
+    if output := _told(step.get("output")):
+        yield "faint", brief(output, _SHOWN_OUTPUTS)
+
+
+def _told(output: Any) -> str:
+    """Write a step's outputs, without those that are empty: a command that printed nothing."""
+    if isinstance(output, dict):
+        output = {name: value for name, value in output.items() if value not in ("", None)}
+    return pairs(output)
 
 
 def _left_behind(saga: Saga) -> Iterator[Words]:
@@ -133,7 +140,10 @@ def _left_behind(saga: Saga) -> Iterator[Words]:
     if left:
         yield [("left behind:", "hold")]
     for each in left:
-        yield [(f"  {each.get('step')}  {resource_text(each.get('resource'))}: {each.get('why')}", "")]
+        what = "  ".join(
+            part for part in (str(each.get("step")), resource_text(each.get("resource"))) if part
+        )
+        yield [(f"  {what}: {each.get('why')}", "")]
 
 
 def resource_text(resource: Any) -> str:

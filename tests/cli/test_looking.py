@@ -162,6 +162,29 @@ def test_executions_are_linked_both_ways(daemon: StandIn, sagactl: Sagactl) -> N
     assert "undoes f" in second
 
 
+def test_executions_leave_out_the_columns_that_say_nothing(daemon: StandIn, sagactl: Sagactl) -> None:
+    """A number that is 1 in every row, links and errors that there are none of."""
+    one = {
+        "id": "f",
+        "step": "one",
+        "nature": "forward",
+        "generation": 1,
+        "attempts": 1,
+        "status": "completed",
+    }
+    daemon.on(
+        "GET",
+        f"/v1/sagas/{ID}/executions",
+        (200, {"executions": [one]}),
+        (200, {"executions": [one, one | {"attempts": 3}]}),
+        (200, {"executions": []}),
+    )
+
+    assert sagactl("executions", ID).stdout.splitlines()[0].split() == ["ID", "STEP", "NATURE", "STATUS"]
+    assert sagactl("executions", ID).stdout.splitlines()[0].split()[-1] == "TRIES"
+    assert sagactl("executions", ID).stdout == ""
+
+
 def test_providers_in_a_table_and_one_in_full(daemon: StandIn, sagactl: Sagactl) -> None:
     """All types at a glance; one with everything that its driver declares."""
     verb = {"summary": "Make it", "inverse": "delete", "compensable": True}

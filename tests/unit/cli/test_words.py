@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cli import sagas, text
-from orchestrator.cli.draw import columns
+from orchestrator.cli.draw import columns, plain
+from orchestrator.cli.events import event_line
 from orchestrator.cli.executions import image_text
 from orchestrator.cli.failures import finding
 from orchestrator.cli.providers import outline
+from orchestrator.cli.tree import tree
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,77 @@ def test_progress_counts_the_steps_that_stand() -> None:
 
     assert sagas.progress({"steps": [{"status": status} for status in statuses]}) == "2/5"
     assert sagas.progress({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("running", "s  k  running (1/3 steps)"),
+        ("rolled_back", "s  k  rolled_back (3 steps, 2 taken back)"),
+        ("failed", "s  k  failed (3 steps, 2 taken back)"),
+    ],
+)
+def test_a_saga_that_turned_back_says_how_many_steps_were_taken_back(status: str, expected: str) -> None:
+    """`0/5 steps` would read as if nothing had ever run."""
+    statuses = ["compensated", "kept", "compensated"]
+
+    saga = {"id": "s", "kind": "k", "status": status, "steps": [{"status": status} for status in statuses]}
+    assert sagas.ending(saga) == expected
+
+
+def test_a_saga_of_which_nothing_was_taken_back_says_so() -> None:
+    """``on_failure: stop``."""
+    assert (
+        sagas.steps_text({"status": "failed", "steps": [{"status": "failed"}]}) == "1 step, none taken back"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ({"code": "step_failed", "message": "it broke", "step": "x"}, "step_failed in step x: it broke"),
+        ({"code": "cancelled", "message": "cancelled by root: no", "step": None}, "cancelled by root: no"),
+        ({"code": "lost", "message": ""}, "lost"),
+        (None, ""),
+    ],
+)
+def test_an_error_says_its_code_once(error: Any, expected: str) -> None:
+    """A message that begins with the code is enough."""
+    assert sagas.error_text(error) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"error": {"code": "exit_code", "message": "x" * 50}, "spent": 1}, f"spent=1 exit_code: {'x' * 50}"),
+        ({"resource": {"type": "local.file", "name": "n", "path": "/srv/n"}}, "resource=/srv/n"),
+        ({"resource": {"type": "digitalocean.domain", "name": "n"}}, "resource=digitalocean.domain n"),
+        ({"due": 1_795_261_512_426, "payload": "ab" * 32}, "due=2026-11-21T11:45:12Z"),
+        ({"deadline": 10**18, "plan": "ab" * 32, "inputs": "cd" * 32}, f"deadline={10**18}"),
+        ({"direction": "undo", "step": 2, "generation": 1}, "generation=1"),
+        ({"reason": "attention", "detail": "y" * 120}, f"reason=attention detail={'y' * 99}…"),
+    ],
+)
+def test_an_events_line_is_for_reading(data: Any, expected: str) -> None:
+    """No JSON, no milliseconds since 1970, no digests: those are in -o json."""
+    line = plain(event_line({"seq": 1, "at": None, "type": "undo.started", "step": None, "data": data}))
+
+    assert line.partition("undo.started")[2].strip() == expected
+
+
+def test_a_tree_leaves_out_what_says_nothing() -> None:
+    """Outputs that are empty, and the name of a resource that there is none of."""
+    output = {"exit_code": 0, "stdout": "", "stderr": ""}
+    step = {"name": "r", "do": "command.run", "status": "kept", "output": output}
+    left = [{"step": "r", "resource": None, "why": "undo: none"}]
+
+    lines = [plain(line) for line in tree({"steps": [step], "left_behind": left}, unicode=False)]
+    assert lines[-4:] == [
+        "`- = r  command.run  kept",
+        "       exit_code=0",
+        "left behind:",
+        "  r: undo: none",
+    ]
 
 
 @pytest.mark.parametrize(
