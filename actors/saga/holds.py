@@ -25,13 +25,9 @@ class Waiting(msgspec.Struct, frozen=True):
     detail: str
 
 
-def runs(state: State) -> Iterator[tuple[int, Direction, Run]]:
+def runs(state: State) -> tuple[tuple[int, Direction, Run], ...]:
     """Give every execution that has no outcome yet."""
-    for index, step in enumerate(state.steps):
-        if step.forward is not None and step.forward.phase != "over":
-            yield index, "forward", step.forward
-        if step.undo is not None and step.undo.phase != "over":
-            yield index, "undo", step.undo
+    return state.seen.runs
 
 
 def active(run: Run) -> bool:
@@ -41,29 +37,20 @@ def active(run: Run) -> bool:
 
 def quiet(state: State) -> bool:
     """Nothing of the saga is going on."""
-    return not any(active(run) for _, _, run in runs(state))
+    return not any(active(run) for _, _, run in state.seen.runs)
 
 
 def settled(state: State) -> bool:
     """Nothing of the saga is going on, and nobody wonders what any of its attempts has done."""
-    return (
-        quiet(state)
-        and not any(run.doubt for _, _, run in runs(state))
-        and not any(step.status == "unknown" for step in state.steps)
-    )
+    return quiet(state) and not any(run.doubt for _, _, run in state.seen.runs) and not state.seen.unknown
 
 
 def spared(plan: Plan, state: State) -> frozenset[int]:
     """Give the steps that an unwinding leaves alone: irreversible ones that are done, and all that come before them."""
-    if state.past:
+    if state.past or not state.seen.no_return:
         return frozenset()
-    points = [i for i, step in enumerate(state.steps) if _no_return(step)]
+    points = [i for i, step in enumerate(state.steps) if step.no_return]
     return frozenset(points).union(*(plan.before[i] for i in points))
-
-
-def _no_return(step: StepState) -> bool:
-    """Tell whether an irreversible step is done, if only partly: what came before it cannot simply be taken back."""
-    return step.irreversible and step.did and not step.stays and (step.partial or not step.failing)
 
 
 def to_undo(plan: Plan, state: State) -> list[int]:
@@ -97,7 +84,7 @@ def stopped(plan: Plan, state: State) -> bool:
         state.status in ("pending", "running")
         and state.turn is None
         and plan.on_failure == "hold"
-        and any(step.failing for step in state.steps)
+        and state.seen.failing
         and settled(state)
     )
 
@@ -123,8 +110,9 @@ def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     """Say what needs somebody, with what to do about it."""
     if state.stuck is not None:
         yield f"{state.stuck}; then {do('retry')}"
-    for step, now in zip(plan.steps, state.steps, strict=True):
-        yield from _step_attention(step.name, now, do)
+    if state.seen.asks:
+        for step, now in zip(plan.steps, state.steps, strict=True):
+            yield from _step_attention(step.name, now, do)
     if stopped(plan, state):
         failing = [i for i, step in enumerate(state.steps) if step.failing]
         failed = _names(plan, failing)
@@ -136,7 +124,7 @@ def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
 
 
 def _past_attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
-    done = _names(plan, [i for i, step in enumerate(state.steps) if _no_return(step)])
+    done = _names(plan, [i for i, step in enumerate(state.steps) if step.no_return])
     failing = [plan.steps[i].name for i, step in enumerate(state.steps) if step.failing]
     skip = f"{do('skip', failing[0])} goes on without the failed one, " if failing else ""
     broken = [
@@ -188,7 +176,7 @@ def _reason(error: Error | None) -> str:
 
 def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | None:
     """Give the hold to be shown: the first reason of those that apply, and all of them in words."""
-    if state.status in ENDED:
+    if state.status in ENDED or (state.quarantine is None and not quiet(state)):
         return None
     do = Commands(id)
     found: dict[Hold, str] = {}
@@ -196,12 +184,11 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         found["quarantined"] = (
             f"its actor crashed too often ({state.quarantine}): {do('resume')} lets it try again"
         )
-    if quiet(state) or state.quarantine is not None:
-        needs = list(attention(plan, state, do))
-        if needs:
-            found["attention"] = "; ".join(needs)
-        if state.paused:
-            found["paused"] = f"paused by the operator: {do('resume')} lets it go on"
+    needs = list(attention(plan, state, do))
+    if needs:
+        found["attention"] = "; ".join(needs)
+    if state.paused:
+        found["paused"] = f"paused by the operator: {do('resume')} lets it go on"
     for reason in HOLDS:
         if reason in found:
             return reason, "; ".join(found[each] for each in HOLDS if each in found)
@@ -220,7 +207,7 @@ def waits(plan: Plan, state: State) -> Waiting | None:
     """
     if state.status in ENDED or state.hold is not None:
         return None
-    going = list(runs(state))
+    going = state.seen.runs
     calling = [(i, way) for i, way, run in going if run.phase == "calling"]
     if calling and _stopping(state):
         what = ", ".join(named(plan, i, way) for i, way in calling)
@@ -235,7 +222,7 @@ def _stopping(state: State) -> bool:
     if state.paused or state.abandoned is not None:
         return True
     forward = state.status in ("pending", "running")
-    return forward and (state.turn is not None or any(step.failing for step in state.steps))
+    return forward and (state.turn is not None or state.seen.failing)
 
 
 def named(plan: Plan, index: int, direction: Direction) -> str:

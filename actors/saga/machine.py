@@ -35,10 +35,10 @@ from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
 from actors.saga.evolve import NO_STATE
-from actors.saga.holds import hold, quiet, runs, settled, shown, spared, still_done, to_undo
+from actors.saga.holds import hold, quiet, settled, shown, spared, still_done, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Direction, Error, Run, State, Status, StepStatus
-from actors.saga.wants import DONE, overdue, same_resource, undoable
+from actors.saga.wants import overdue, same_resource, undoable
 
 SAGA: dict[Status, frozenset[Status]] = {
     "pending": frozenset({"running", "completed", "failed", "rolled_back"}),
@@ -133,19 +133,19 @@ def _give_up(state: State) -> e.Event | None:
 
     A quarantined saga has no actor, so nothing of it is running.
     """
-    if state.quarantine is None and any(run.phase == "calling" for _, _, run in runs(state)):
+    if state.quarantine is None and any(run.phase == "calling" for _, _, run in state.seen.runs):
         return None
     error = state.error or state.turn or Error("cancelled", state.abandoned or "")
     return e.SagaFailed(error=error)
 
 
 def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
-    if state.turn is None and all(step.status in DONE for step in state.steps):
+    if state.turn is None and state.seen.done:
         return e.Completed()
     if overdue(plan, state, now):
         return e.DeadlinePassed()
-    stopping = state.turn is not None or any(step.failing for step in state.steps)
-    for index, direction, run in runs(state):
+    stopping = state.turn is not None or state.seen.failing
+    for index, direction, run in state.seen.runs:
         move = _run_stops(index, run) if stopping else None
         move = move or _run_due(state, index, direction, run, now)
         if move is not None:
@@ -191,18 +191,18 @@ def _turn(plan: Plan, state: State) -> e.Event | None:
 
 
 def _back(plan: Plan, state: State, now: int) -> e.Event | None:
-    for index, direction, run in runs(state):
+    for index, direction, run in state.seen.runs:
         move = _run_due(state, index, direction, run, now)
         if move is not None:
             return move
     left = to_undo(plan, state)
-    if not state.paused and not any(step.open for step in state.steps):
+    if not state.paused and not state.seen.open:
         broken = [i for i, step in enumerate(state.steps) if step.status == "compensation_failed"]
         for index in undoable(plan, state, left):
             move = _undo_without_call(plan, state, index, broken)
             if move is not None:
                 return move
-    if left or any(step.open for step in state.steps) or not quiet(state):
+    if left or state.seen.open or not quiet(state):
         return None
     if spared(plan, state):
         return None

@@ -6,6 +6,7 @@ pass through the events. A ``State`` is frozen; ``machine.evolve`` makes the nex
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -43,6 +44,8 @@ ErrorCode = Literal[
 ]
 
 ENDED: frozenset[Status] = frozenset({"completed", "rolled_back", "failed"})
+DONE: frozenset[StepStatus] = frozenset({"completed", "skipped"})
+"""What must be so of every step that comes before, for a step to start."""
 HOLDS: tuple[Hold, ...] = ("quarantined", "attention", "paused", "approval", "lock")
 """In the order in which they are shown."""
 
@@ -153,6 +156,57 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     started_at: int | None = None
     finished_at: int | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Somebody must say how it goes on with this step, or with its undo."""
+        if self.status == "unknown" or self.open:
+            return True
+        undo = self.undo
+        return self.status == "compensating" and undo is not None and undo.phase in ("unknown", "conflict")
+
+    @property
+    def no_return(self) -> bool:
+        """It is irreversible and done, if only partly: what came before it cannot simply be taken back."""
+        return self.irreversible and self.did and not self.stays and (self.partial or not self.failing)
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """What nearly every question about a state needs to know of its steps, seen in one pass over them."""
+
+    runs: tuple[tuple[int, Direction, Run], ...]
+    """Every execution that has no outcome yet."""
+    pending: tuple[int, ...]
+    """The steps that were not started."""
+    done: bool
+    """All steps are."""
+    failing: bool
+    """Some step is; and so with those below."""
+    unknown: bool
+    open: bool
+    asks: bool
+    no_return: bool
+
+
+def glance(steps: tuple[StepState, ...]) -> Glance:
+    """Look at all steps once."""
+    runs: list[tuple[int, Direction, Run]] = []
+    pending: list[int] = []
+    done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
+    for index, step in enumerate(steps):
+        if step.status == "pending":
+            pending.append(index)
+        if step.forward is not None and step.forward.phase != "over":
+            runs.append((index, "forward", step.forward))
+        if step.undo is not None and step.undo.phase != "over":
+            runs.append((index, "undo", step.undo))
+        done = done and step.status in DONE
+        failing = failing or step.failing
+        unknown = unknown or step.status == "unknown"
+        open_ = open_ or step.open
+        asks = asks or step.asks
+        no_return = no_return or step.no_return
+    return Glance(tuple(runs), tuple(pending), done, failing, unknown, open_, asks, no_return)
+
 
 class Cancel(msgspec.Struct, frozen=True):
     """Somebody asked for the way back."""
@@ -171,7 +225,7 @@ class Held(msgspec.Struct, frozen=True):
     detail: str
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """One saga."""
 
     created_at: int
@@ -196,3 +250,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     hold: Held | None = None
     updated_at: int = 0
     finished_at: int | None = None
+
+    @cached_property
+    def seen(self) -> Glance:
+        """Look at its steps: once, however many questions are asked of one state (a turn asks a dozen)."""
+        return glance(self.steps)

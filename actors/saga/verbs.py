@@ -15,8 +15,7 @@ from actors.saga import messages as m
 from actors.saga.deciding import Deciding
 from actors.saga.holds import past_irreversible, still_done, stopped, to_undo
 from actors.saga.plan import Plan
-from actors.saga.state import Error, State, StepState
-from actors.saga.wants import DONE
+from actors.saga.state import DONE, Error, State, StepState
 
 Column = Literal[
     "forward",
@@ -48,7 +47,7 @@ def column(plan: Plan, state: State) -> Column:
         if any(_undo_held(step) for step in state.steps):
             return "undo_held"
         return "past" if past_irreversible(plan, state) else "back"
-    if any(step.status == "unknown" for step in state.steps):
+    if state.seen.unknown:
         return "unknown"
     return "stopped" if stopped(plan, state) else "forward"
 

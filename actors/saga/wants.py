@@ -12,11 +12,8 @@ import msgspec
 
 from actors.saga.holds import runs, to_undo
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, Direction, Run, State, StepState, StepStatus
+from actors.saga.state import DONE, ENDED, Direction, Run, State, StepState
 from actors.saga.touched import Touched
-
-DONE: frozenset[StepStatus] = frozenset({"completed", "skipped"})
-"""What must be so of every step that comes before, for a step to start."""
 
 
 class Prepare(msgspec.Struct, frozen=True):
@@ -66,7 +63,7 @@ def wants(plan: Plan, state: State, now: int) -> list[Want]:
     if state.status in ENDED or state.quarantine is not None:
         return []
     found: list[Want] = []
-    for index, direction, run in runs(state):
+    for index, direction, run in state.seen.runs:
         if run.phase == "calling":
             found.append(Perform(index, direction, run.generation, run.attempt, run.force))
         elif run.phase == "settling":
@@ -99,7 +96,7 @@ def wake(plan: Plan, state: State, now: int) -> int | None:
         if not isinstance(want, Poll):
             return 0
         soonest = want.due if soonest is None else min(soonest, want.due)
-    for index, direction, run in runs(state):
+    for index, direction, run in state.seen.runs:
         if run.phase == "retrying" and _will_begin(plan, state, index, direction, run):
             soonest = run.due if soonest is None else min(soonest, run.due)
     if state.deadline is not None and deadline_counts(plan, state):
@@ -118,7 +115,7 @@ def deadline_counts(plan: Plan, state: State) -> bool:
     """Tell whether the deadline can still turn the saga back: it goes forward, and nothing else has decided yet."""
     if state.status not in ("pending", "running") or state.turn is not None or state.abandoned is not None:
         return False
-    return plan.on_failure == "hold" or not any(step.failing for step in state.steps)
+    return plan.on_failure == "hold" or not state.seen.failing
 
 
 def overdue(plan: Plan, state: State, now: int) -> bool:
@@ -137,22 +134,19 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
     ):
         return []
     if state.status == "compensating":
-        if any(step.open for step in state.steps):
+        if state.seen.open:
             return []
         steps = list(undoable(plan, state, to_undo(plan, state)))
         direction: Direction = "undo"
     else:
-        if (
-            state.turn is not None
-            or overdue(plan, state, now)
-            or any(step.failing or step.status == "unknown" for step in state.steps)
-        ):
+        seen = state.seen
+        if state.turn is not None or seen.failing or seen.unknown or overdue(plan, state, now):
             return []
         steps = _startable(plan, state)
         direction = "forward"
     steps += [
         i
-        for i, way, run in runs(state)
+        for i, way, run in state.seen.runs
         if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
     ]
     return [(i, direction, next_generation(state, i, direction)) for i in steps]
@@ -176,17 +170,20 @@ def _queued(state: State, step: StepState) -> bool:
 def _startable(plan: Plan, state: State) -> list[int]:
     return [
         index
-        for index, step in enumerate(state.steps)
-        if step.status == "pending" and _ready(plan, state, index) and not _queued(state, step)
+        for index in state.seen.pending
+        if _ready(plan, state, index) and not _queued(state, state.steps[index])
     ]
 
 
 def _ready(plan: Plan, state: State, index: int) -> bool:
     """Tell whether all that comes before a step is done. Behind one that was skipped there may be others that are not."""
-    direct = [state.steps[before].status for before in plan.after[index]]
-    if "skipped" in direct:
-        direct = [state.steps[before].status for before in plan.before[index]]
-    return all(status in DONE for status in direct)
+    steps, skipped = state.steps, False
+    for before in plan.after[index]:
+        status = steps[before].status
+        if status not in DONE:
+            return False
+        skipped = skipped or status == "skipped"
+    return not skipped or all(steps[before].status in DONE for before in plan.before[index])
 
 
 def next_generation(state: State, index: int, direction: Direction) -> int:

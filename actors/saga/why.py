@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from actors.clock import rfc3339
-from actors.saga.holds import LeftBehind, hold, left_behind, named, runs, to_undo
+from actors.saga.holds import LeftBehind, hold, left_behind, named, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Error, Run, State
 from actors.saga.wants import preparable
@@ -91,7 +91,7 @@ def _message(error: Error | None) -> str:
 
 
 def _going(plan: Plan, state: State, now: int) -> Iterator[str]:
-    for index, direction, run in runs(state):
+    for index, direction, run in state.seen.runs:
         yield _run(named(plan, index, direction), run)
     for index, direction, _ in preparable(plan, state, now):
         yield f"{named(plan, index, direction)} is about to start"

@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.saga import events as e
 from actors.saga import messages as m
-from actors.saga.holds import runs, waits
+from actors.saga.holds import waits
 from actors.saga.machine import Decision
 from actors.saga.plan import Plan
 from actors.saga.state import State
@@ -36,7 +36,7 @@ class Reached:
         self.note("saga", after.status)
         for step in after.steps:
             self.note("step", step.status)
-        for _, direction, run in runs(after):
+        for _, direction, run in after.seen.runs:
             self.note("phase", (direction, run.phase))
         if after.hold is not None:
             self.note("hold", after.hold.reason)
