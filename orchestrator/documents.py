@@ -1,4 +1,4 @@
-"""The API's documents (SPEC §8), made from plan, state and rows. A contract that only grows."""
+"""The API's documents (`orchestrator.answers`), made from plan, state and rows."""
 
 from __future__ import annotations
 
@@ -12,114 +12,50 @@ from actors.saga.dossier import IMAGE, INTENT, Header
 from actors.saga.holds import Waiting, left_behind
 from actors.saga.plan import Plan
 from actors.saga.state import Error, State, StepState
+from orchestrator import answers
+from orchestrator.files.problems import Problem
 from providers.contract import Image
+from store.queries import Count
 from store.records import Execution
 
 _ENCODER = msgspec.json.Encoder()
+
+
+def encode(document: Any) -> bytes:
+    """Give a document as JSON."""
+    return _ENCODER.encode(document)
+
+
+def _spliced(json: bytes) -> Any:
+    """Put JSON into a document without decoding it: whoever kept it knows that it is of the type that belongs there."""
+    return msgspec.Raw(json)
 
 
 def _at(time: int | None) -> str | None:
     return None if time is None else rfc3339(time)
 
 
-class StepDocument(msgspec.Struct, frozen=True):
-    """One step of a saga."""
-
-    index: int
-    name: str
-    do: str
-    status: str
-    attempts: int
-    output: Any
-    error: Any
-    started_at: str | None
-    finished_at: str | None
-
-
-class SagaDocument(msgspec.Struct, frozen=True):
-    """A saga."""
-
-    id: str
-    kind: str
-    status: str
-    hold: Any
-    waiting: Any
-    cancel: Any
-    error: Any
-    inputs: Any
-    labels: Any
-    steps: list[StepDocument]
-    left_behind: list[Any]
-    created_at: str
-    updated_at: str
-    finished_at: str | None
-    submitted_by: str
-    reason: str | None
-    batch: str | None
-    rollback_of: str | None
-    rolled_back_by: str | None
-    corrects: str | None
-    corrected_by: str | None
-
-
-class WithWarnings(SagaDocument, frozen=True):
-    """The answer to a submission."""
-
-    warnings: list[Any] = []
-
-
-class VerbDocument(msgspec.Struct, frozen=True):
-    """The answer to a verb."""
-
-    did: str
-    detail: str
-    saga: SagaDocument
-
-
-class ExecutionDocument(msgspec.Struct, frozen=True):
-    """An execution."""
-
-    id: str
-    saga: str
-    step: str
-    nature: str
-    generation: int
-    operation: str
-    arguments: Any
-    before: Any
-    after: Any
-    status: str
-    attempts: int
-    error: Any
-    compensates: str | None
-    compensated_by: list[str]
-    actor: str | None
-    reason: str | None
-    started_at: str
-    finished_at: str | None
-
-
 def saga(
     header: Header, plan: Plan, state: State, outputs: Mapping[int, Any], waiting: Waiting | None
-) -> SagaDocument:
+) -> answers.Saga:
     """Give a saga's document."""
     hold, cancel = state.hold, state.cancel
-    return SagaDocument(
+    return answers.Saga(
         id=header.id,
         kind=header.kind,
         status=state.status,
         hold=None
         if hold is None
-        else {"reason": hold.reason, "since": rfc3339(hold.since), "detail": hold.detail},
+        else answers.Hold(reason=hold.reason, since=rfc3339(hold.since), detail=hold.detail),
         waiting=None
         if waiting is None
-        else {"for": waiting.for_, "until": _at(waiting.until), "detail": waiting.detail},
+        else answers.Waiting(for_=waiting.for_, until=_at(waiting.until), detail=waiting.detail),
         cancel=None
         if cancel is None
-        else {"by": cancel.by, "at": rfc3339(cancel.at), "reason": cancel.reason, "now": cancel.now},
+        else answers.Cancel(by=cancel.by, at=rfc3339(cancel.at), reason=cancel.reason, now=cancel.now),
         error=state.error,
-        inputs=msgspec.Raw(header.inputs),
-        labels=msgspec.Raw(header.labels),
+        inputs=_spliced(header.inputs),
+        labels=_spliced(header.labels),
         steps=_steps(plan, state, outputs),
         left_behind=left_behind(plan, state),
         created_at=rfc3339(header.created_at),
@@ -135,9 +71,9 @@ def saga(
     )
 
 
-def _steps(plan: Plan, state: State, outputs: Mapping[int, Any]) -> list[StepDocument]:
+def _steps(plan: Plan, state: State, outputs: Mapping[int, Any]) -> list[answers.Step]:
     return [
-        StepDocument(
+        answers.Step(
             index=step.index,
             name=step.name,
             do=step.operation,
@@ -157,33 +93,32 @@ def _output(step: StepState, output: Any) -> Any:
     return None if step.status in ("pending", "running") else output
 
 
-def _error(error: Error | None) -> dict[str, str] | None:
-    return None if error is None else {"code": error.code, "message": error.message}
+def _error(error: Error | None) -> answers.StepError | None:
+    return None if error is None else answers.StepError(code=error.code, message=error.message)
 
 
-def with_warnings(document: SagaDocument, warnings: Iterable[Any]) -> bytes:
+def submitted(document: answers.Saga, warnings: Iterable[Problem]) -> answers.Submitted:
     """Give the answer to a submission."""
-    fields = {name: getattr(document, name) for name in SagaDocument.__struct_fields__}
-    return _ENCODER.encode(WithWarnings(**fields, warnings=list(warnings)))
+    return answers.Submitted(**msgspec.structs.asdict(document), warnings=list(warnings))
 
 
-def execution(row: Execution, compensated_by: list[str]) -> ExecutionDocument:
+def execution(row: Execution, compensated_by: list[str]) -> answers.Execution:
     """Give an execution's document."""
     intent = INTENT.decode(row.plan)
     after = intent.after if row.after is None else IMAGE.decode(row.after)
-    return ExecutionDocument(
+    return answers.Execution(
         id=row.id,
         saga=row.saga,
         step=row.step_name,
         nature=row.nature,
         generation=row.generation,
         operation=row.operation,
-        arguments=msgspec.Raw(row.arguments),
+        arguments=_spliced(row.arguments),
         before=_image(intent.before),
         after=_image(after),
         status=row.status,
         attempts=row.attempts,
-        error=None if row.error is None else msgspec.Raw(row.error),
+        error=None if row.error is None else _spliced(row.error),
         compensates=row.compensates,
         compensated_by=compensated_by,
         actor=row.actor,
@@ -193,7 +128,7 @@ def execution(row: Execution, compensated_by: list[str]) -> ExecutionDocument:
     )
 
 
-def _image(image: Image | None) -> dict[str, Any] | None:
+def _image(image: Image | None) -> answers.Json | None:
     """An image without its contents: those are for whoever may have them revealed."""
     if image is None:
         return None
@@ -201,6 +136,6 @@ def _image(image: Image | None) -> dict[str, Any] | None:
     return {"exists": image.exists, **image.fields, **({"contents": blobs} if blobs else {})}
 
 
-def encode(document: Any) -> bytes:
-    """Give a document as JSON."""
-    return _ENCODER.encode(document)
+def count(row: Count) -> answers.Count:
+    """Give a count of sagas; the schema holds the words of its columns to those of the answer."""
+    return msgspec.convert(row._asdict(), answers.Count)

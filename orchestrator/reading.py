@@ -17,7 +17,7 @@ from actors.saga.host import Host
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, State
 from actors.saga.why import why
-from orchestrator import documents
+from orchestrator import answers, documents
 from orchestrator.problems import Conflict, NotFound
 from store.queries import Ambiguous
 
@@ -47,7 +47,7 @@ class Reading:
         """Give a saga's document."""
         return documents.encode(await self.document(await self.resolve_ref(ref)))
 
-    async def document(self, saga: str) -> documents.SagaDocument:
+    async def document(self, saga: str) -> answers.Saga:
         """Give a saga's document, by its full id."""
         header, plan, state, outputs = await self.look(saga)
         return self.compose(header, plan, state, outputs)
@@ -69,9 +69,7 @@ class Reading:
         }
         return self._directory.header(row), plan, state, outputs
 
-    def compose(
-        self, header: Header, plan: Plan, state: State, outputs: Mapping[int, Any]
-    ) -> documents.SagaDocument:
+    def compose(self, header: Header, plan: Plan, state: State, outputs: Mapping[int, Any]) -> answers.Saga:
         """Make a saga's document."""
         return documents.saga(header, plan, state, outputs, self._waiting(header.id, plan, state))
 
@@ -116,12 +114,13 @@ class Reading:
             state = actor.state if actor is not None else self._directory.state(row)
             header, plan = self._directory.header(row), self._directory.plan(row.plan)
             shown.append(self.compose(header, plan, state, {}))
-        return documents.encode({"sagas": shown, "next": str(page[-1].number) if len(rows) > limit else None})
+        behind = str(page[-1].number) if len(rows) > limit else None
+        return documents.encode(answers.Sagas(sagas=shown, next=behind))
 
     async def why(self, ref: str) -> bytes:
         """Say in one sentence why a saga is where it is."""
         header, plan, state, _ = await self.look(await self.resolve_ref(ref))
-        return documents.encode({"why": self._why(header.id, plan, state)})
+        return documents.encode(answers.Why(why=self._why(header.id, plan, state)))
 
     def _why(self, saga: str, plan: Plan, state: State) -> str:
         waiting = self._waiting(saga, plan, state)
@@ -138,9 +137,8 @@ class Reading:
         saga = await self.resolve_ref(ref)
         rows = await self._host.queries.executions(saga)
         links = await self._host.queries.compensated_by(saga)
-        return documents.encode(
-            {"executions": [documents.execution(row, links.get(row.id, [])) for row in rows]}
-        )
+        shown = [documents.execution(row, links.get(row.id, [])) for row in rows]
+        return documents.encode(answers.Executions(executions=shown))
 
     async def events(self, ref: str | None, after: int, limit: int = PAGE) -> bytes:
         """Give a page of events behind number ``after``, of one saga or of all."""

@@ -15,7 +15,7 @@ from actors.directory import Directory
 from actors.saga.host import Host
 from config.problems import SettingsError, suggest
 from config.settings import Settings
-from orchestrator import documents
+from orchestrator import answers, documents
 from orchestrator.access import Caller
 from orchestrator.metrics import Counts
 from orchestrator.problems import Invalid, Item, NotFound
@@ -80,8 +80,10 @@ class Service:
                 hint = suggest(type_, [each["type"] for each in described])
                 raise NotFound(f"there is no type `{type_}`" + (f": {hint}" if hint else ""))
             described = named
-        refused = [{"type": each, "problems": found} for each, found in self._registry.refused.items()]
-        return documents.encode({"providers": described, "refused": refused})
+        refused = [
+            answers.Refused(type=each, problems=found) for each, found in self._registry.refused.items()
+        ]
+        return documents.encode(answers.Providers(providers=described, refused=refused))
 
     async def health(self) -> bytes:
         """Say how the node is: live and ready, and everything that somebody should look at."""
@@ -99,20 +101,22 @@ class Service:
         ]
         if self._host.journal.full:
             warnings.append(f"the disk is full: {self._host.journal.storage.why}")
-        status = "draining" if self._host.draining else "ok" if not warnings else "warning"
+        status: answers.NodeStatus = (
+            "draining" if self._host.draining else "ok" if not warnings else "warning"
+        )
         return documents.encode(
-            {
-                "live": True,
-                "ready": self.ready,
-                "status": status,
-                "version": self.version,
-                "node": self._host.journal.node,
-                "head": {"seq": self._host.journal.last_seq, "hash": self._host.journal.head},
-                "sagas": [{"status": c.status, "hold": c.hold, "sagas": c.sagas} for c in counts],
-                "in_memory": len(self._directory.live),
-                "restarts": self._directory.supervisor.restarts,
-                "warnings": warnings,
-            }
+            answers.Health(
+                live=True,
+                ready=self.ready,
+                status=status,
+                version=self.version,
+                node=self._host.journal.node,
+                head=answers.Head(seq=self._host.journal.last_seq, hash=self._host.journal.head),
+                sagas=[documents.count(each) for each in counts],
+                in_memory=len(self._directory.live),
+                restarts=self._directory.supervisor.restarts,
+                warnings=warnings,
+            )
         )
 
     async def counts(self) -> Counts:
@@ -133,7 +137,7 @@ class Service:
     async def reload(self, caller: Caller) -> bytes:
         """Read the settings again; what can change, changes. Raises Invalid, and then nothing has changed."""
         try:
-            return documents.encode({"changed": self._reload()})
+            return documents.encode(answers.Reloaded(changed=self._reload()))
         except SettingsError as error:
             items = [Item(each.where, each.problem, each.hint) for each in error.problems]
             raise Invalid("the settings are not valid; nothing has changed", items) from error
@@ -142,6 +146,5 @@ class Service:
         """Start no step any more; return when what runs has ended."""
         self._host.draining = True
         await self._directory.wait_calm()
-        return documents.encode(
-            {"drained": True, "detail": "nothing runs; what is left waits for the next start"}
-        )
+        detail = "nothing runs; what is left waits for the next start"
+        return documents.encode(answers.Drained(drained=True, detail=detail))

@@ -16,7 +16,7 @@ from actors.saga.host import Host
 from actors.saga.plan import Plan
 from actors.saga.state import Direction, State
 from config.problems import suggest
-from orchestrator import documents
+from orchestrator import answers, documents
 from orchestrator.access import Caller
 from orchestrator.problems import Conflict, Invalid, Item, NotFound, Problem
 from orchestrator.reading import Reading
@@ -45,8 +45,8 @@ class Steering:
         reply = await self._ask(saga, message)
         if reply.did == "refused":
             raise Conflict(reply.detail)
-        document = documents.VerbDocument(reply.did, reply.detail, await self._reading.document(saga))
-        return documents.encode(document)
+        document = await self._reading.document(saga)
+        return documents.encode(answers.VerbAnswer(did=reply.did, detail=reply.detail, saga=document))
 
     async def _ask(self, saga: str, message: m.Verb) -> m.Reply:
         answered = anyio.Event()

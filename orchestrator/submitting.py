@@ -18,7 +18,7 @@ from actors.saga.host import Host
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, State
 from config.settings import Settings
-from orchestrator import documents
+from orchestrator import answers, documents
 from orchestrator.access import Caller
 from orchestrator.files.compile import Compiled, Compiler
 from orchestrator.files.problems import Problem as FileProblem
@@ -92,7 +92,7 @@ class Submitting:
             )
             raise Conflict(detail, code="idempotency_key_reused")
         document = await self._awaited(saga, wait)
-        return Submitted(saga, created=False, body=documents.with_warnings(document, ()))
+        return Submitted(saga, created=False, body=documents.encode(documents.submitted(document, ())))
 
     async def _submit(
         self, caller: Caller, submission: Submission, key: IdempotencyKey | None, wait: int | None
@@ -135,7 +135,8 @@ class Submitting:
             if stop is not None:
                 stop()
         document = self._reading.compose(dossier.header, plan, state, outputs_of(dossier))
-        return Submitted(saga, created=True, body=documents.with_warnings(document, compiled.warnings))
+        body = documents.encode(documents.submitted(document, compiled.warnings))
+        return Submitted(saga, created=True, body=body)
 
     def _compiled(self, submission: Submission) -> Compiled:
         if submission.saga is not None:
@@ -144,15 +145,13 @@ class Submitting:
 
     def _checked(self, submission: Submission) -> tuple[Compiled, dict[str, Any]]:
         compiled = self._compiled(submission)
-        problems = list(compiled.problems)
-        inputs: dict[str, Any] = {}
-        if not problems:
-            inputs, problems = self._compiler.bind(
-                compiled,
-                submission.inputs,
-                from_text=submission.inputs_as_text,
-                has_secret=self._has_secret if compiled.secrets else None,
-            )
+        inputs, wrong = self._compiler.bind(
+            compiled,
+            submission.inputs,
+            from_text=submission.inputs_as_text,
+            has_secret=self._has_secret if compiled.secrets else None,
+        )
+        problems = [*compiled.problems, *wrong]
         if problems:
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             raise Invalid(f"the saga is not valid: {count}; nothing was started", _items(problems))
@@ -180,17 +179,16 @@ class Submitting:
         """Say what is wrong with a file, without running it. Inputs are looked at only if some are given."""
         compiled = self._compiled(submission)
         problems = list(compiled.problems)
-        if not problems and submission.inputs:
-            _, problems = self._compiler.bind(
-                compiled, submission.inputs, from_text=submission.inputs_as_text
-            )
+        if submission.inputs:
+            _, wrong = self._compiler.bind(compiled, submission.inputs, from_text=submission.inputs_as_text)
+            problems += wrong
         steps = len(compiled.plan.steps) if compiled.plan is not None else None
         kind = compiled.plan.kind if compiled.plan is not None else None
         return documents.encode(
-            {"problems": problems, "warnings": list(compiled.warnings), "kind": kind, "steps": steps}
+            answers.Validated(problems=problems, warnings=list(compiled.warnings), kind=kind, steps=steps)
         )
 
-    async def _awaited(self, saga: str, wait: int | None) -> documents.SagaDocument:
+    async def _awaited(self, saga: str, wait: int | None) -> answers.Saga:
         """Give a saga's document once it has ended or needs a person, or the time is up."""
         if wait:
             waiter = _Waiter()

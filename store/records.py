@@ -123,7 +123,7 @@ class Execution(msgspec.Struct, frozen=True):
     step: int
     step_name: str
     direction: str
-    nature: str
+    nature: Literal["forward", "restore", "correct"]
     generation: int
     operation: str
     key: str

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from aiohttp.web import BaseRequest, StreamResponse
 
+from orchestrator import answers
 from orchestrator.access import Caller, Role
-from orchestrator.api import answers
 from orchestrator.api.answer import Answer
 from orchestrator.api.bodies import Nothing, check_submission, check_verb, decode_query
 from orchestrator.api.stream import Streams

@@ -1,7 +1,7 @@
-"""What the API answers (SPEC §8), as types: openapi.json is made from them, and the tests hold every answer to them.
+"""What the API answers (SPEC §8), as types: answers are made of them, openapi.json describes them, tests hold to them.
 
-The documents themselves are made where their parts are known (`orchestrator.documents`, the store, the drivers). A
-contract that only grows: whoever reads these must ignore what they do not know.
+Events come encoded from the store, and what drivers declare comes as it is. A contract that only grows: whoever reads
+these must ignore what they do not know.
 """
 
 from __future__ import annotations
@@ -10,30 +10,22 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from actors.saga.holds import Wait
+from actors.saga.holds import LeftBehind, Wait
+from actors.saga.state import Error, StepStatus
 from actors.saga.state import Hold as HoldReason
 from actors.saga.state import Status as SagaStatus
-from actors.saga.state import StepStatus
+from orchestrator.files.problems import Problem
 
 __all__ = ["HoldReason", "SagaStatus"]
 
 Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-hjkmnp-tv-z]{12}$")]
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Json = dict[str, Any]
+NodeStatus = Literal["ok", "warning", "draining"]
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something that the API answers with."""
-
-
-class Warning(Document, frozen=True, kw_only=True):  # noqa: A001  it is what it is called in the answers
-    """One thing to know or to mend in a file: where it is, what it is, what to do about it."""
-
-    where: str
-    problem: str
-    hint: str = ""
-    line: int | None = None
-    column: int | None = None
 
 
 class Hold(Document, frozen=True, kw_only=True):
@@ -61,12 +53,11 @@ class Cancel(Document, frozen=True, kw_only=True):
     now: bool
 
 
-class Error(Document, frozen=True, kw_only=True):
-    """Why something failed."""
+class StepError(Document, frozen=True, kw_only=True):
+    """Why a step or an execution failed."""
 
     code: str
     message: str
-    step: str | None = None
 
 
 class Step(Document, frozen=True, kw_only=True):
@@ -78,17 +69,9 @@ class Step(Document, frozen=True, kw_only=True):
     status: StepStatus
     attempts: int
     output: Json | None
-    error: Error | None
+    error: StepError | None
     started_at: Time | None
     finished_at: Time | None
-
-
-class LeftBehind(Document, frozen=True, kw_only=True):
-    """Something that a step did and that is still there."""
-
-    step: str
-    resource: str | None
-    why: str
 
 
 class Saga(Document, frozen=True, kw_only=True):
@@ -120,7 +103,7 @@ class Saga(Document, frozen=True, kw_only=True):
 class Submitted(Saga, frozen=True, kw_only=True):
     """A saga that was accepted, and what its author should know about the file."""
 
-    warnings: list[Warning]
+    warnings: list[Problem]
 
 
 class Sagas(Document, frozen=True, kw_only=True):
@@ -150,7 +133,7 @@ class Execution(Document, frozen=True, kw_only=True):
     after: Json | None
     status: str
     attempts: int
-    error: Error | None
+    error: StepError | None
     compensates: str | None
     compensated_by: list[str]
     actor: str | None
@@ -197,8 +180,8 @@ class VerbAnswer(Document, frozen=True, kw_only=True):
 class Validated(Document, frozen=True, kw_only=True):
     """What is wrong with a file, and what its author should know; without problems also what it holds."""
 
-    problems: list[Warning]
-    warnings: list[Warning]
+    problems: list[Problem]
+    warnings: list[Problem]
     kind: str | None
     steps: int | None
 
@@ -250,7 +233,7 @@ class Health(Document, frozen=True, kw_only=True):
 
     live: bool
     ready: bool
-    status: Literal["ok", "warning", "draining"]
+    status: NodeStatus
     version: str
     node: str
     head: Head
