@@ -84,11 +84,12 @@ def _verb_problems(driver: type[Driver], verb: Verb) -> Iterator[str]:
 def _shape_problems(verb: Verb) -> Iterator[str]:
     """What is wrong with arguments, outputs and figures, each for itself."""
     fields: set[str] = set()
-    if not (inspect.isclass(verb.arguments) and issubclass(verb.arguments, msgspec.Struct)):
+    arguments: Any = verb.arguments  # what somebody has written, whatever the contract says
+    if not (inspect.isclass(arguments) and issubclass(arguments, msgspec.Struct)):
         yield "arguments: must be a msgspec Struct"
     else:
-        fields = set(verb.arguments.__struct_fields__)
-        yield from _type_problems("arguments", verb.arguments)
+        fields = set(arguments.__struct_fields__)
+        yield from _type_problems("arguments", arguments)
     for name, kind in verb.outputs.items():
         yield from _type_problems(f"outputs: {name}", kind)
     if unknown := sorted(set[str](verb.may_end) - ENDINGS):
