@@ -52,9 +52,10 @@ class Compiled(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     labels: dict[str, str] = {}
-    inputs: dict[str, Input] = {}
-    secrets: tuple[str, ...] = ()
-    """The names of the secrets that the plan refers to."""
+    inputs: dict[str, Input] | None = {}
+    """None where their declarations cannot be read, so that nothing can be said about values for them."""
+    secrets: dict[str, Problem] = {}
+    """The names of the secrets that the file refers to, each with what is to be said where there is none."""
     known: tuple[Known, ...] = ()
     """Operations whose arguments are known as soon as the inputs are."""
     document: Document = msgspec.field(default_factory=Document)
@@ -72,22 +73,24 @@ def compile_saga(document: Document, registry: Registry, defaults: Policy | None
         plan = _make(keys, drafts, defaults or Policy())
         fixed, known = known_operations(plan, drafts)
         check_known(report, plan, fixed, {}, registry)
+    secrets = _secrets(document, drafts)
     if report.problems or plan is None:
-        return Compiled(None, report.all(), tuple(report.warnings), document=places)
-    secrets = {name for draft in drafts for scope in draft.scopes for name in scope.secrets}
+        warnings, inputs = tuple(report.warnings), keys.get("inputs")
+        return Compiled(None, report.all(), warnings, inputs=inputs, secrets=secrets, document=places)
     return Compiled(
         plan,
         (),
         tuple(report.warnings),
         keys.get("labels", {}),
         keys.get("inputs", {}),
-        tuple(sorted(secrets)),
+        secrets,
         known,
         places if known else Document(name=document.name),
     )
 
 
 def _check(report: Report, value: Any, registry: Registry) -> tuple[dict[str, Any], list[Draft]]:
+    """Give the file's keys as far as they can be read (``inputs`` is there even if the file has none) and the steps."""
     if value is UNSET:
         return {}, []
     if value is None:
@@ -98,11 +101,21 @@ def _check(report: Report, value: Any, registry: Registry) -> tuple[dict[str, An
         return {}, []
     keys = shape.read_keys(report, (), value, _KEYS, ("saga", "steps"))
     drafts: list[Draft] = keys.get("steps", [])
-    unread = isinstance(value, dict) and "inputs" in value and "inputs" not in keys
-    inputs = UNSET if unread else keys.get("inputs", {})
-    names = check_steps(report, drafts, registry, inputs)
+    if isinstance(value, dict) and "inputs" not in value:
+        keys["inputs"] = {}
+    names = check_steps(report, drafts, registry, keys.get("inputs", UNSET))
     advise(report, drafts, names)
     return keys, drafts
+
+
+def _secrets(document: Document, drafts: list[Draft]) -> dict[str, Problem]:
+    """Give each secret's name with the problem that it would be, at its first place."""
+    hint = "put a file of that name into the secrets folder"
+    found: dict[str, Problem] = {}
+    for name, path in (item for draft in drafts for scope in draft.scopes for item in scope.secrets.items()):
+        what = f"`${{secret.{name}}}`: there is no secret {shown(name)}"
+        found.setdefault(name, document.problem(path, what, hint))
+    return found
 
 
 def _make(keys: Mapping[str, Any], drafts: list[Draft], defaults: Policy) -> Plan:
@@ -161,11 +174,13 @@ class Compiler:
 
         Checked besides: that the secrets are there, and what the drivers say to arguments that follow from the inputs.
         """
+        if compiled.inputs is None:
+            return {}, []
         values, problems = bind_inputs(compiled.inputs, given, from_text=from_text)
         if compiled.known and not problems:
             problems += check_resolved(compiled, values, self._registry)
         if has_secret is not None:
-            problems += [_no_secret(name) for name in compiled.secrets if not has_secret(name)]
+            problems += [problem for name, problem in compiled.secrets.items() if not has_secret(name)]
         return values, problems
 
     def _compile(self, document: Document) -> Compiled:
@@ -196,10 +211,3 @@ def check_resolved(compiled: Compiled, values: Mapping[str, Any], registry: Regi
     report = Report(compiled.document)
     check_known(report, compiled.plan, compiled.known, values, registry)
     return list(report.all())
-
-
-def _no_secret(name: str) -> Problem:
-    where = f"${{secret.{name}}}"
-    return Problem(
-        where, f"there is no secret {shown(name)}", "put a file of that name into the secrets folder"
-    )

@@ -36,6 +36,10 @@ class Input(msgspec.Struct, frozen=True):
     description: str = ""
 
 
+_BROKEN = Input(default=None)
+"""Stands for a declaration that cannot be read: neither uses of it nor the lack of a value are problems of their own."""
+
+
 def _default(report: Report, path: Path, value: Any) -> Any:
     if "${" in msgspec.json.encode(value).decode():
         report.warn(path, "a default is taken as it is; references in it are not resolved")
@@ -50,7 +54,7 @@ _READERS: dict[str, shape.Reader] = {
 
 
 def declared(report: Report, path: Path, value: Any) -> Any:
-    """Read the declarations: name -> Input. Broken ones are left in as ``any``, so that uses of them are no problem."""
+    """Read the declarations: name -> Input. Broken ones are left in as ``_BROKEN``."""
     if not isinstance(value, dict):
         return shape.wrong_kind(report, path, value, "a mapping of input names to `{type: …}`")
     return {key: _declare(report, (*path, key), item) for key, item in value.items()}
@@ -61,15 +65,15 @@ def _declare(report: Report, path: Path, value: Any) -> Input:
     if not isinstance(value, dict):
         hint = f"write `{{type: {value}}}`" if value in get_args(InputType) else "as `{type: string}`"
         shape.wrong_kind(report, path, value, "a mapping with `type` and perhaps `default`", hint)
-        return Input()
+        return _BROKEN
     read = shape.read_keys(report, path, value, _READERS, ("type",))
     if "default" in read and not _FITS[read.get("type", "any")](read["default"]):
         wanted = _article(read["type"])
         report.problem(
             (*path, "default"), f"must be {wanted}, as declared, not {shape.kind_of(read['default'])}"
         )
-        return Input()
-    return Input(**read)
+        return _BROKEN
+    return Input(**read) if "type" in read else _BROKEN
 
 
 def _article(type: str) -> str:

@@ -47,14 +47,14 @@ class Scope:
     """The references that one step may make, in its arguments or in its undo (where ``self`` has a meaning).
 
     ``check`` goes through a template and reports; afterwards ``used`` holds the inputs, ``refers`` the (step, field)
-    pairs and ``secrets`` the names that it uses, and ``kinds`` tells what each reference stands for.
+    pairs and ``secrets`` the names that it uses with a place of each, and ``kinds`` tells what each reference stands for.
     """
 
     def __init__(self, report: Report, names: Names, index: int, *, in_undo: bool = False) -> None:
         """Make the scope of the step with this index."""
         self.used: set[str] = set()
         self.refers: set[tuple[int, str]] = set()
-        self.secrets: set[str] = set()
+        self.secrets: dict[str, Path] = {}
         self.late = False
         """Something here is not known before the saga runs (an output, a secret)."""
         self._report = report
@@ -111,7 +111,7 @@ class Scope:
                 return self._self(path, ref)
             case "saga":
                 return self._saga(path, ref)
-        self.secrets.add(ref.path[0])
+        self.secrets.setdefault(ref.path[0], path)
         self.late = True
         return _TEXT
 

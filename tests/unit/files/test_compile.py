@@ -59,7 +59,7 @@ def test_a_whole_file_becomes_its_plan(compiled: Compile) -> None:
         "page": Input("string", description="the text"),
         "dir": Input("string", "/ok/site"),
     }
-    assert result.secrets == ("token",)
+    assert list(result.secrets) == ["token"]
     assert result.plan == Plan(
         kind="publish-site",
         description="Put it live",

@@ -76,8 +76,10 @@ def test_secrets_that_are_not_there_are_told_at_submission(registry: Registry) -
     compiled = compiler.source(BOUND, format="yaml")
     _, problems = compiler.bind(compiled, {"dir": "/ok"}, has_secret=lambda name: name != "s")
 
+    what = "9:75: steps[2].with.tags[0]: `${secret.s}`: there is no secret `s`"
+
     assert [str(problem) for problem in problems] == [
-        "${secret.s}: there is no secret `s` (put a file of that name into the secrets folder)"
+        f"{what} (put a file of that name into the secrets folder)"
     ]
 
 
@@ -216,3 +218,29 @@ def test_structures_that_are_not_json_are_problems_too(registry: Registry) -> No
         deep = {"a": deep}
     for value in (deep, SAGA | {"description": deep}, {"saga": "\ud800"}, {"saga": {1, 2}}, {5: 6}):
         assert Compiler(registry).object(value).problems
+
+
+def test_a_bad_file_has_its_inputs_checked_all_the_same(registry: Registry) -> None:
+    """Every problem at once: a missing, a wrong and an undeclared input are told beside an unknown key."""
+    compiler = Compiler(registry)
+    compiled = compiler.source(BOUND.replace("steps:", "stepps: 1\nsteps:"), format="yaml")
+    _, problems = compiler.bind(compiled, {"nope": 1})
+
+    assert compiled.problems
+    assert {"inputs.nope", "inputs.dir"} <= {problem.where for problem in problems}
+
+
+def test_inputs_that_cannot_be_read_say_nothing_of_the_values_given(registry: Registry) -> None:
+    """Neither a missing nor an undeclared input is made up where the declarations are broken."""
+    compiler = Compiler(registry)
+    source = "saga: x\ninputs: {}\nsteps: [{name: a, do: rig.do, with: {}}]\n"
+    for broken in (
+        "inputs: [a]",
+        "inputs: {a: 3}",
+        "inputs: {a: {type: strin}}",
+        "inputs: {a: {default: 1}}",
+    ):
+        compiled = compiler.source(source.replace("inputs: {}", broken), format="yaml")
+
+        assert compiled.problems
+        assert compiler.bind(compiled, {})[1] == []
