@@ -91,7 +91,7 @@ class Command(Driver):
             outputs={"exit_code": int, "stdout": str, "stderr": str},
             inverse="none",
             repeat="no",
-            summary="run a program and take its exit code for its word",
+            summary="run a program and take its exit code for its word; `check` finds out what is unknown",
         ),
     }
 

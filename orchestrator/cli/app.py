@@ -64,6 +64,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
 }
 
+LATER = frozenset(
+    "approve reject correct rehearse batch plan apply resources drift audit backup restore doctor".split()
+)
+"""Commands of the design that this release has not: who types one is told so, instead of what is spelled alike."""
+
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 _WIDEST = max(map(len, COMMANDS))
 
@@ -89,6 +94,8 @@ class Program(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
+            if error.command_name in LATER:
+                raise click.UsageError(f"`{error.command_name}` is not in this release", ctx) from None
             raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from orchestrator import VERSION
 from orchestrator.cli.failures import Misused, Refused, Unreachable
 from orchestrator.cli.unreachable import cut_off, silent, unanswered, unintelligible
-from orchestrator.cli.version import VERSION
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0

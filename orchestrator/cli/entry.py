@@ -87,7 +87,7 @@ def _bug(error: Exception) -> int:
 def _mention_version(session: object) -> None:
     client = vars(session).get("client")  # there only where the command has talked to the daemon
     if client is not None and (theirs := client.other_version):
-        from orchestrator.cli.version import VERSION
+        from orchestrator import VERSION
 
         what = (
             f"note: this is sagactl {VERSION}, the daemon is sagad {theirs}; install the same version of both"

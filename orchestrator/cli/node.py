@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from orchestrator import VERSION
 from orchestrator.cli.client import ANSWER_SECONDS, Answer, Client
 from orchestrator.cli.failures import DONE, Failure, Misused, Refused
 from orchestrator.cli.options import command
 from orchestrator.cli.session import Session
-from orchestrator.cli.version import VERSION
 
 
 @command()
@@ -31,7 +31,7 @@ def reload(session: Session) -> int:
 def drain(session: Session) -> int:
     """Take no new steps; return when what runs has ended.
 
-    For upgrades: what waits goes on after the restart.
+    For upgrades: what waits goes on after the restart, and only a restart ends the draining.
     """
     answer = session.client.post("/v1/drain", timeout=None)
     _print_done(session, answer, "drained")

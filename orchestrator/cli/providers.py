@@ -11,7 +11,7 @@ from orchestrator.cli.draw import Words, print_lines, print_table
 from orchestrator.cli.failures import DONE, NOT_FOUND, Failure
 from orchestrator.cli.options import command
 from orchestrator.cli.session import Session
-from orchestrator.cli.text import brief
+from orchestrator.cli.text import brief, span
 
 _HEADS = ("TYPE", "VERSION", "VERBS", "WHAT IT IS")
 
@@ -67,7 +67,7 @@ def _print_one(session: Session, about: dict[str, Any]) -> None:
     elif session.quiet:
         session.say(_name(about))
     else:
-        print_lines(session, list(outline(about)))
+        print_lines(session, list(declaration(about)))
 
 
 def _row(about: dict[str, Any]) -> list[str]:
@@ -83,6 +83,67 @@ def _verb_names(verbs: Any) -> list[str]:
     return [
         str(verb.get("name") or verb.get("verb")) if isinstance(verb, dict) else str(verb) for verb in verbs
     ]
+
+
+def declaration(about: dict[str, Any]) -> Iterator[Words]:
+    """Write what a driver declares: some lines for each verb, then whatever is not known here yet."""
+    yield [(_name(about), "strong"), (f"  {about.get('version', '')}  {about.get('summary') or ''}", "")]
+    verbs = about.get("verbs") or {}
+    for name, verb in verbs.items() if isinstance(verbs, dict) else ():
+        yield []
+        yield [(name, "strong"), (f"  {verb.get('summary') or ''}", "")]
+        for label, text in _verb_facts(verb):
+            yield [(f"  {label:<9}", "faint"), (text, "")]
+    if rest := {key: each for key, each in about.items() if each and key not in _SHOWN_OF_TYPE}:
+        yield []
+        yield from outline(rest)
+
+
+_SHOWN_OF_TYPE = {"type", "version", "contract", "summary", "verbs"}
+_SHOWN_OF_VERB = {"summary", "arguments", "outputs", "open_outputs", "changes", "inverse", "compensable"}
+_SHOWN_OF_VERB |= {"irreversible", "repeat", "finds", "timeout"}
+
+
+def _verb_facts(verb: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say what a verb takes and gives, and what becomes of it when something goes wrong."""
+    arguments = verb.get("arguments") or {}
+    if arguments:
+        yield "with", ", ".join(_argument(name, each) for name, each in arguments.items())
+    outputs = [f"{name}: {kind}" for name, kind in (verb.get("outputs") or {}).items()]
+    if outputs or verb.get("open_outputs"):
+        yield "gives", ", ".join([*outputs, *(["and what is asked for"] if verb.get("open_outputs") else [])])
+    yield "undo", _way_back(verb)
+    yield "crash", _after_crash(verb)
+    if verb.get("timeout"):
+        yield "timeout", span(verb["timeout"] / 1000)
+    for name, value in verb.items():
+        if name not in _SHOWN_OF_VERB and value:
+            yield name, ", ".join(map(str, value)) if isinstance(value, list) else _scalar(value)
+
+
+def _argument(name: str, about: Any) -> str:
+    """Write one argument, in brackets where it need not be given."""
+    if not isinstance(about, dict):
+        return f"{name}: {about}"
+    if about.get("required"):
+        return f"{name}: {about.get('type')}"
+    default = f" = {about['default']}" if about.get("default") not in (None, "", [], {}) else ""
+    return f"[{name}: {str(about.get('type')).removesuffix(' or null')}{default}]"
+
+
+def _way_back(verb: dict[str, Any]) -> str:
+    if verb.get("changes") is False:
+        return "nothing to undo"
+    if verb.get("irreversible"):
+        return "none: it is irreversible"
+    inverse = str(verb.get("inverse") or "none")
+    return "what the step's own `undo` says" if inverse == "none" else inverse.replace("_", " ")
+
+
+def _after_crash(verb: dict[str, Any]) -> str:
+    if verb.get("repeat") in ("idempotent", "token", "name") or verb.get("changes") is False:
+        return "safe to repeat"
+    return "found out" if verb.get("finds") else "you are asked, unless the step says `idempotent: true`"
 
 
 def outline(value: Any, depth: int = 0) -> Iterator[Words]:

@@ -138,6 +138,8 @@ def abandon(session: Session, id: str, *, yes: bool, reason: str | None) -> int:
 
     What it has done stays, and is listed as left behind. For admins, with a reason.
     """
+    if not reason:
+        raise Misused("abandon needs a reason, which goes on the record: --reason TEXT")
     ask(f"Give saga {id} up, and leave everything as it is?", yes=yes, needed=True)
     return steer(session, id, "abandon", reason=reason)
 

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from orchestrator.cli.version import VERSION
+from orchestrator import VERSION
 
 ID = "7k2m9q4x1c0d"
 

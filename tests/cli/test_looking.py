@@ -204,7 +204,7 @@ def test_providers_in_a_table_and_one_in_full(daemon: StandIn, sagactl: Sagactl)
         "A",
         "file.",
     ]
-    assert "    inverse: delete" in sagactl("providers", "local.file").stdout.splitlines()
+    assert "  undo     delete" in sagactl("providers", "local.file").stdout.splitlines()
     assert json.loads(sagactl("providers", "local.file", "-o", "json").stdout) == file
     missing = sagactl("providers", "local.fil")
     assert missing.returncode == 6

@@ -162,7 +162,7 @@ def test_more_than_a_page_is_read_in_pages(type_in: TypeIn) -> None:
 def test_the_node_answers(type_in: TypeIn) -> None:
     """Providers, versions, reload and the API as it is."""
     assert "local.file" in type_in("providers").stdout
-    assert "put:" in type_in("providers", "local.file").stdout
+    assert "\nput  " in type_in("providers", "local.file").stdout
     assert type_in("providers", "nothing").returncode == 6
     assert len({line.split()[1] for line in type_in("version").stdout.splitlines()}) == 1
     assert type_in("reload").returncode == 0

@@ -199,7 +199,7 @@ def test_what_destroys_asks_and_no_is_the_default(daemon: StandIn, terminal: Ope
 
 def test_ctrl_c_at_a_question_does_nothing(daemon: StandIn, terminal: Open) -> None:
     """It is no yes."""
-    asked = terminal("abandon", "x")
+    asked = terminal("abandon", "x", "--reason", "r")
     asked.until("[y/N]")
     asked.process.send_signal(signal.SIGINT)
 

@@ -119,6 +119,15 @@ def test_the_exit_code_goes_by_the_answers_status(
         assert (ended.returncode, ended.stderr) == (code, "error: no, because\n")
 
 
+def test_abandon_asks_for_a_reason_before_anything_else(daemon: StandIn, sagactl: Sagactl) -> None:
+    """The daemon would refuse it, after the question."""
+    ended = sagactl("abandon", "x", "--yes")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "--reason TEXT" in ended.stderr
+    assert daemon.requests == []
+
+
 def test_abandon_needs_yes_where_nobody_can_be_asked(daemon: StandIn, sagactl: Sagactl) -> None:
     """A script has to say that it means it, and is told how."""
     ended = sagactl("abandon", "x", "--reason", "why")

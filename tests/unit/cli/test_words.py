@@ -13,7 +13,7 @@ from orchestrator.cli.draw import columns, plain
 from orchestrator.cli.events import event_line
 from orchestrator.cli.executions import image_text
 from orchestrator.cli.failures import finding
-from orchestrator.cli.providers import outline
+from orchestrator.cli.providers import declaration, outline
 from orchestrator.cli.tree import tree
 
 
@@ -215,6 +215,68 @@ def test_an_image_is_named_by_its_digest(image: Any, expected: str) -> None:
 def test_columns_are_aligned_and_end_where_their_words_do() -> None:
     """Two spaces between, none at the end."""
     assert columns([["A", "B"], ["long", ""], ["x", "yy"]]) == ["A     B", "long", "x     yy"]
+
+
+def test_a_declaration_is_a_few_lines_for_each_verb() -> None:
+    """What it takes and gives, how it is undone, and what happens when the daemon dies in the middle of it."""
+    verb = {
+        "summary": "Make it",
+        "arguments": {
+            "path": {"type": "string", "required": True},
+            "mode": {"type": "string or null", "required": False},
+            "cwd": {"type": "string", "required": False, "default": "/"},
+        },
+        "outputs": {"path": "string", "size": "integer"},
+        "changes": True,
+        "inverse": "put_back",
+        "compensable": True,
+        "repeat": "find",
+        "finds": True,
+        "settle": 0,
+        "may_end": ["partial"],
+    }
+    timer = {"summary": "Wait", "changes": False, "inverse": "none", "open_outputs": True, "timeout": 1_500}
+    about = {
+        "type": "t",
+        "version": "1.0",
+        "summary": "A t",
+        "verbs": {"make": verb, "wait": timer},
+        "new": 7,
+    }
+
+    assert [plain(line) for line in declaration(about)] == [
+        "t  1.0  A t",
+        "",
+        "make  Make it",
+        "  with     path: string, [mode: string], [cwd: string = /]",
+        "  gives    path: string, size: integer",
+        "  undo     put back",
+        "  crash    found out",
+        "  may_end  partial",
+        "",
+        "wait  Wait",
+        "  gives    and what is asked for",
+        "  undo     nothing to undo",
+        "  crash    safe to repeat",
+        "  timeout  1.5s",
+        "",
+        "new: 7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verb", "undo", "crash"),
+    [
+        ({"repeat": "no"}, "what the step's own `undo` says", "you are asked, unless the step says"),
+        ({"irreversible": True, "repeat": "token"}, "none: it is irreversible", "safe to repeat"),
+    ],
+)
+def test_a_verb_without_a_way_back_says_so(verb: dict[str, Any], undo: str, crash: str) -> None:
+    """``inverse: none``, ``finds: no`` would have to be looked up."""
+    lines = [plain(line) for line in declaration({"type": "t", "verbs": {"v": {"changes": True, **verb}}})]
+
+    assert lines[-2] == f"  undo     {undo}"
+    assert lines[-1].startswith(f"  crash    {crash}")
 
 
 def test_an_outline_shows_what_it_does_not_know() -> None:
