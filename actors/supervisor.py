@@ -41,8 +41,6 @@ class Supervisor:
         self._now = now
         self._log = structlog.get_logger("supervisor")
         self.restarts = 0
-        self.quarantined: dict[str, str] = {}
-        """Saga -> why, of those that were given up since the daemon started."""
 
     async def watch_over(
         self, saga: str, live: Callable[[], Awaitable[None]], give_up: Callable[[str], Awaitable[None]]
@@ -59,7 +57,6 @@ class Supervisor:
             else:
                 return "ended"
             if too_many(crashes, self._now(), self._limits):
-                self.quarantined[saga] = why
                 await give_up(why)
                 return "quarantined"
             self.restarts += 1

@@ -163,6 +163,13 @@ class Queries:
         ((wake,),) = await self._all("next_wake", {"now": now})
         return wake  # type: ignore[no-any-return]
 
+    async def overlooked(self, then: int, *, limit: int = 1_000) -> list[str]:
+        """Give the sagas that have not changed since `then` and should have: due by then, or with nothing to wait for.
+
+        Those that are in memory are among them.
+        """
+        return [saga for (saga,) in await self._all("overlooked", {"then": then, "limit": limit})]
+
     async def counts(self) -> list[Count]:
         """Count the sagas by status and hold."""
         return [Count(*row) for row in await self._all("counts", ())]

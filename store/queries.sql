@@ -57,6 +57,14 @@ WHERE wake <= :now AND number > :after ORDER BY number LIMIT :limit
 -- When the next saga wants to be looked at, those in flight aside.
 SELECT min(wake) FROM sagas WHERE wake > :now
 
+-- name: overlooked
+-- Sagas that should have gone on by then, or that nothing will ever wake though nothing holds them.
+SELECT id FROM sagas INDEXED BY sagas_by_wake WHERE wake <= :then AND updated_at <= :then
+UNION ALL
+SELECT id FROM sagas
+WHERE status IN ('pending', 'running', 'compensating') AND hold IS NULL AND wake IS NULL AND updated_at <= :then
+LIMIT :limit
+
 -- name: counts
 -- How many sagas there are, by status and hold.
 SELECT status, hold, count(*) FROM sagas GROUP BY status, hold

@@ -111,10 +111,11 @@ def test_a_bug_in_the_machine_quarantines_its_saga_alone(daemon: Daemon) -> None
 
     assert document["hold"]["reason"] == "quarantined"
     assert "a bug in the machine" in why
-    assert any("ZeroDivisionError" in warning for warning in health["warnings"])
+    assert any(document["id"] in warning and "ZeroDivisionError" in warning for warning in health["warnings"])
     assert daemon.say(document["id"], "cancel")[0] == 409
     assert daemon.say(document["id"], "abandon", reason="a test")[0] == 200
     assert daemon.wait_ended(document["id"])["status"] == "failed"
+    assert document["id"] not in str(daemon.ask("GET", "/v1/health")[1]["warnings"])
     assert goes_on(daemon)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from store.journal import Journal
 from store.queries import Ambiguous, Count, Due, Queries
-from store.records import Commit, ExecutionChange
+from store.records import Checkpoint, Commit, ExecutionChange
 from store.sql import queries as named
 from tests.unit.store.samples import AT, began, checkpoint, ended, event, submitted, went_on
 
@@ -205,3 +205,24 @@ async def test_no_query_walks_a_whole_table_to_find_one_saga(journal: Journal, p
     db.close()
 
     assert walks == {}
+
+
+async def test_a_saga_is_overlooked_when_it_is_long_due_or_has_nothing_to_wait_for(
+    journal: Journal, queries: Queries
+) -> None:
+    """Not one that is held, waits for later, has changed since, or has ended."""
+    for saga, mark in (
+        ("due", checkpoint(wake=AT)),
+        ("later", checkpoint(wake=AT + 2)),
+        ("lost", checkpoint(wake=None)),
+        ("held", Checkpoint("running", "paused", None, None, b"state", 1, AT)),
+        ("fresh", Checkpoint("running", None, None, 0, b"state", 1, AT + 2)),
+        ("ended", checkpoint("completed")),
+    ):
+        await journal.commit(submitted(saga))
+        commit = went_on(saga)
+        commit.checkpoint = mark
+        await journal.commit(commit)
+
+    assert await queries.overlooked(AT + 1) == ["due", "lost"]
+    assert await queries.overlooked(AT + 1, limit=1) == ["due"]
