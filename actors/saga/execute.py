@@ -298,11 +298,15 @@ def _difference(driver: Driver, fields: tuple[str, ...], wanted: Image, live: Im
     if wanted.exists != live.exists:
         return "somebody else has removed it since" if wanted.exists else "somebody else has made it since"
     changed = [
-        name
+        _CALLED.get(name, name)
         for name in fields
         if driver.normalise(name, wanted.fields.get(name)) != driver.normalise(name, live.fields.get(name))
     ]
-    return f"somebody else has changed its {', '.join(changed) or 'state'} since"
+    return f"somebody else has changed its {', '.join(dict.fromkeys(changed)) or 'state'} since"
+
+
+_CALLED = {"sha256": "content", "size": "content"}
+"""What people call a field of an image."""
 
 
 def _unwritable(outcome: Any, why: str) -> Partial | Unknown:
