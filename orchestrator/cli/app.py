@@ -65,7 +65,21 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 }
 
 LATER = frozenset(
-    "approve reject correct rehearse batch plan apply resources drift audit backup restore doctor".split()
+    [
+        "approve",
+        "reject",
+        "correct",
+        "rehearse",
+        "batch",
+        "plan",
+        "apply",
+        "resources",
+        "drift",
+        "audit",
+        "backup",
+        "restore",
+        "doctor",
+    ]
 )
 """Commands of the design that this release has not: who types one is told so, instead of what is spelled alike."""
 
