@@ -12,7 +12,7 @@ import msgspec
 
 from actors.clock import Clock
 from actors.saga.dossier import Dossier, Entry, Intent
-from actors.saga.references import find, reveal
+from actors.saga.references import find, mentions, reveal
 from providers.contract import Call, Driver, Image, Verb
 from providers.registry import Registry, UnknownOperation
 from store.errors import SecretUnusable
@@ -50,14 +50,20 @@ class Calls:
         return driver, verb
 
     def reveal(self, arguments: Any, verb: Verb) -> tuple[Any, tuple[str, ...], str]:
-        """Give the arguments as the driver gets them, and which secrets are in them."""
+        """Give the arguments as the driver gets them, which secrets are in them, and those secrets' fingerprint."""
+        if not mentions(arguments):
+            return self._typed(arguments, verb), (), ""
         names = tuple(sorted({ref.path[0] for _, ref in find(arguments) if ref.root == "secret"}))
         try:
             real = reveal(arguments, self.secrets.get)
             mark = self.secrets.fingerprint(names) if names else ""
-            return msgspec.convert(real, verb.arguments), names, mark
         except SecretUnusable as why:
             raise NotReady("secret", str(why)) from why
+        return self._typed(real, verb), names, mark
+
+    def _typed(self, arguments: Any, verb: Verb) -> Any:
+        try:
+            return msgspec.convert(arguments, verb.arguments)
         except msgspec.ValidationError as why:
             raise NotReady("arguments", self.secrets.redact(f"its arguments do not fit: {why}")) from why
 

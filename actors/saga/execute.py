@@ -53,6 +53,7 @@ class Conflicting(msgspec.Struct, frozen=True):
 
 
 Verdict = Already | Conflicting
+_ENDS = Outcome | Verdict
 
 
 class Executor:
@@ -76,7 +77,7 @@ class Executor:
         call = msgspec.structs.replace(call, attempt=want.attempt)
         before: dict[str, Image] = {}
         work = self._guarded(dossier, want, driver, call, entry, before)
-        outcome = await attempt.outcome(work, entry.intent.limit, Outcome | Verdict)
+        outcome = await attempt.outcome(work, entry.intent.limit, _ENDS)
         return self._answer(want, entry, outcome, before)
 
     async def _guarded(

@@ -15,11 +15,20 @@ from actors.saga.state import Direction
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32, lower case."""
 LENGTH = 12
+_PAIRS = tuple(one + two for one in ALPHABET for two in ALPHABET)
 
 
 def crockford(bits: int) -> str:
     """Write the lowest 60 bits in 12 characters."""
-    return "".join(ALPHABET[bits >> shift & 31] for shift in range(55, -1, -5))
+    pairs = _PAIRS
+    return (
+        pairs[bits >> 50 & 1023]
+        + pairs[bits >> 40 & 1023]
+        + pairs[bits >> 30 & 1023]
+        + pairs[bits >> 20 & 1023]
+        + pairs[bits >> 10 & 1023]
+        + pairs[bits & 1023]
+    )
 
 
 def new_id(random_bytes: Callable[[int], bytes]) -> str:

@@ -17,7 +17,7 @@ from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep
-from actors.saga.references import BadReference, record
+from actors.saga.references import BadReference, mentions, record
 from actors.saga.state import Direction, Error, State, Touch, WayBack
 from actors.saga.wants import Prepare
 from providers.contract import ABSENT, Call, Driver, Ended, Failed, Image, Outcome, Planned, Resource, Verb
@@ -106,7 +106,7 @@ class Preparer:
         driver, verb = self._calls.driver(operation, version)
         self_ = want.step if want.direction == "undo" else None
         try:
-            arguments = record(template, dossier.lookup(state, self_))
+            arguments = record(template, dossier.lookup(state, self_)) if mentions(template) else template
         except BadReference as why:
             raise NotReady("reference", str(why)) from why
         typed, names, mark = self._calls.reveal(arguments, driver.verbs[verb])

@@ -95,6 +95,15 @@ def whole(text: str) -> Ref | None:
     return parts[0] if len(parts) == 1 and isinstance(parts[0], Ref) else None
 
 
+def mentions(template: Any) -> bool:
+    """Tell whether there is anything in a template that ``record`` or ``reveal`` would change: mostly there is not."""
+    if isinstance(template, str):
+        return "${" in template
+    if isinstance(template, dict):
+        return any(map(mentions, template.values()))
+    return isinstance(template, list) and any(map(mentions, template))
+
+
 def find(template: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Ref]]:
     """Go through every reference in a template with the path to it. Raises BadReference."""
     if isinstance(template, str):
