@@ -7,7 +7,7 @@ on is raised as a ``problems.Problem``; whatever changes a saga goes as a messag
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from actors.directory import Directory
 from actors.saga.host import Host
@@ -21,6 +21,12 @@ from orchestrator.reading import Reading
 from orchestrator.steering import Steering
 from orchestrator.submitting import Submitting
 from providers.registry import Registry
+
+SHOWN = 20
+"""Sagas named in `health` at most, of each trouble."""
+
+OVERLOOKED = 60_000
+"""Milliseconds after which a saga that is due and not in memory has been overlooked."""
 
 
 class Service:
@@ -45,6 +51,7 @@ class Service:
         self._directory = directory
         self._registry = registry
         self._reload = reload
+        self._began = host.clock.now()
         reading = Reading(host, directory)
         submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
         steering = Steering(host, directory, registry, reading)
@@ -78,19 +85,7 @@ class Service:
     async def health(self) -> bytes:
         """Say how the node is: live and ready, and everything that somebody should look at."""
         counts = await self._host.queries.counts()
-        warnings = [
-            *self.warnings,
-            *(
-                f"type {name} is unavailable: {'; '.join(why)}"
-                for name, why in self._registry.refused.items()
-            ),
-            *(
-                f"saga {saga} is quarantined: {reason}"
-                for saga, reason in self._directory.supervisor.quarantined.items()
-            ),
-        ]
-        if self._host.journal.full:
-            warnings.append(f"the disk is full: {self._host.journal.storage.why}")
+        warnings = [text async for text in self._warnings()]
         status: answers.NodeStatus = (
             "draining" if self._host.draining else "ok" if not warnings else "warning"
         )
@@ -109,6 +104,27 @@ class Service:
             )
         )
 
+    async def _warnings(self) -> AsyncIterator[str]:
+        for text in self.warnings:
+            yield text
+        for name, why in self._registry.refused.items():
+            yield f"type {name} is unavailable: {'; '.join(why)}"
+        for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
+            held = self._directory.state(row).hold
+            yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
+        if self._host.journal.full:
+            yield f"the disk is full: {self._host.journal.storage.why}"
+        for saga in await self._overlooked():
+            yield f"saga {saga} should go on and does not, which is a bug of sagad: see `sagactl why {saga}` and its log"
+
+    async def _overlooked(self) -> list[str]:
+        """Name sagas that neither move nor have a reason. None while there is one: no room, no disk, a drain, a start."""
+        then = self._host.clock.now() - OVERLOOKED
+        if self._began > then or self._directory.crowded or self._host.draining or self._host.journal.full:
+            return []
+        found = await self._host.queries.overlooked(then, limit=len(self._directory.live) + SHOWN)
+        return [saga for saga in found if saga not in self._directory.live]
+
     async def counts(self) -> Counts:
         """Count what there is, for the metrics."""
         rows = await self._host.queries.counts()
@@ -120,7 +136,7 @@ class Service:
             sagas={(row.status, row.hold): row.sagas for row in rows},
             actors=len(self._directory.live),
             restarts=self._directory.supervisor.restarts,
-            quarantined=len(self._directory.supervisor.quarantined),
+            quarantined=sum(row.sagas for row in rows if row.hold == "quarantined"),
             last_seq=self._host.journal.last_seq,
         )
 
