@@ -232,7 +232,7 @@ class Directory:
         if state is None:
             state = await self._fold(saga, why)
             mailbox.letters.appendleft(Letter(m.Rebuild(why=why)))
-        dossier = Dossier(_header_of(row), plan)
+        dossier = Dossier(self.header(row), plan)
         if any(step.number for step in state.steps):
             dossier.load(await self.host.queries.executions(saga))
         return SagaActor(self.host, dossier, state, mailbox, self._report)
@@ -266,7 +266,7 @@ class Directory:
 
     def header(self, row: Saga) -> Header:
         """Give the part of a row that is not the checkpoint."""
-        return _header_of(row)
+        return _header(row.id, row, row.rolled_back_by, row.corrected_by)
 
     def plan(self, digest: bytes) -> Plan:
         """Give a plan by its digest. Raises Unreadable."""
@@ -306,7 +306,7 @@ class Directory:
         rows = [event_row(row.id, plan, event, now) for event in decision.events]
         await self.host.journal.commit(Commit(row.id, rows, checkpoint_alone(plan, decision.state, now)))
         for watcher in list(self._watchers.get(row.id, ())):
-            watcher(Dossier(_header_of(row), plan), decision.state)
+            watcher(Dossier(self.header(row), plan), decision.state)
 
 
 def _answer_all(mailbox: Mailbox, error: Exception) -> None:
@@ -342,24 +342,11 @@ def checkpoint_of(row: Saga, **changes: Any) -> Checkpoint:
     )
 
 
-def _header(saga: str, new: NewSaga) -> Header:
+def _header(
+    saga: str, row: NewSaga | Saga, rolled_back_by: str | None = None, corrected_by: str | None = None
+) -> Header:
     return Header(
         id=saga,
-        kind=new.kind,
-        inputs=new.inputs,
-        labels=msgspec.json.encode(new.labels),
-        submitted_by=new.submitted_by,
-        reason=new.reason,
-        created_at=new.created_at,
-        batch=new.batch,
-        rollback_of=new.rollback_of,
-        corrects=new.corrects,
-    )
-
-
-def _header_of(row: Saga) -> Header:
-    return Header(
-        id=row.id,
         kind=row.kind,
         inputs=row.inputs,
         labels=row.labels,
@@ -368,7 +355,7 @@ def _header_of(row: Saga) -> Header:
         created_at=row.created_at,
         batch=row.batch,
         rollback_of=row.rollback_of,
-        rolled_back_by=row.rolled_back_by,
+        rolled_back_by=rolled_back_by,
         corrects=row.corrects,
-        corrected_by=row.corrected_by,
+        corrected_by=corrected_by,
     )

@@ -110,7 +110,7 @@ class Submitting:
             plan.kind,
             digest,
             encoded_inputs,
-            {**compiled.labels, **submission.labels},
+            documents.encode({**compiled.labels, **submission.labels}),
             caller.name,
             submission.reason,
             now,

@@ -49,7 +49,8 @@ class NewSaga(msgspec.Struct, frozen=True):
     """Digest of the plan (in ``plans``)."""
     inputs: bytes
     """JSON object; values of inputs never are secrets, only names of them."""
-    labels: dict[str, str]
+    labels: bytes
+    """JSON object."""
     submitted_by: str
     reason: str | None
     created_at: int

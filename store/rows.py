@@ -153,7 +153,7 @@ class Rows:
         self.head = self.head._replace(sagas=number)
         self.known[commit.saga] = Known(number, at.status, at.hold, at.wake, at.finished_at)
         self._sagas.append(
-            (number, commit.saga, new.kind, new.plan, new.inputs, msgspec.json.encode(new.labels), new.submitted_by,
+            (number, commit.saga, new.kind, new.plan, new.inputs, new.labels, new.submitted_by,
              new.reason, new.created_at, new.batch, new.rollback_of, new.corrects, at.status, at.hold, at.waiting,
              at.wake, at.state, _sum(at.state), at.machine, at.updated_at, at.finished_at)
         )  # fmt: skip

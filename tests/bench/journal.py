@@ -72,7 +72,7 @@ def commits_of(saga: str) -> list[Commit]:
 
     live = Checkpoint("running", None, None, 0, STATE, 1, NOW)
     end = Checkpoint("completed", None, None, None, STATE, 1, NOW, NOW)
-    new = NewSaga("bench", b"p" * 32, b"{}", {}, "root", None, NOW)
+    new = NewSaga("bench", b"p" * 32, b"{}", b"{}", "root", None, NOW)
     first = events("saga.submitted", "saga.started", "step.started")
     return [
         Commit(saga, first, live, new=new, plan=(b"p" * 32, STATE), executions=intent(0)),

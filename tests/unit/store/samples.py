@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from store.records import Checkpoint, Commit, ExecutionChange, NewEvent, NewExecution, NewSaga
 
 KEY = b"k" * 32
@@ -22,7 +24,7 @@ def checkpoint(status: str = "running", *, wake: int | None = 0, state: bytes = 
 
 def submitted(saga: str, *, kind: str = "publish", labels: dict[str, str] | None = None) -> Commit:
     """A saga's first transition."""
-    new = NewSaga(kind, b"p" * 32, b'{"page":"x"}', labels or {}, "ann", None, AT)
+    new = NewSaga(kind, b"p" * 32, b'{"page":"x"}', msgspec.json.encode(labels or {}), "ann", None, AT)
     return Commit(
         saga, [event(saga, "saga.submitted")], checkpoint("pending"), new=new, plan=(b"p" * 32, b"plan")
     )

@@ -66,7 +66,7 @@ async def test_a_rollback_names_itself_on_its_original_when_it_has_completed(
     await journal.commit(submitted("a"))
     rollback = submitted("r")
     assert rollback.new
-    rollback.new = type(rollback.new)("rollback", b"p" * 32, b"{}", {}, "ann", None, AT, rollback_of="a")
+    rollback.new = type(rollback.new)("rollback", b"p" * 32, b"{}", b"{}", "ann", None, AT, rollback_of="a")
     await journal.commit(rollback)
     before = queries.saga("a")
     await journal.commit(went_on("r", "completed"))
