@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Sequence
@@ -57,20 +58,33 @@ class _Line(msgspec.Struct):
     timestamp: str
 
 
-def events(kind: str, rows: Sequence[NewEvent]) -> None:
-    """Log a transition's events: the lines that structlog's processors would make, all in one write.
+_lines: list[_Line] = []
+"""Those of this turn of the loop, still to be written."""
 
-    A line takes 1.5 µs so, and 5.5 one by one; a saga of three steps has eight.
+
+def events(kind: str, rows: Sequence[NewEvent]) -> None:
+    """Log a transition's events: the lines that structlog's processors would make, in one write a turn of the loop.
+
+    A line takes 1 µs so, and 5.5 one by one; a saga of three steps has eight.
     """
     if _lines_to is None:
         for row in rows:
             _LOG.info(row.type, saga=row.saga, kind=kind, step=row.step, actor=row.actor)
         return
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    lines = [_Line(row.saga, kind, row.step, row.actor, row.type, "info", now) for row in rows]
+    if not _lines:
+        asyncio.get_running_loop().call_soon(write_lines)
+    _lines.extend(_Line(row.saga, kind, row.step, row.actor, row.type, "info", now) for row in rows)
+
+
+def write_lines() -> None:
+    """Write the lines of this turn of the loop; it calls this itself."""
+    lines = _ENCODER.encode_lines(_lines)
+    _lines.clear()
     try:
-        _lines_to.write(_ENCODER.encode_lines(lines))
-        _lines_to.flush()
+        if _lines_to is not None:
+            _lines_to.write(lines)
+            _lines_to.flush()
     except OSError:
         return  # a full disk or a reader that is gone: the journal has it all, and sagas go on without their log
 

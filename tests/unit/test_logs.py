@@ -5,12 +5,16 @@ import subprocess
 import sys
 
 WRITE = """
+import asyncio
 import structlog
 from orchestrator import logs
 from store.records import NewEvent
 
 logs.configure("{level}")
-logs.events("site", [NewEvent("0123456789ab", 1, "step.succeeded", 1, b"{{}}", "a", "ada")])
+async def log():
+    logs.events("site", [NewEvent("0123456789ab", 1, "step.succeeded", 1, b"{{}}", "a", "ada")])
+
+asyncio.run(log())
 structlog.get_logger("saga").info("step.succeeded", saga="0123456789ab", kind="site", step="a", actor="ada")
 """
 
