@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.saga import events as e
-from actors.saga.state import Cancel, Error, Held, Run, State, Status, StepState, Touch
+from actors.saga.state import Cancel, Error, Held, Pause, Run, State, Status, StepState, Touch
 
 NO_STATE = State(created_at=0, steps=())
 
@@ -52,6 +52,7 @@ def _cancel_requested(state: State, event: e.CancelRequested, at: int) -> State:
         turn=state.turn or Error("cancelled", why),
         steps=_interrupted(state) if event.now else state.steps,
         paused=False,
+        pause=None,
         stuck=None,
     )
 
@@ -112,12 +113,12 @@ def _went_past(state: State, _: e.WentPastIrreversible, __: int) -> State:
     return replace(state, past=True)
 
 
-def _pause_requested(state: State, _: e.PauseRequested, __: int) -> State:
-    return replace(state, paused=True)
+def _pause_requested(state: State, event: e.PauseRequested, at: int) -> State:
+    return replace(state, paused=True, pause=Pause(by=event.actor or "sagad", at=at, reason=event.reason))
 
 
 def _resumed(state: State, _: e.Resumed, __: int) -> State:
-    return replace(state, paused=False, quarantine=None)
+    return replace(state, paused=False, pause=None, quarantine=None)
 
 
 def _held(state: State, event: e.Held, at: int) -> State:
@@ -151,6 +152,7 @@ def _abandon_requested(state: State, event: e.AbandonRequested, _: int) -> State
         abandoned=f"abandoned by {event.actor or 'sagad'}: {event.reason}",
         steps=_interrupted(state),
         paused=False,
+        pause=None,
     )
 
 
@@ -212,6 +214,7 @@ def _ended(state: State, status: Status, at: int) -> State:
         finished_at=at,
         hold=None,
         paused=False,
+        pause=None,
         stuck=None,
         turn=None,
     )

@@ -188,11 +188,18 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
     if needs:
         found["attention"] = "; ".join(needs)
     if state.paused:
-        found["paused"] = f"paused by the operator: {do('resume')} lets it go on"
+        found["paused"] = f"{paused(state)}: {do('resume')} lets it go on"
     for reason in HOLDS:
         if reason in found:
             return reason, "; ".join(found[each] for each in HOLDS if each in found)
     return None
+
+
+def paused(state: State) -> str:
+    """Say who paused a saga that is paused, and the reason that was given."""
+    if state.pause is None:
+        return "paused by the operator"
+    return f"paused by {state.pause.by}" + (f" ({state.pause.reason})" if state.pause.reason else "")
 
 
 def shown(held: Held | None) -> tuple[Hold, str] | None:

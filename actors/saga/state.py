@@ -217,6 +217,14 @@ class Cancel(msgspec.Struct, frozen=True):
     now: bool = False
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """Somebody asked that nothing new be started."""
+
+    by: str
+    at: int
+    reason: str | None = None
+
+
 class Held(msgspec.Struct, frozen=True):
     """The hold as shown: the first reason of all that apply, and all of them in words."""
 
@@ -243,6 +251,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     past: bool = False
     """Told to go past irreversible steps."""
     paused: bool = False
+    pause: Pause | None = None
+    """Who paused it, and why, where it is paused."""
     quarantine: str | None = None
     stuck: str | None = None
     """Cannot go on without somebody: a driver is gone or of another major version."""

@@ -199,7 +199,7 @@ def _undo_anew(deciding: Deciding, verb: m.Retry | m.Resolve, chosen: list[int])
 def _retry_late(deciding: Deciding, verb: m.Retry) -> m.Reply:
     chosen = _named(deciding, verb, lambda step: step.status == "compensation_failed")
     if not chosen:
-        return _refused("it has no failed undo to try again")
+        return _refused(f"step {_name(deciding, verb.step)} has no failed undo to try again")
     deciding.emit(e.Reopened(steps=tuple(chosen), force=verb.force, actor=verb.by, reason=verb.reason))
     return _accepted(f"the undo of step {_names(deciding, chosen)} is tried again")
 
@@ -480,6 +480,8 @@ def possible(plan: Plan, state: State) -> list[str]:
     if state.quarantine is not None:
         return ["resume", "abandon"]
     at = column(plan, state)
+    if at == "failed" and not any(step.status == "compensation_failed" for step in state.steps):
+        return []
     stuck = {"retry"} if state.stuck is not None else set()
     return [name for name, cells in TABLE.items() if callable(cells[at]) or name in stuck]
 
@@ -493,17 +495,28 @@ def _say(name: str, deciding: Deciding, verb: m.Verb) -> m.Reply:
         "failed",
         "rolled_back",
     ):
-        return m.Reply("nothing" if name == "abandon" else "refused", "it is being abandoned")
+        if name == "abandon":
+            return m.Reply("nothing", "it is being abandoned already")
+        return _refused(f"cannot {name}: it is being abandoned, and ends once what runs has ended")
     if deciding.state.quarantine is not None and name not in can:
         return _refused(f"cannot {name}: it is quarantined; possible: {', '.join(can)}")
     if isinstance(verb, m.Retry) and deciding.state.stuck is not None:
         return _unstick(deciding, verb)
-    if callable(cell):
+    if callable(cell) and name in can:
         return cell(deciding, verb)
     if cell == ALREADY:
         return m.Reply("nothing", _WORDS[at])
-    instead = f"; possible: {', '.join(can)}" if can else ""
-    return _refused(f"cannot {name}: {_WORDS[at]}{instead}")
+    instead = f"possible: {', '.join(can)}" if can else _NOTHING[at]
+    return _refused(f"cannot {name}: {_WORDS[at]}; {instead}")
+
+
+_LATER = "nothing is possible in this release: rollback of an ended saga comes with a later one"
+_NOTHING: dict[Column, str] = {
+    "completed": _LATER,
+    "failed": _LATER,
+    "rolled_back": "nothing is left to be done",
+}
+"""What to say of an ended saga for which there is no verb; of all others there is one."""
 
 
 def _handler(name: str) -> Handler:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from actors.clock import rfc3339
-from actors.saga.holds import LeftBehind, hold, left_behind, named, to_undo
+from actors.saga.holds import LeftBehind, hold, left_behind, named, paused, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Error, Run, State
 from actors.saga.wants import preparable
@@ -46,17 +46,22 @@ def _ended(plan: Plan, state: State) -> str:
     }[state.status]
     left = left_behind(plan, state)
     behind = f"; left behind: {', '.join(_left(each) for each in left)}" if left else ""
-    return f"{words} at {_at(state.finished_at or 0)}{_because(state.error)}{behind}"
+    return f"{words} at {_at(state.finished_at or 0)}{_because(state)}{behind}"
 
 
-def _because(error: Error | None) -> str:
+def _because(state: State) -> str:
+    error = state.error
     if error is None:
         return ""
-    return f", {error.code}{_of_step(error)}: {error.message or 'no reason was given'}"
-
-
-def _of_step(error: Error) -> str:
-    return f" (step {error.step})" if error.step is not None else ""
+    message = _message(error)
+    if error.code == "step_failed":
+        return f" because step {error.step} failed: {message}"
+    if error.code == "cancelled" and state.cancel is not None:
+        why = f": {state.cancel.reason}" if state.cancel.reason else ""
+        return f" because {state.cancel.by} cancelled it{why}"
+    if error.code in ("cancelled", "deadline"):
+        return f": {message}"  # in which the code says nothing new
+    return f", {error.code}: {message}"
 
 
 def _left(each: LeftBehind) -> str:
@@ -83,11 +88,11 @@ def _course(plan: Plan, state: State) -> str:
     if failing:
         then = {"compensate": "turns back", "stop": "stops", "hold": "asks you"}[plan.on_failure]
         return f"failed at step {', '.join(failing)} and {then} {once}"
-    return f"is {'paused and stops ' + once if state.paused else state.status}"
+    return f"is {paused(state) + ' and stops ' + once if state.paused else state.status}"
 
 
 def _message(error: Error | None) -> str:
-    return error.message if error is not None else "no reason was given"
+    return error.message if error is not None and error.message else "no reason was given"
 
 
 def _going(plan: Plan, state: State, now: int) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """SPEC 3's table of verbs and states, cell by cell."""
 
+from collections.abc import Callable
+
 import pytest
 
 from actors.saga import messages as m
@@ -76,6 +78,44 @@ def test_a_refusal_names_what_is_possible_instead() -> None:
     assert reply.detail == (
         "cannot retry: the outcome of a step is unknown; possible: cancel, pause, resume, resolve, abandon"
     )
+
+
+LATER = "nothing is possible in this release: rollback of an ended saga comes with a later one"
+
+
+def given_up() -> Script:
+    """Abandoned on the way forward."""
+    script = scripts.forward()
+    script.operator("abandon", 0, flag=True)
+    return script
+
+
+@pytest.mark.parametrize(
+    ("state", "verb", "detail"),
+    [
+        (scripts.completed, "cancel", f"cannot cancel: it is completed; {LATER}"),
+        (scripts.rolled_back, "resume", "cannot resume: it is rolled back; nothing is left to be done"),
+        (scripts.failed, "cancel", "cannot cancel: it has failed; possible: retry, skip, resolve"),
+        (
+            given_up,
+            "retry",
+            "cannot retry: it is being abandoned, and ends once what runs has ended",
+        ),
+        (lambda: given_up().go("succeeded"), "retry", f"cannot retry: it has failed; {LATER}"),
+    ],
+)
+def test_where_nothing_is_possible_that_is_said(state: Callable[[], Script], verb: str, detail: str) -> None:
+    """An ended saga has verbs only where an undo failed; there a refusal names them."""
+    reply = state().operator(verb, 0, flag=False)
+
+    assert (reply.did, reply.detail) == ("refused", detail)
+
+
+def test_a_late_retry_is_for_a_step_whose_undo_failed() -> None:
+    """Step s1's failed, step s0's did not."""
+    reply = scripts.failed().operator("retry", 0, flag=True)
+
+    assert (reply.did, reply.detail) == ("refused", "step s0 has no failed undo to try again")
 
 
 @pytest.mark.parametrize("verb", ["cancel", "pause", "resume", "abandon"])

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.saga import messages as m
-from actors.saga.state import Error
+from actors.saga.state import Error, Pause
 from actors.saga.why import why
 from tests.machine import scripts
 from tests.machine.cases import Driver
@@ -33,6 +33,27 @@ def pausing() -> Script:
     """Paused while a step runs."""
     script = scripts.forward()
     script.operator("pause", 0, flag=True)
+    return script
+
+
+def paused() -> Script:
+    """Paused before anything had started."""
+    script = scripts.pending()
+    script.operator("pause", 0, flag=True)
+    return script
+
+
+def cancelled() -> Script:
+    """Cancelled before anything had started."""
+    script = scripts.pending()
+    script.operator("cancel", 0, flag=True)
+    return script
+
+
+def given_up() -> Script:
+    """Abandoned before anything had started."""
+    script = scripts.pending()
+    script.operator("abandon", 0, flag=True)
     return script
 
 
@@ -128,9 +149,21 @@ SENTENCES: list[tuple[Callable[[], Script], str]] = [
         ),
     ),
     (
+        cancelled,
+        f"Saga 7 was rolled back at {T} because ada cancelled it: because.",
+    ),
+    (
+        given_up,
+        f"Saga 7 failed at {T}: abandoned by ada: because.",
+    ),
+    (
+        paused,
+        f"Saga 7 is held since {T} (paused): paused by ada (because): `sagactl resume 7` lets it go on.",
+    ),
+    (
         pausing,
         (
-            "Saga 7 is paused and stops once what is going on has ended: "
+            "Saga 7 is paused by ada (because) and stops once what is going on has ended: "
             f"step s0 is running since {T}, attempt 1."
         ),
     ),
@@ -156,11 +189,11 @@ SENTENCES: list[tuple[Callable[[], Script], str]] = [
         ),
     ),
     (scripts.completed, f"Saga 7 completed at {T}."),
-    (scripts.rolled_back, f"Saga 7 was rolled back at {T}, step_failed (step s2): it broke."),
+    (scripts.rolled_back, f"Saga 7 was rolled back at {T} because step s2 failed: it broke."),
     (
         scripts.failed,
         (
-            f"Saga 7 failed at {T}, step_failed (step s2): it broke; "
+            f"Saga 7 failed at {T} because step s2 failed: it broke; "
             "left behind: step s1 (/a/b), its undo failed: it broke."
         ),
     ),
@@ -182,6 +215,36 @@ def test_a_reason_of_several_lines_is_still_one_sentence() -> None:
     state = replace(script.state, steps=(script.state.steps[0], failed, script.state.steps[2]))
 
     assert "first second" in why(script.plan, state, script.now, "7")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            Error("deadline", "it took too long"),
+            "was rolled back at 1970-01-01T00:16:40.000Z: it took too long.",
+        ),
+        (
+            Error("internal", ""),
+            "was rolled back at 1970-01-01T00:16:40.000Z, internal: no reason was given.",
+        ),
+    ],
+)
+def test_a_code_is_said_where_it_says_something(error: Error, words: str) -> None:
+    """Codes are for programs; a sentence has one where the message needs it."""
+    script = scripts.rolled_back()
+
+    assert why(script.plan, replace(script.state, error=error), script.now, "7") == f"Saga 7 {words}"
+
+
+def test_a_pause_of_which_nobody_knows_who_asked_is_said_all_the_same() -> None:
+    """A checkpoint from before the field was there, and one without a reason."""
+    script = paused()
+    old = replace(script.state, pause=None)
+    silent = replace(script.state, pause=Pause("bob", 0))
+
+    assert "(paused): paused by the operator: " in why(script.plan, old, script.now, "7")
+    assert "(paused): paused by bob: " in why(script.plan, silent, script.now, "7")
 
 
 def test_a_time_beyond_the_calendar_is_written_all_the_same() -> None:
