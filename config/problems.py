@@ -1,6 +1,7 @@
 """What is wrong with the settings: every problem at once, each with its place and what to do."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 
 import msgspec
@@ -26,8 +27,8 @@ class SettingsError(Exception):
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
-    """Say which of the known names was probably meant, or else which there are."""
-    names = sorted(known)
+    """Say which of the known names was probably meant, or else which there are: in their order, if they have one."""
+    names = sorted(known) if isinstance(known, AbstractSet) else list(known)
     if near := get_close_matches(wrong, names, n=1):
         return f"did you mean `{near[0]}`?"
     return f"known here: {', '.join(names)}"

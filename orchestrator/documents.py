@@ -79,8 +79,8 @@ def _steps(plan: Plan, state: State, outputs: Mapping[int, Any]) -> list[answers
             do=step.operation,
             status=now.status,
             attempts=0 if now.forward is None else now.forward.attempt,
-            output=now.given if now.given is not None else _output(now, outputs.get(step.index)),
-            error=_error(now.error),
+            output=_output(now, outputs.get(step.index)),
+            error=_error(_trouble(now)),
             started_at=_at(now.started_at),
             finished_at=_at(now.finished_at),
         )
@@ -89,8 +89,18 @@ def _steps(plan: Plan, state: State, outputs: Mapping[int, Any]) -> list[answers
 
 
 def _output(step: StepState, output: Any) -> Any:
-    """Outputs are shown once the outcome that brought them is durable."""
+    """Outputs are shown once the outcome that brought them is durable; or those given for a step that was skipped."""
+    if step.given is not None:
+        return step.given or None
     return None if step.status in ("pending", "running") else output
+
+
+def _trouble(step: StepState) -> Error | None:
+    """Tell why the step, or its undo, is unknown or in conflict; else why it failed."""
+    for run in (step.undo, step.forward):
+        if run is not None and run.phase in ("unknown", "conflict"):
+            return run.error
+    return step.error
 
 
 def _error(error: Error | None) -> answers.StepError | None:
@@ -118,7 +128,8 @@ def execution(row: Execution, compensated_by: list[str]) -> answers.Execution:
         after=_image(after),
         status=row.status,
         attempts=row.attempts,
-        error=None if row.error is None else _spliced(row.error),
+        # The row of what succeeded after all keeps what went wrong before; that is in the events.
+        error=None if row.error is None or row.status == "completed" else _spliced(row.error),
         compensates=row.compensates,
         compensated_by=compensated_by,
         actor=row.actor,
