@@ -14,7 +14,8 @@ from orchestrator.access import Caller, Callers, Peer, require
 from orchestrator.api.answer import Answer, problem_answer
 from orchestrator.api.bodies import decode_body, decode_query, read_body
 from orchestrator.api.problems import MethodNotAllowed
-from orchestrator.api.routes import ROUTES, Ask, Route
+from orchestrator.api.route import Ask, Route
+from orchestrator.api.routes import ROUTES
 from orchestrator.api.stream import Streams
 from orchestrator.files.problems import shown
 from orchestrator.problems import NotFound, Problem

@@ -9,7 +9,7 @@ import msgspec
 
 from orchestrator.api.answer import JSON, PROBLEM, ProblemDocument
 from orchestrator.api.bodies import Nothing
-from orchestrator.api.routes import Route
+from orchestrator.api.route import Route
 from orchestrator.api.words import describe_word
 from orchestrator.requests import VERBS
 

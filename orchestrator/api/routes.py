@@ -5,64 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated
 
 import msgspec
-from aiohttp.web import BaseRequest, StreamResponse
+from aiohttp.web import BaseRequest
 
 from orchestrator import answers
-from orchestrator.access import Caller, Role
+from orchestrator.access import Role
 from orchestrator.api.answer import Answer
-from orchestrator.api.bodies import Nothing, check_submission, check_verb, decode_query
-from orchestrator.api.stream import Streams
+from orchestrator.api.bodies import check_submission, check_verb, decode_query
+from orchestrator.api.route import Ask, Result, Route
 from orchestrator.api.words import Cursor, Label, Time, Wait
 from orchestrator.metrics import TEXT, render
 from orchestrator.problems import Invalid, Item
 from orchestrator.requests import VERBS, Submission, VerbBody
-from orchestrator.service import Service
 
 MOST_PER_PAGE = 1_000
 LONGEST_KEY = 255
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MOST_PER_PAGE)]
-
-
-class Ask(NamedTuple):
-    """A request that has been read and checked, and whom it may be put to."""
-
-    service: Service
-    streams: Streams
-    caller: Caller
-    request: BaseRequest
-    route: Route
-    ref: str
-    query: Any
-    body: Any
-
-
-Result = Answer | StreamResponse
-Handler = Callable[[Ask], Awaitable[Result]]
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One route. `{id}` in its path is a saga's id, an unambiguous beginning of one, or `last`."""
-
-    method: Literal["GET", "POST"]
-    path: str
-    role: Role
-    handler: Handler
-    summary: str
-    query: type[msgspec.Struct] = Nothing
-    body: type[msgspec.Struct] = Nothing
-    answers: type[msgspec.Struct] | str
-    """The document that it answers with, or the media type of a text."""
-    created: bool = False
-    """201 where something was made, 200 where it was there already."""
-    streams: bool = False
-    """With `Accept: text/event-stream`, what comes is sent as it comes."""
-    problems: tuple[int, ...] = ()
-    """Statuses of problems beside those that every route may answer with."""
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.api.app import find
 from orchestrator.api.openapi import document
-from orchestrator.api.routes import ROUTES, Route
+from orchestrator.api.route import Route
+from orchestrator.api.routes import ROUTES
 from orchestrator.problems import NotFound
 from orchestrator.requests import VERBS, VerbBody
 
