@@ -54,10 +54,7 @@ CONNECT_TIME = 10.0
 """Seconds for one address to accept a connection; past it nothing was sent, which the verb's time limit could not say."""
 
 READ = 8 * 1024 * 1024
-"""Bytes of an answer that are read, for `capture` to look in."""
-
-KEPT = 256 * 1024
-"""Bytes of an answer that are put out whole; of a longer one its beginning, as text."""
+"""Bytes of an answer that are read. What a step may put out is the engine's to limit, and is less."""
 
 QUOTED = 500
 """Characters of an answer that an error's text repeats."""
@@ -273,12 +270,12 @@ class _Answer(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The answer as text, cut at KEPT; where something was cut, it says so."""
-        more = "" if len(self.data) <= KEPT and self.whole else "\n[sagad cut the answer here]\n"
+        """The answer as text; where it was cut, it says so."""
+        more = "" if self.whole else "\n[sagad cut the answer here]\n"
         try:
-            return self.data[:KEPT].decode(self.charset, errors="replace") + more
+            return self.data.decode(self.charset, errors="replace") + more
         except (LookupError, ValueError):  # the server names an encoding that is none
-            return self.data[:KEPT].decode(errors="replace") + more
+            return self.data.decode(errors="replace") + more
 
     def json(self) -> Value | UnsetType:
         """The answer's JSON value; UNSET where it is none."""
@@ -288,11 +285,11 @@ class _Answer(msgspec.Struct, frozen=True):
             return UNSET
 
     def outputs(self, value: Value | UnsetType) -> dict[str, Value]:
-        """What the step puts out: `json` where the answer is such and not too long, else `body`."""
+        """What the step puts out: `json` where the answer is such, else `body`."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         is_json = kind == "application/json" or kind.endswith("+json")
         known: dict[str, Value] = {"status": self.status, "headers": self.headers}
-        if is_json and value is not UNSET and len(self.data) <= KEPT:
+        if is_json and value is not UNSET:
             return known | {"json": value}
         return known | {"body": self.text}
 

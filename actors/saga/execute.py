@@ -158,7 +158,7 @@ class Executor:
                 payload=payload,
                 carry=Carry(handle=outcome.handle),
             )
-        outcome, carry, digest = self._payload(outcome)
+        outcome, carry, digest = self._payload(entry, outcome)
         carry.before = before.get("image")
         return m.Answered(
             **common,
@@ -172,7 +172,7 @@ class Executor:
             carry=carry,
         )
 
-    def _payload(self, outcome: Any) -> tuple[Any, Carry, str]:
+    def _payload(self, entry: Entry, outcome: Any) -> tuple[Any, Carry, str]:
         """Give the outcome, what of it goes to disk, and the digest of that. Too much of it fails the step."""
         if not isinstance(outcome, Succeeded | Partial):
             return outcome, Carry(), ""
@@ -181,8 +181,11 @@ class Executor:
             encoded = msgspec.json.encode(outputs)
         except (TypeError, ValueError) as error:
             return _unwritable(outcome, f"its outputs are not JSON: {error}"), Carry(), ""
-        if len(encoded) > PAYLOAD:
-            why = f"its outputs are {len(encoded)} bytes, more than {PAYLOAD}; it is done, and is undone with the rest"
+        if len(encoded) + (size := len(msgspec.json.encode(entry.arguments))) > PAYLOAD:
+            why = (
+                f"its outputs are {len(encoded)} bytes, with its arguments {len(encoded) + size}, more than {PAYLOAD}; "
+                "what it did is undone with the rest"
+            )
             return Partial("too_large", why), Carry(after=outcome.after), ""
         after = None if outcome.after is None else self._calls.redacted(outcome.after)
         digest = hashlib.sha256(
@@ -219,14 +222,14 @@ class Executor:
         try:
             driver, call = self._calls.again(dossier, want.step, entry)
         except NotReady as why:
-            return self._found(want, Unclear(str(why)))
+            return self._found(want, entry, Unclear(str(why)))
         ended = await settled(lambda: driver.end(call))
         if isinstance(ended, BaseException):
-            return self._found(want, Unclear(f"ending what it left running raised {ended}"))
+            return self._found(want, entry, Unclear(f"ending what it left running raised {ended}"))
         if not want.finds:
             return self._cannot(want, entry)
         call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
-        return self._found(want, await self._find(driver, call, want.since + entry.intent.settle))
+        return self._found(want, entry, await self._find(driver, call, want.since + entry.intent.settle))
 
     async def _find(self, driver: Driver, call: Call, certain: int) -> Any:
         tries, wait = 0, 0.05
@@ -250,9 +253,9 @@ class Executor:
                 same = False
         return m.Found(**_of(want), kind="cannot", same_secrets=same)
 
-    def _found(self, want: Settle, finding: Any) -> m.Found:
+    def _found(self, want: Settle, entry: Entry, finding: Any) -> m.Found:
         if isinstance(finding, Done):
-            done, carry, digest = self._payload(Succeeded(finding.outputs, finding.after))
+            done, carry, digest = self._payload(entry, Succeeded(finding.outputs, finding.after))
             if isinstance(done, Succeeded):
                 return m.Found(**_of(want), kind="done", payload=digest, id=_id(carry.outputs), carry=carry)
             finding = Unclear(done.message)

@@ -14,7 +14,7 @@ _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST_SHOWN = 60
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+class Problem(msgspec.Struct, frozen=True):
     """One thing that is wrong: where it is, what it is, what to do about it.
 
     ``where`` is ``publish.yaml:12:5: steps[2].with.path``: file, line, column and path, as far as they are known.

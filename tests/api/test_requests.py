@@ -85,8 +85,8 @@ def test_every_problem_of_a_body_is_named_with_a_hint(api: Running) -> None:
     assert (said.status, said.headers["Content-Type"], said.document["code"]) == (422, PROBLEM, "invalid")
     expected = [
         {"where": "sage", "problem": "unknown key `sage`", "hint": "did you mean `saga`?"},
-        {"where": "inputs", "problem": "expected `object`, got `int`"},
-        {"where": "labels[...]", "problem": "expected `str`, got `int`"},
+        {"where": "inputs", "problem": "expected `object`, got `int`", "hint": ""},
+        {"where": "labels[...]", "problem": "expected `str`, got `int`", "hint": ""},
         {"where": "format", "problem": "Invalid enum value 'yml'", "hint": "did you mean `yaml`?"},
     ]
     assert expected == said.document["errors"]
