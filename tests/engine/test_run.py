@@ -150,6 +150,7 @@ def test_an_unknown_outcome_is_asked_and_the_answer_counts(
     document = daemon.submit(saga("seed", [echo("one"), fail("two", "unknown"), echo("three")]))
     sentence = why(daemon, document)
     assert (statuses(document)[1], document["hold"]["reason"]) == ("unknown", "attention")
+    assert document["steps"][1]["error"]["message"] in sentence
     status, _ = daemon.say(document["id"], "resolve", step="two", **{"as": word})
     document = daemon.wait_ended(document["id"])
 
@@ -181,6 +182,7 @@ def test_on_failure_hold_waits_for_a_word(daemon: Daemon) -> None:
 
     assert generations == [1, 2]
     assert (document["status"], statuses(document)) == ("completed", ["completed", "skipped", "completed"])
+    assert document["steps"][1]["output"] is None, "none was given"
 
 
 def test_on_failure_stop_leaves_everything_and_says_so(daemon: Daemon, tmp_path: Path) -> None:
@@ -206,6 +208,10 @@ def test_what_somebody_else_changed_is_not_overwritten(daemon: Daemon, tmp_path:
     path.write_text("theirs")
     document = daemon.wait_ended(document["id"])
     assert (document["hold"]["reason"], statuses(document)[0]) == ("attention", "compensating")
+    assert document["steps"][0]["error"] == {
+        "code": "conflict",
+        "message": "somebody else has changed its content since",
+    }
     assert path.read_text() == "theirs"
     assert daemon.say(document["id"], "retry", step="one", force=True)[0] == 200
     document = daemon.wait_ended(document["id"])
@@ -214,6 +220,10 @@ def test_what_somebody_else_changed_is_not_overwritten(daemon: Daemon, tmp_path:
     assert document["status"] == "rolled_back"
     assert path.read_text() == "before"
     assert undo["before"]["size"] == len("theirs")
+    assert (undo["status"], undo["error"]) == ("completed", None), (
+        "what it ended with, not what it went through"
+    )
+    assert document["steps"][0]["error"] is None
 
 
 def test_a_failed_undo_blocks_what_its_step_needs_and_can_be_mended_late(
@@ -274,12 +284,22 @@ def test_a_deadline_turns_the_saga_back(daemon: Daemon) -> None:
 def test_pause_stops_before_the_next_step_until_resume(daemon: Daemon) -> None:
     """The running step is drained first."""
     document = daemon.submit(saga("seed", [sleep("one", "100ms"), echo("two")]), wait=None)
-    daemon.say(document["id"], "pause")
+    daemon.say(document["id"], "pause", reason="lunch")
     document = daemon.wait_ended(document["id"])
     assert (document["hold"]["reason"], statuses(document)) == ("paused", ["completed", "pending"])
+    assert " (lunch): `resume` lets it go on" in document["hold"]["detail"]
     daemon.say(document["id"], "resume")
 
     assert daemon.wait_ended(document["id"])["status"] == "completed"
+
+
+def test_a_step_that_there_is_none_of_is_answered_with_those_that_there_are(daemon: Daemon) -> None:
+    """In the saga's order, which is not that of the alphabet."""
+    document = daemon.submit(saga("seed", [echo("two"), fail("one"), echo("three")], on_failure="hold"))
+    status, answer = daemon.say(document["id"], "skip", step="zzz")
+
+    assert status == 404
+    assert answer["detail"] == "the saga has no step `zzz`: known here: two, one, three"
 
 
 def test_independent_steps_run_side_by_side_but_never_on_one_resource(daemon: Daemon, tmp_path: Path) -> None:
