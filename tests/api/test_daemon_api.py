@@ -621,6 +621,7 @@ def test_a_daemon_that_drains_takes_no_new_sagas_and_still_answers(own_daemon: D
     refused = ask(own_daemon, "POST", "/v1/sagas", saga(ECHO))
 
     assert (drained.status, refused.status, refused.document["code"]) == (200, 503, "draining")
+    assert "only a restart of sagad ends this" in drained.document["detail"]
     assert ask(own_daemon, "GET", "/v1/health").document["status"] == "draining"
 
 
