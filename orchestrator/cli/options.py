@@ -102,7 +102,7 @@ def command(*, cls: type[click.Command] = Command, examples: str = "") -> Callab
 
 
 def _complete_id(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
-    from orchestrator.cli.completion import saga_ids
+    from orchestrator.cli.offers import saga_ids
 
     return saga_ids(ctx.ensure_object(Session), incomplete)
 
