@@ -21,12 +21,24 @@ from orchestrator.api import Server, serve
 from orchestrator.metrics import Counts
 
 LIMIT = 100_000
+VERSION = "9.9.9"
+NO_COUNTS = Counts(
+    version=VERSION,
+    ready=True,
+    draining=False,
+    storage_full=False,
+    sagas={},
+    actors=0,
+    restarts=0,
+    quarantined=0,
+    last_seq=0,
+)
 
 
 class StandIn:
     """Notes what it is asked, answers little, and fails as it is told to."""
 
-    version = "9.9.9"
+    version = VERSION
 
     def __init__(self) -> None:
         self.settings = SimpleNamespace(access=Access(), limits=Limits(request_bytes=LIMIT))
@@ -76,17 +88,7 @@ class StandIn:
 
     async def counts(self) -> Counts:
         """Count nothing."""
-        return Counts(
-            version=self.version,
-            ready=True,
-            draining=False,
-            storage_full=False,
-            sagas={},
-            actors=0,
-            restarts=0,
-            quarantined=0,
-            last_seq=0,
-        )
+        return NO_COUNTS
 
     async def stream(self, ref: str | None, after: int) -> AsyncIterator[tuple[int, str, bytes]]:
         """Give what the test puts into `events_to_come`: events, or what is to be raised; None is the end."""

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from orchestrator.metrics import TEXT, Counts, Distribution, render
+from tests.api.standin import NO_COUNTS
 
 COUNTS = Counts(
     version="1.2.3",
@@ -71,19 +72,7 @@ def test_the_media_type_is_that_of_what_is_written() -> None:
 
 def test_what_is_not_measured_is_not_shown() -> None:
     """What is not measured is not shown."""
-    counts = Counts(
-        version="1",
-        ready=False,
-        draining=False,
-        storage_full=False,
-        sagas={},
-        actors=0,
-        restarts=0,
-        quarantined=0,
-        last_seq=0,
-    )
-
-    assert b"commit" not in render(counts)
+    assert b"commit" not in render(NO_COUNTS)
 
 
 @pytest.mark.slow
