@@ -48,9 +48,7 @@ class SchemaDiffers(StoreError):
     """This database's tables are not those that sagad made."""
 
     lasting = True
-    remedy = (
-        "Nothing was changed. Undo what was done to it by hand, or put back the last backup of the state folder."
-    )
+    remedy = "Nothing was changed. Undo what was done to it by hand, or put back the last backup of the state folder."
 
 
 class ChainBroken(StoreError):
