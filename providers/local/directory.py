@@ -11,7 +11,7 @@ import msgspec
 
 from providers.contract import ABSENT, Blob, Call, Image, Planned, Value, Verb
 from providers.local.attributes import Attributes, may_give
-from providers.local.driver import LocalDriver, asked, goal, stamp, uncancelled
+from providers.local.driver import LocalDriver, asked, findable, goal, stamp, uncancelled
 from providers.local.file import Counted, irrevocable, kind_of, other_kind, retouch
 from providers.local.place import READ, Place
 from providers.local.refusals import refused
@@ -51,28 +51,22 @@ class LocalDirectory(LocalDriver):
     kind = "directory"
     steady = ("kind", "mode", "uid", "gid", "xattrs", "flags", "tree")
     verbs: ClassVar[Mapping[str, Verb]] = {
-        "create": Verb(
+        "create": findable(
             arguments=DirectoryAttributes,
             outputs=_OUTPUTS,
             inverse="delete",
-            repeat="find",
-            finds=True,
             summary="Make a folder where nothing is",
         ),
-        "update": Verb(
+        "update": findable(
             arguments=DirectoryAttributes,
             outputs=_OUTPUTS,
             inverse="update",
-            repeat="find",
-            finds=True,
             summary="Change a folder's mode, owner or group",
         ),
-        "delete": Verb(
+        "delete": findable(
             arguments=DirectoryPath,
             outputs={"path": str},
             inverse="create",
-            repeat="find",
-            finds=True,
             summary="Remove a folder, if it is there; with recursive, also what is in it",
         ),
     }

@@ -49,6 +49,7 @@ from providers.contract import (
     Unclear,
     Unknown,
     Value,
+    Verb,
 )
 from providers.local.attributes import Attributes, group_id, user_id
 from providers.local.confined import Confined
@@ -59,6 +60,9 @@ T = TypeVar("T")
 
 ATTRIBUTES = frozenset({"mode", "owner", "group"})
 """The fields that are changed in place."""
+
+findable = partial(Verb, repeat="find", finds=True)
+"""A verb of which it can be seen in the file system whether it was done."""
 
 _MODE = re.compile(r"0?[0-7]{3,4}")
 

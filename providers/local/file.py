@@ -12,7 +12,7 @@ import msgspec
 
 from providers.contract import ABSENT, Call, Image, Planned, Value, Verb
 from providers.local.attributes import Attributes, fixed, may_give
-from providers.local.driver import LocalDriver, asked, goal, one_of, stamp, uncancelled
+from providers.local.driver import LocalDriver, asked, findable, goal, one_of, stamp, uncancelled
 from providers.local.place import READ, Place, Stamp, opened
 from providers.local.refusals import refused
 
@@ -56,36 +56,28 @@ class LocalFile(LocalDriver):
     kind = "file"
     steady = ("kind", "sha256", "mode", "uid", "gid", "xattrs", "flags", "mtime_ns")
     verbs: ClassVar[Mapping[str, Verb]] = {
-        "create": Verb(
+        "create": findable(
             arguments=FileContent,
             outputs=_OUTPUTS,
             inverse="delete",
-            repeat="find",
-            finds=True,
             summary="Make a file where nothing is",
         ),
-        "update": Verb(
+        "update": findable(
             arguments=FileContent,
             outputs=_OUTPUTS,
             inverse="update",
-            repeat="find",
-            finds=True,
             summary="Change a file that is there; what is not named stays as it is",
         ),
-        "put": Verb(
+        "put": findable(
             arguments=FileContent,
             outputs=_OUTPUTS,
             inverse="put_back",
-            repeat="find",
-            finds=True,
             summary="Create or update, whichever it takes",
         ),
-        "delete": Verb(
+        "delete": findable(
             arguments=FilePath,
             outputs={"path": str},
             inverse="create",
-            repeat="find",
-            finds=True,
             summary="Remove a file, if it is there",
         ),
     }

@@ -11,7 +11,7 @@ import msgspec
 
 from providers.contract import ABSENT, Call, Image, Planned, Value, Verb
 from providers.local.attributes import Attributes, may_give
-from providers.local.driver import LocalDriver, goal, stamp
+from providers.local.driver import LocalDriver, findable, goal, stamp
 from providers.local.file import kind_of, other_kind
 from providers.local.place import Place
 from providers.local.refusals import refused
@@ -41,28 +41,22 @@ class LocalSymlink(LocalDriver):
     kind = "symlink"
     steady = ("kind", "target", "uid", "gid")
     verbs: ClassVar[Mapping[str, Verb]] = {
-        "create": Verb(
+        "create": findable(
             arguments=SymlinkTarget,
             outputs=_OUTPUTS,
             inverse="delete",
-            repeat="find",
-            finds=True,
             summary="Make a symlink where nothing is",
         ),
-        "update": Verb(
+        "update": findable(
             arguments=SymlinkTarget,
             outputs=_OUTPUTS,
             inverse="update",
-            repeat="find",
-            finds=True,
             summary="Let a symlink that is there point elsewhere",
         ),
-        "delete": Verb(
+        "delete": findable(
             arguments=SymlinkPath,
             outputs={"path": str},
             inverse="create",
-            repeat="find",
-            finds=True,
             summary="Remove a symlink, if it is there",
         ),
     }
