@@ -67,14 +67,11 @@ def compile_saga(document: Document, registry: Registry, defaults: Policy | None
     report = Report(document)
     keys, drafts = _check(report, document.value, registry)
     places = Document(UNSET, document.marks, document.name)
-    plan: Plan | None = None
-    known: tuple[Known, ...] = ()
-    if not report.problems:
-        plan = _make(keys, drafts, defaults or Policy())
-        fixed, known = known_operations(plan, drafts)
-        check_known(report, plan, fixed, {}, registry)
+    fixed, known = known_operations(drafts)
+    check_known(report, keys.get("saga", ""), fixed, {}, registry)
+    plan = None if report.problems else _make(keys, drafts, defaults or Policy())
     secrets = _secrets(document, drafts)
-    if report.problems or plan is None:
+    if plan is None:
         warnings, inputs = tuple(report.warnings), keys.get("inputs")
         return Compiled(None, report.all(), warnings, inputs=inputs, secrets=secrets, document=places)
     return Compiled(
@@ -209,5 +206,6 @@ def check_resolved(compiled: Compiled, values: Mapping[str, Any], registry: Regi
     if compiled.plan is None:
         return []
     report = Report(compiled.document)
-    check_known(report, compiled.plan, compiled.known, values, registry)
+    plan = compiled.plan
+    check_known(report, plan.kind, [each.find(plan) for each in compiled.known], values, registry)
     return list(report.all())

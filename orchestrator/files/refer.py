@@ -57,6 +57,8 @@ class Scope:
         self.secrets: dict[str, Path] = {}
         self.late = False
         """Something here is not known before the saga runs (an output, a secret)."""
+        self.sound = False
+        """Its operation is known, and nothing was wrong with the arguments' references and types."""
         self._report = report
         self._names = names
         self._index = index

@@ -24,14 +24,18 @@ _ANY_ID = "0" * 12
 _NAMED = re.compile(r'["`]?([A-Za-z_]\w*)["`]?(: | )')
 
 
+Operation = tuple[str, Path, dict[str, Any]]
+"""An operation's name, the path of its arguments in the file, and their template."""
+
+
 class Known(msgspec.Struct, frozen=True):
     """An operation of a plan: a step's, or its undo's."""
 
     step: int
     in_undo: bool
 
-    def find(self, plan: Plan) -> tuple[str, Path, dict[str, Any]]:
-        """Give the operation, the path of its arguments in the file, and their template."""
+    def find(self, plan: Plan) -> Operation:
+        """Give the operation."""
         step = plan.steps[self.step]
         path: Path = ("steps", self.step)
         if self.in_undo:
@@ -39,30 +43,34 @@ class Known(msgspec.Struct, frozen=True):
         return step.operation, (*path, "with"), step.arguments
 
 
-def known_operations(plan: Plan, drafts: Sequence[Draft]) -> tuple[tuple[Known, ...], tuple[Known, ...]]:
-    """Tell which operations are known from the file alone, and which as soon as the inputs are given."""
-    fixed: list[Known] = []
+def known_operations(drafts: Sequence[Draft]) -> tuple[list[Operation], tuple[Known, ...]]:
+    """Give the operations that are known from the file alone, and tell which are as soon as the inputs are given."""
+    fixed: list[Operation] = []
     bound: list[Known] = []
     for draft in drafts:
         for in_undo, scope in enumerate(draft.scopes):
-            if scope.late or (in_undo and plan.steps[draft.index].undo.form != "given"):
+            if scope.late or not scope.sound or (in_undo and draft.undo.form != "given"):
                 continue
-            (bound if scope.used else fixed).append(Known(draft.index, bool(in_undo)))
-    return tuple(fixed), tuple(bound)
+            if scope.used:
+                bound.append(Known(draft.index, bool(in_undo)))
+            elif in_undo:
+                fixed.append((draft.undo.operation, (*draft.path, "undo", "with"), draft.undo.arguments))
+            else:
+                fixed.append((draft.keys["do"], (*draft.path, "with"), draft.keys.get("with", {})))
+    return fixed, tuple(bound)
 
 
 def check_known(
-    report: Report, plan: Plan, known: Iterable[Known], inputs: Mapping[str, Any], registry: Registry
+    report: Report, kind: str, known: Iterable[Operation], inputs: Mapping[str, Any], registry: Registry
 ) -> None:
     """Resolve the arguments of these operations and report what their declarations or drivers refuse."""
 
     def lookup(ref: Ref) -> Any:
         if ref.root == "saga":
-            return _ANY_ID if ref.path[0] == "id" else plan.kind
+            return _ANY_ID if ref.path[0] == "id" else kind
         return references.dig(inputs, ref.path, ref)
 
-    for operation in known:
-        name, path, template = operation.find(plan)
+    for name, path, template in known:
         driver, verb = registry.split(name)
         try:
             recorded = references.record(template, lookup)

@@ -195,9 +195,11 @@ def _check_templates(report: Report, draft: Draft, names: Names) -> None:
         (back, draft.undo_operation, (*draft.path, "undo", "with"), draft.undo.arguments),
     )
     for scope, operation, path, template in parts:
+        before = len(report.problems)
         scope.check(path, template)
         if operation is not None:
             Arguments(report, scope.kinds).check(path, template, operation.verb.arguments)
+            scope.sound = len(report.problems) == before
 
 
 def _check_needs(report: Report, draft: Draft, names: Names) -> None:

@@ -244,3 +244,20 @@ def test_inputs_that_cannot_be_read_say_nothing_of_the_values_given(registry: Re
 
         assert compiled.problems
         assert compiler.bind(compiled, {})[1] == []
+
+
+def test_what_drivers_say_is_told_beside_all_other_problems(compiled: Compile) -> None:
+    """A step with a bad key, another with arguments that its driver refuses, and one whose arguments do not fit."""
+    text = """saga: a
+steps:
+- {name: x, do: demo.thing.create, with: {path: /both}, retires: 3}
+- {name: y, do: demo.thing.create, with: {path: /both, nope: 1}}
+"""
+    found = [str(problem).partition(" (")[0] for problem in compiled(text).problems]
+
+    assert found == [
+        "3:42: steps[0].with: this is wrong as a whole",
+        "3:42: steps[0].with: size: too small",
+        "3:57: steps[0].retires: unknown key `retires`",
+        "4:56: steps[1].with.nope: unknown argument `nope`",
+    ]
