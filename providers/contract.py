@@ -229,6 +229,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """A name for what is created, unique to this operation and the same on every repeat ([a-z0-9-])."""
     attempt: int = 1
+    """Calls of this operation under this key so far, with this one."""
+    generation: int = 1
+    """How many times the step (or its undo) was started, each under a key of its own."""
     now: int = 0
     """UTC milliseconds."""
     resource: Resource | None = None

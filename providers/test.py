@@ -30,7 +30,7 @@ class Echo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Fail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to fail, and how many attempts of it; without `times` always."""
+    """How to fail, and how many attempts of it, a start anew counted on; without `times` always."""
 
     kind: Kind = "error"
     times: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -97,7 +97,7 @@ class Test(Driver):
                 await anyio.sleep(parse_duration(duration) / 1000)
                 return Succeeded()
             case Fail() as fail:
-                fails = fail.times is None or call.attempt <= fail.times
+                fails = fail.times is None or call.attempt + call.generation - 1 <= fail.times
                 return await _fail(fail) if fails else Succeeded()
         raise AssertionError(call.verb)
 

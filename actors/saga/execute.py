@@ -74,7 +74,7 @@ class Executor:
             # A driver that is gone is nothing to fail over: settling will ask.
             ended = Unknown if why.stuck else Failed
             return self._answer(want, entry, ended(why.code, str(why)), {})
-        call = msgspec.structs.replace(call, attempt=want.attempt)
+        call = msgspec.structs.replace(call, attempt=want.attempt, generation=want.generation)
         before: dict[str, Image] = {}
         work = self._guarded(dossier, want, driver, call, entry, before)
         outcome = await attempt.outcome(work, entry.intent.limit, _ENDS)

@@ -1,6 +1,7 @@
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from providers.contract import ABSENT, Compensated, Failed, Outcome, Partial, Succeeded, Unknown
@@ -66,6 +67,14 @@ async def test_times_says_how_many_attempts_fail(kind: str) -> None:
             outcomes.append("hung")
 
     assert [outcome == Succeeded() for outcome in outcomes] == [False, False, True]
+
+
+async def test_a_start_anew_counts_on() -> None:
+    """What was asked to fail once succeeds when the operator has it retried."""
+    call = call_of(DRIVER, "fail", {"times": 1})
+
+    assert isinstance(await DRIVER.apply(call), Failed)
+    assert await DRIVER.apply(msgspec.structs.replace(call, generation=2)) == Succeeded()
 
 
 @pytest.mark.parametrize(
