@@ -69,7 +69,8 @@ def print_table(
     if not cells:
         return
     if sys.stdout.isatty():
-        console(session, sys.stdout).print(_table(heads, cells, styled))
+        paper = console(session, sys.stdout)
+        paper.print(_table(heads, cells, styled, paper.width))
     else:
         sys.stdout.writelines(f"{line}\n" for line in columns([list(heads), *cells]))
 
@@ -82,16 +83,17 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], styled: int) -> RenderableType:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], styled: int, room: int) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    for index, column in enumerate(zip(heads, *rows, strict=True)):
-        # An id that does not fit must not be cut: it is what the next command is given. Where all do not fit, the
-        # long cells are folded before any short one.
-        short = max(map(len, column)) <= _SHORT
-        table.add_column(column[0], no_wrap=index == 0 or short, overflow="fold")
+    # An id that does not fit must not be cut: it is what the next command is given. Where there is room for it, the
+    # long cells are folded before any short one.
+    widest = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    roomy = sum(min(each, _SHORT) + 2 for each in widest[1:]) + widest[0] <= room
+    for index, head in enumerate(heads):
+        table.add_column(head, no_wrap=index == 0 or (roomy and widest[index] <= _SHORT), overflow="fold")
     for row in rows:
         words = (style(cell.split(",")[0]) if index == styled else "" for index, cell in enumerate(row))
         table.add_row(*(Text(cell, name) for cell, name in zip(row, words, strict=True)))

@@ -107,6 +107,37 @@ def test_a_list_fits_the_terminal_and_no_id_is_cut(daemon: StandIn, terminal: Op
     assert max(map(len, narrow.seen.splitlines())) <= 60
 
 
+@pytest.mark.parametrize(("columns", "whole"), [(60, [ID]), (100, [ID, "completed", "restore"])])
+def test_executions_fold_their_long_cells_first(
+    daemon: StandIn, terminal: Open, columns: int, whole: list[str]
+) -> None:
+    """Errors and links are long; an id is never cut, and a status only where there is no room at all."""
+    row = {
+        "id": ID,
+        "step": "one",
+        "nature": "restore",
+        "generation": 2,
+        "attempts": 3,
+        "status": "completed",
+    }
+    row |= {
+        "operation": "local.directory.delete",
+        "compensates": "0" * 12,
+        "started_at": "2026-11-21T09:40:00Z",
+    }
+    row |= {
+        "before": {"sha256": "a" * 64},
+        "after": {"exists": False},
+        "error": {"code": "e", "message": "no " * 9},
+    }
+    daemon.on("GET", f"/v1/sagas/{ID}/executions", (200, {"executions": [row]}))
+    shown = terminal("executions", ID, "--no-color", columns=columns)
+
+    assert shown.end() == 0
+    assert max(map(len, shown.seen.splitlines())) <= columns
+    assert [word for word in whole if word not in shown.seen] == []
+
+
 def test_a_sagas_words_do_not_steer_the_terminal(daemon: StandIn, terminal: Open) -> None:
     """An output of a command may hold any bytes: to clear the screen, or to look like markup."""
     step = saga_document()["steps"][0] | {
