@@ -474,6 +474,11 @@ _WORDS: dict[Column, str] = {
     "rolled_back": "it is rolled back",
 }
 
+_INSTEAD: dict[tuple[str, Column], str] = {
+    ("cancel", "completed"): "`rollback` is what takes a completed saga back",
+}
+"""What to do in place of a verb that comes too late, where the list of verbs would not say it."""
+
 
 def possible(plan: Plan, state: State) -> list[str]:
     """Name the verbs that do something now."""
