@@ -315,23 +315,27 @@ def _working(state: State, event: e.Working, _: int) -> State:
 
 
 def _succeeded(state: State, event: e.Succeeded, at: int) -> State:
-    changed = _run(state, event, phase="over", error=None, due=0, doubt=False, interrupt=False)
+    step = state.steps[event.step]
+    run = getattr(step, event.direction) or Run(generation=0)
+    over = replace(run, phase="over", error=None, due=0, doubt=False, interrupt=False)
     if event.direction == "undo":
         return _step(
-            changed,
+            state,
             event.step,
+            undo=over,
             status="compensated",
             finished_at=at,
             left=None,
             open=False,
-            **_error_kept(changed, event),
+            **_error_kept(state, event),
         )
-    resource = changed.steps[event.step].resource
+    resource = step.resource
     if resource is not None and event.id is not None:
         resource = replace(resource, id=event.id)
     return _step(
-        changed,
+        state,
         event.step,
+        forward=over,
         status="completed",
         did=True,
         failing=False,

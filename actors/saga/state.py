@@ -193,19 +193,21 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     pending: list[int] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
-        if step.status == "pending":
+        status, forward, undo = step.status, step.forward, step.undo
+        if forward is not None and forward.phase != "over":
+            runs.append((index, "forward", forward))
+        if undo is not None and undo.phase != "over":
+            runs.append((index, "undo", undo))
+        if status == "pending":
             pending.append(index)
-        if step.forward is not None and step.forward.phase != "over":
-            runs.append((index, "forward", step.forward))
-        if step.undo is not None and step.undo.phase != "over":
-            runs.append((index, "undo", step.undo))
-        done = done and step.status in DONE
+        if status not in DONE:
+            done = False
+            unknown = unknown or status == "unknown"
+            asks = asks or step.asks
         failing = failing or step.failing
-        unknown = unknown or step.status == "unknown"
         open_ = open_ or step.open
-        asks = asks or step.asks
         no_return = no_return or step.no_return
-    return Glance(tuple(runs), tuple(pending), done, failing, unknown, open_, asks, no_return)
+    return Glance(tuple(runs), tuple(pending), done, failing, unknown, open_, asks or open_, no_return)
 
 
 class Cancel(msgspec.Struct, frozen=True):
