@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -160,8 +161,12 @@ async def _listen(listening: socket.socket, connections: web.Server) -> asyncio.
     listening.setblocking(False)  # noqa: FBT003  it takes no keyword
     loop = asyncio.get_running_loop()
     if listening.family == socket.AF_UNIX:
-        return await loop.create_unix_server(connections, sock=listening, backlog=BACKLOG)
+        return await loop.create_unix_server(connections, sock=listening, backlog=BACKLOG, **LEAVE_IT)
     return await loop.create_server(connections, sock=listening, backlog=BACKLOG)
+
+
+LEAVE_IT: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""From 3.13 on asyncio removes a closed socket's file, systemd's too. Ours is removed by ``Server.close``."""
 
 
 def make_socket(path: Path, mode: int) -> socket.socket:
