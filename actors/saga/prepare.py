@@ -38,7 +38,6 @@ class Draft(msgspec.Struct):
     call: Call
     intent: Intent
     original: Entry | None
-    reads: bool = False
 
 
 class Preparer:
@@ -53,10 +52,19 @@ class Preparer:
     ) -> m.Prepared | m.NotPrepared | None:
         """Prepare an execution, if nothing has to be read for it; None: it takes ``prepare``."""
         try:
-            draft = self._draft(dossier, state, want)
-            return None if draft.reads else self._prepared(dossier, want, draft, Planned())
+            if self._reads(dossier.plan.steps[want.step], want.direction):
+                return None
+            return self._prepared(dossier, want, self._draft(dossier, state, want), Planned())
         except NotReady as why:
             return _not_prepared(want, why)
+
+    def _reads(self, step: PlanStep, direction: Direction) -> bool:
+        """Tell whether the resource has to be read. What to restore, and over what, is on record."""
+        if direction == "undo" and step.undo.form != "given":
+            return False
+        operation = step.operation if direction == "forward" else step.undo.operation
+        driver, _ = self._calls.driver(operation, "")
+        return type(driver).plan is not Driver.plan
 
     async def prepare(self, dossier: Dossier, state: State, want: Prepare) -> m.Prepared | m.NotPrepared:
         """Prepare an execution: resolve its arguments, check them, read the resource. Changes nothing."""
@@ -126,7 +134,6 @@ class Preparer:
             mark=mark,
         )
         call = self._calls.call(key, intent, typed)
-        reads = type(driver).plan is not Driver.plan
         nature = "forward" if want.direction == "forward" else "correct"
         original = dossier.entries.get((want.step, "forward")) if want.direction == "undo" else None
         return Draft(
@@ -140,7 +147,6 @@ class Preparer:
             call,
             intent,
             original,
-            reads,
         )
 
     def _restore(self, dossier: Dossier, want: Prepare, step: PlanStep) -> Draft:
