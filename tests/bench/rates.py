@@ -30,8 +30,8 @@ class Timing(msgspec.Struct, frozen=True):
     """For how long to measure, how often."""
 
     warm_up: float = 1.0
-    seconds: float = 2.0
-    runs: int = 3
+    seconds: float = 1.5
+    runs: int = 5
 
 
 def files(folder: Path) -> list[dict[str, Any]]:

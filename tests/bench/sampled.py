@@ -20,6 +20,8 @@ EVERY = 0.001
 """Seconds of processor time between two samples."""
 
 TOP = 30
+OUTER = 0.95
+"""What is in more than this share of the stacks is what runs the loop, and tells nothing."""
 
 
 class Sampler:
@@ -58,7 +60,8 @@ class Sampler:
         lines = [f"{self._samples} samples of the loop's thread, 100 three-step sagas in flight", ""]
         for title, counted in (("itself", self._own), ("with what it calls", self._below)):
             lines.append(f"share  {title}")
-            for code, count in counted.most_common(top):
+            inner = [(code, count) for code, count in counted.most_common() if count < self._samples * OUTER]
+            for code, count in inner[:top]:
                 lines.append(f"{count / max(self._samples, 1):5.1%}  {_name(code)}")
             lines.append("")
         return "\n".join(lines)
