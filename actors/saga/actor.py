@@ -28,7 +28,6 @@ from actors.saga.host import Host
 from actors.saga.ledger import Rows, checkpoint, event_row
 from actors.saga.machine import decide
 from actors.saga.outcomes import Attempt
-from actors.saga.plan import Plan
 from actors.saga.state import ENDED, State
 from actors.saga.wants import Perform, Poll, Prepare, Settle, Want, dues, interrupted, wake, wants
 from store.records import Commit, IdempotencyKey, NewSaga
@@ -100,6 +99,8 @@ class SagaActor:
     ) -> None:
         """Take a saga as it is on disk, or one that is just being submitted (``birth``)."""
         self.host = host
+        self.id = dossier.header.id
+        self.plan = dossier.plan
         self.dossier = dossier
         self.state = state
         self.mailbox = mailbox
@@ -109,16 +110,6 @@ class SagaActor:
         self._crew = Crew(self._child_crashed)
         self._crash: BaseException | None = None
         self._leaving = False
-
-    @property
-    def id(self) -> str:
-        """The saga's id."""
-        return self.dossier.header.id
-
-    @property
-    def plan(self) -> Plan:
-        """The saga's plan."""
-        return self.dossier.plan
 
     def on(self, want: Want) -> bool:
         """Tell whether a child is at work on this."""
@@ -305,7 +296,7 @@ class SagaActor:
         now = self.host.clock.now()
         if not self._children and wake(self.plan, self.state, now) == 0:
             return 0
-        soonest = min((due for due in dues(self.state) if due > now), default=None)
+        soonest = min([due for due in dues(self.state) if due > now], default=None)
         return None if soonest is None else (soonest - now) / 1000
 
 

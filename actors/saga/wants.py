@@ -236,10 +236,7 @@ def same_resource(state: State, one: int, other: int) -> bool:
     return a is not None and b is not None and a.overlaps(b)
 
 
-def dues(state: State) -> Iterator[int]:
+def dues(state: State) -> list[int]:
     """Give every time at which something of the saga may be due, past ones too."""
-    for _, _, run in runs(state):
-        if run.phase in ("polling", "retrying"):
-            yield run.due
-    if state.deadline is not None:
-        yield state.deadline
+    found = [run.due for _, _, run in runs(state) if run.phase in ("polling", "retrying")]
+    return found if state.deadline is None else [*found, state.deadline]
