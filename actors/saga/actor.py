@@ -319,7 +319,7 @@ class Draft:
         self.state = decision.state
         self.events += decision.events
         carry: Carry | None = getattr(message, "carry", None)
-        self.rows.take(self._actor.dossier, decision.events, carry, self.state, self.now)
+        self.rows.take(self._actor.dossier, decision.events, carry, self.now)
         return decision.reply
 
     def prepare_at_once(self) -> None:

@@ -27,10 +27,16 @@ def current(state: State, message: m.FromRun) -> Run | None:
     return run
 
 
+def _still_wanted(deciding: Deciding, message: m.FromRun) -> bool:
+    """Tell whether the intent that was being prepared may still be written."""
+    wanted = preparable(deciding.plan, deciding.state, deciding.now)
+    return (message.step, message.direction, message.generation) in wanted
+
+
 def prepared(deciding: Deciding, message: m.Prepared) -> None:
     """Write the intent; or queue the step behind another one that is at work on the same resource."""
     state, index = deciding.state, message.step
-    if (index, message.direction, message.generation) not in preparable(deciding.plan, state, deciding.now):
+    if not _still_wanted(deciding, message):
         return
     if message.direction == "forward" and message.resource is not None:
         behind = _at_work_on(state, index, message.resource)
@@ -74,7 +80,7 @@ def _at_work_on(state: State, index: int, resource: Touch) -> int | None:
 def not_prepared(deciding: Deciding, message: m.NotPrepared) -> None:
     """Fail the step, try again later, or have the saga wait for somebody to mend the node."""
     state, index = deciding.state, message.step
-    if (index, message.direction, message.generation) not in preparable(deciding.plan, state, deciding.now):
+    if not _still_wanted(deciding, message):
         return
     if message.stuck:
         deciding.emit(e.Stuck(why=message.error.message))

@@ -59,16 +59,14 @@ class Rows:
         self.executions: list[NewExecution] = []
         self.changes: list[ExecutionChange] = []
 
-    def take(
-        self, dossier: Dossier, events: Iterable[e.Event], carry: Carry | None, state: State, at: int
-    ) -> None:
-        """Add what a decision's events bring about; ``state`` is the one after them."""
+    def take(self, dossier: Dossier, events: Iterable[e.Event], carry: Carry | None, at: int) -> None:
+        """Add what a decision's events bring about."""
         for event in events:
             if isinstance(event, e.Started):
                 assert carry is not None
                 self._start(dossier, event, carry)
             elif isinstance(event, e.StepEvent):
-                self._change(dossier, event, carry, state, at)
+                self._change(dossier, event, carry, at)
 
     def _start(self, dossier: Dossier, event: e.Started, carry: Carry) -> None:
         assert carry.entry is not None
@@ -76,9 +74,7 @@ class Rows:
         dossier.entries[event.step, event.direction] = carry.entry
         self.executions.append(carry.row)
 
-    def _change(
-        self, dossier: Dossier, event: e.StepEvent, carry: Carry | None, state: State, at: int
-    ) -> None:
+    def _change(self, dossier: Dossier, event: e.StepEvent, carry: Carry | None, at: int) -> None:
         entry = dossier.entries.get((event.step, _direction(event)))
         columns = _COLUMNS.get(type(event))
         if entry is None or columns is None:
