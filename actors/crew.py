@@ -36,6 +36,10 @@ class Crew:
         for task in self._tasks:
             task.cancel()
 
+    def disband(self) -> None:
+        """Take no more work. An owner that is its own crew's contact is then garbage by its reference count alone."""
+        del self._failed
+
     async def wait_ended(self) -> None:
         """Return when the last one has ended, even if whoever waits is cancelled meanwhile; that then comes after."""
         cancelled: asyncio.CancelledError | None = None

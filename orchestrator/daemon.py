@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -27,10 +28,13 @@ STATUS = 10.0
 """Seconds between two status texts."""
 STOPPING = 20_000
 """Milliseconds that stopping may take beyond `shutdown_grace`."""
+YOUNG = 50_000
+"""Objects made and not yet gone between two collections of garbage."""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the daemon."""
+    gc.disable()  # nothing that is imported from here on is garbage; see _collect_rarely
     # structlog draws tracebacks with rich where there is one. The daemon draws none, and this is 5 MB and 30 ms. So
     # structlog is imported after this line only, here and in everything that is imported further down.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
@@ -128,6 +132,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
                 path=None if sockets else settings.daemon.socket,
                 mode=settings.daemon.socket_mode,
             )
+            _collect_rarely()
             made.service.ready = True
             made.start()
             log.info("ready", socket=str(settings.daemon.socket), version=made.service.version)
@@ -147,6 +152,19 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
                 made.service.ready = False
                 await made.drain(settings.daemon.shutdown_grace)
                 await server.close(1.0)
+
+
+def _collect_rarely() -> None:
+    """Have the garbage collector look at what is new only, and seldom.
+
+    A saga makes hundreds of objects that are gone with it by their reference counts; looking through them for cycles
+    (and, with each full collection, through all that was imported) took a fifth of the loop's time. What the daemon
+    holds from here on is small: a collection every 50,000 objects is some 5 MB late at most.
+    """
+    gc.enable()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, 10, 10)
 
 
 async def _tell_status(made: Parts, notifier: Notifier) -> None:

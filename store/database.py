@@ -35,8 +35,8 @@ _PRAGMAS = (
 )
 
 
-def connect(path: Path, options: str = "") -> sqlite3.Connection:
-    """Open a connection for writing. It may be used by one thread at a time, whichever.
+def connect(path: Path, options: str = "", *, patience: float = 5) -> sqlite3.Connection:
+    """Open a connection for writing, which waits so many seconds for a lock. One thread at a time, whichever, uses it.
 
     `options` go into SQLite's URI: a test's `vfs=NAME`.
     """
@@ -46,7 +46,7 @@ def connect(path: Path, options: str = "") -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
         cached_statements=128,
-        timeout=5,
+        timeout=patience,
     )
     try:
         for pragma in _PRAGMAS:

@@ -23,13 +23,13 @@ from store.records import Commit, NewEvent, Note
 from store.reserve import Reserve
 from store.runner import Runner
 from store.subscriptions import Subscription, Subscriptions
-from store.writer import Writer, Written
+from store.writer import Locked, Writer, Written
 
 GROUP = 512
 """The most commits in one transaction. Above about a hundred a larger group is not cheaper by the commit, only later."""
 
 EARLY = 32
-"""With so many ready a group begins before the loop's turn has ended, so that both threads have something to do."""
+"""With so many ready a group begins before the loop's turn has ended, so that the disk has something to do."""
 
 RETRY = 1.0
 """Seconds between two tries while there is no room."""
@@ -79,7 +79,7 @@ class Journal:
         the day when the disk is full; `options` go into SQLite's URI.
         """
         node, head = database.prepare(path, node_key, options)
-        writer = Writer(lambda: database.connect(path, options), node, node_key, head)
+        writer = Writer(lambda: database.connect(path, options, patience=0), node, node_key, head)
         journal = cls(writer, node, runner, Reserve(path.with_name("reserve"), reserve))
         journal._look_for_room()
         return journal
@@ -172,16 +172,28 @@ class Journal:
             group.append(waiting.popleft())
         if group:
             self._idle.clear()
+            self._stage()
             self._runner.run(self._write, self._written)
         else:
             self._idle.set()
 
-    def _write(self) -> None:
-        """Write the group: the only part that runs where the runner says."""
+    def _stage(self, *, patient: bool = False) -> None:
+        """Put the group into a transaction. Here on the loop that waits for nobody, so a lock is left to `_write`."""
         try:
-            self._outcome = self._writer.write([waiting.commit for waiting in self._group])
+            self._writer.stage([waiting.commit for waiting in self._group], patient=patient)
         except BaseException as error:  # noqa: BLE001 # it is told to those who wait
             self._outcome = error
+
+    def _write(self) -> None:
+        """Wait for the disk, and for whoever has the lock: what runs where the runner says."""
+        if isinstance(self._outcome, Locked):
+            self._outcome = None
+            self._stage(patient=True)
+        if self._outcome is None:
+            try:
+                self._outcome = self._writer.commit()
+            except BaseException as error:  # noqa: BLE001 # it is told to those who wait
+                self._outcome = error
 
     def _written(self) -> None:
         """Answer those who wait, and go on."""

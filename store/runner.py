@@ -1,4 +1,4 @@
-"""Where the journal's writing happens: on a thread of its own in the daemon, inside the loop in a simulation."""
+"""Where the journal waits for the disk: on a thread of its own in the daemon, inside the loop in a simulation."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ class Inline:
 class Thread:
     """Runs the work on one thread of its own, which ends with `close`.
 
-    Against doing it on the loop: there a saga (4 commits) costs the loop 130 µs more, and each fsync stops it. The hop
-    to the thread and back is 0.1 ms of a lone append's 0.35 to 0.45.
+    Only what waits without the interpreter's lock gains by that: with 100 sagas in flight a group of 45 commits took 9 ms
+    while all of its writing was done here (3 ms of work, the rest waiting for the lock that a busy loop holds), and the
+    two together no less than one after the other. With only the COMMIT here it is 4, and a seventh more sagas a second;
+    with 16 in flight a quarter more.
     """
 
     def __init__(self) -> None:

@@ -1,12 +1,14 @@
 """How a group of commits becomes one transaction: the half of the journal that knows SQL and the chain.
 
-Runs wherever the journal's runner puts it, one group at a time, on a connection of its own.
+A transaction has two halves. `stage` works out the rows and hands them to SQLite: interpreter's work, which gains nothing
+on a thread of its own. `commit` writes them and waits for the disk, without the interpreter's lock.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from store import chain
@@ -17,8 +19,17 @@ from store.rows import Head, Known, Row, Rows
 _REMEMBERED = 4_096
 """How many sagas' numbers are kept at hand; those in flight, mostly. The rest are looked up."""
 
-_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-"""Primary result codes that say something about the disk, not about the transition."""
+_NO_ROOM = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_BUSY,
+}
+"""Primary result codes that say something about the database's file, not about the transition."""
+
+PATIENCE = 5_000
+"""Milliseconds that a patient `stage` waits for the database's lock."""
 
 
 class Written(NamedTuple):
@@ -34,6 +45,10 @@ _LOOK_UP = "SELECT number, status, hold, wake, finished_at FROM sagas WHERE id =
 _Attempt = Callable[[sqlite3.Connection, Sequence[Commit | Note], Rows], list[int | JournalRefused]]
 
 
+class Locked(Exception):
+    """Somebody else has the database's lock: a person's sqlite3, a copy being made."""
+
+
 class Writer:
     """Writes groups. After an exception nothing of the group is on disk, and the same group may be tried again."""
 
@@ -44,26 +59,45 @@ class Writer:
         self._node = node
         self._node_key = node_key
         self._connection: sqlite3.Connection | None = None
+        self._staged: Written | None = None
         self._known: dict[str, Known] = {}
         self.head = head
 
-    def write(self, group: Sequence[Commit | Note]) -> Written:
-        """Write the group in one transaction; it is durable, fsync included, when this returns.
+    def stage(self, group: Sequence[Commit | Note], *, patient: bool = False) -> None:
+        """Put the group into a transaction, all but its COMMIT.
 
-        A commit that contradicts the record is left out and its refusal returned in its place. Raises
-        StorageFailing where there is no room or the disk fails, and whatever else goes wrong as it is.
+        A commit that contradicts the record is left out and its refusal noted in its place. Raises Locked where the
+        lock is not free (a patient one waits for it first), StorageFailing where there is no room or the disk fails,
+        and whatever else goes wrong as it is.
         """
-        try:
+        with _disk():
             db = self._connection = self._connection or self._connect()
+            self._lock(db, patient=patient)
             try:
-                return self._transaction(db, [group], self._attempt)
-            except (sqlite3.IntegrityError, JournalRefused):
-                # Seldom: find the guilty ones, each commit behind a savepoint of its own.
-                return self._transaction(db, [[commit] for commit in group], self._attempt_guarded)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
-                raise StorageFailing("journal", str(error)) from error
-            raise
+                try:
+                    self._staged = self._rows(db, [group], self._attempt)
+                except (sqlite3.IntegrityError, JournalRefused):
+                    # Seldom: find the guilty ones, each commit behind a savepoint of its own.
+                    self._roll_back(db)
+                    db.execute("BEGIN IMMEDIATE")
+                    self._staged = self._rows(db, [[commit] for commit in group], self._attempt_guarded)
+            except BaseException:
+                self._roll_back(db)
+                raise
+
+    def commit(self) -> Written:
+        """Make durable what is staged, fsync included. Raises as `stage` does; then nothing is staged any more."""
+        db, staged, self._staged = self._connection, self._staged, None
+        assert db is not None
+        assert staged is not None
+        with _disk():
+            try:
+                db.execute("COMMIT")
+            except BaseException:
+                self._roll_back(db)
+                raise
+        self.head = staged.head
+        return staged
 
     def close(self) -> None:
         """Close the connection, which folds the write-ahead log into the database."""
@@ -71,28 +105,37 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def _transaction(
+    def _lock(self, db: sqlite3.Connection, *, patient: bool) -> None:
+        if patient:
+            db.execute(f"PRAGMA busy_timeout = {PATIENCE}")
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY and not patient:
+                raise Locked from None
+            raise
+        finally:
+            if patient:
+                db.execute("PRAGMA busy_timeout = 0")
+
+    def _roll_back(self, db: sqlite3.Connection) -> None:
+        self._known.clear()
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+    def _rows(
         self, db: sqlite3.Connection, parts: Sequence[Sequence[Commit | Note]], attempt: _Attempt
     ) -> Written:
         head, events, results = self.head, list[Row](), list[int | JournalRefused]()
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            for part in parts:
-                rows = Rows(head, self._look_up)
-                results += attempt(db, part, rows)
-                head = rows.head
-                events += rows.events
-            db.execute(
-                "UPDATE meta SET sagas = ?, seq = ?, head = ?, mac = ?",
-                (head.sagas, head.seq, head.hash, chain.mac(self._node_key, self._node, head.seq, head.hash)),
-            )
-            db.execute("COMMIT")
-        except BaseException:
-            self._known.clear()
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-        self.head = head
+        for part in parts:
+            rows = Rows(head, self._look_up)
+            results += attempt(db, part, rows)
+            head = rows.head
+            events += rows.events
+        db.execute(
+            "UPDATE meta SET sagas = ?, seq = ?, head = ?, mac = ?",
+            (head.sagas, head.seq, head.hash, chain.mac(self._node_key, self._node, head.seq, head.hash)),
+        )
         return Written(results, events, head)
 
     def _attempt(
@@ -138,6 +181,17 @@ class Writer:
                 self._known.pop(saga, None)
         while len(self._known) > _REMEMBERED:
             del self._known[next(iter(self._known))]
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Tell what is wrong with the disk from what is wrong with a commit."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
+            raise StorageFailing("journal", str(error)) from error
+        raise
 
 
 def _name(commit: Commit | Note) -> str:

@@ -141,6 +141,7 @@ class SagaActor:
         for child in self._children.values():
             _let_go(child)
         await self._crew.wait_ended()
+        self._crew.disband()
 
     def _child_crashed(self, error: BaseException) -> None:
         self._crash = self._crash or error

@@ -46,11 +46,11 @@ def arm(point: str, number: int) -> None:
     if point in ("before", "after"):
         from store.writer import Writer
 
-        Writer.write = around(Writer.write)  # type: ignore[method-assign]
+        Writer.commit = around(Writer.commit)  # type: ignore[method-assign]
     elif point == "slow":
         from store.writer import Writer
 
-        Writer.write = slowly(Writer.write)  # type: ignore[method-assign]
+        Writer.commit = slowly(Writer.commit)  # type: ignore[method-assign]
     else:
         _arm_effect(number)
 

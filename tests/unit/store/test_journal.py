@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from store import audit
+from store import audit, writer
+from store import journal as journal_module
 from store.errors import JournalClosed, JournalRefused, SubscriberTooSlow
 from store.journal import Journal
 from store.queries import Queries
@@ -262,6 +264,32 @@ async def test_a_slow_subscriber_gets_what_was_kept_and_is_told(journal: Journal
 
     assert got == [2, 3, 4]
     assert [(await anext(quick)).seq for _ in range(5)] == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("patience", [5_000, 20])
+async def test_a_lock_of_somebody_else_is_waited_for_and_the_loop_goes_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch, patience: int
+) -> None:
+    """A person's sqlite3 in a transaction: nothing is lost, and other work goes on, however long it takes."""
+    monkeypatch.setattr(writer, "PATIENCE", patience)
+    monkeypatch.setattr(journal_module, "RETRY", 0.02)
+    journal = Journal.open(path, KEY, Thread(), reserve=0)
+    await journal.commit(submitted("a"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.ensure_future(journal.commit(went_on("a")))
+        start = time.perf_counter()
+        await asyncio.sleep(0.1)
+        slept, refused = time.perf_counter() - start, journal.full
+        assert not waiting.done()
+        other.execute("ROLLBACK")
+    async with asyncio.timeout(5):
+        number = await waiting
+        await journal.close()
+
+    assert (number, whole(path).seq) == (2, 2)
+    assert slept < 2
+    assert refused == (patience < 100)
 
 
 async def test_closing_ends_subscriptions(path: Path) -> None:
