@@ -11,14 +11,14 @@ import msgspec
 
 from actors.directory import Directory, NoSuchSaga
 from actors.saga import messages as m
-from actors.saga.dossier import Carry, Dossier
+from actors.saga.dossier import Carry, Dossier, Header
 from actors.saga.host import Host
 from actors.saga.plan import Plan
 from actors.saga.state import Direction, State
 from config.problems import suggest
 from orchestrator import answers, documents
-from orchestrator.access import Caller
-from orchestrator.problems import Conflict, Invalid, Item, NotFound, Problem
+from orchestrator.access import ROLES, Caller
+from orchestrator.problems import Conflict, Invalid, Item, NotAllowed, NotFound, Problem
 from orchestrator.reading import Reading
 from orchestrator.requests import VerbBody
 from providers.registry import Registry, UnknownOperation
@@ -40,9 +40,14 @@ class Steering:
         Raises NotFound, Conflict (naming what is possible instead), Invalid.
         """
         saga = await self._reading.resolve_ref(ref)
-        _, plan, state, _ = await self._reading.look(saga)
-        message = await self._message(caller, saga, plan, state, verb, body)
+        header, plan, state, _ = await self._reading.look(saga)
+        if verb in _APPROVALS:
+            message: m.Verb = _approval(caller, header, plan, verb, body)
+        else:
+            message = await self._message(caller, saga, plan, state, verb, body)
         reply = await self._ask(saga, message)
+        if reply.did == "forbidden":
+            raise NotAllowed(reply.detail)
         if reply.did == "refused":
             raise Conflict(reply.detail)
         document = await self._reading.document(saga)
@@ -154,10 +159,20 @@ def _rollback(state: State, body: VerbBody, said: dict[str, Any]) -> m.Verb:
     return m.Rollback(**said, past_irreversible=body.past_irreversible)
 
 
+def _approval(caller: Caller, header: Header, plan: Plan, verb: str, body: VerbBody) -> m.Approval:
+    return _APPROVALS[verb](
+        by=caller.name,
+        reason=body.reason,
+        step=None if body.step is None else _step(plan, body.step),
+        roles=tuple(role for role in ROLES if caller.may(role)),
+        own=caller.name == header.submitted_by,
+    )
+
+
+_APPROVALS: dict[str, type[m.Approval]] = {"approve": m.Approve, "reject": m.Reject}
+
 _PLAIN: dict[str, type[m.Verb]] = {
     "pause": m.Pause,
     "resume": m.Resume,
     "abandon": m.Abandon,
-    "approve": m.Approve,
-    "reject": m.Reject,
 }

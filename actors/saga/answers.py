@@ -43,6 +43,8 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
         if behind is not None:
             deciding.emit(e.Queued(step=index, behind=behind, resource=message.resource))
             return
+    if message.direction == "forward" and _asks(deciding, message):
+        return
     plan = deciding.plan.steps[index]
     undo = state.steps[index].undo
     deciding.emit(
@@ -62,6 +64,26 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
             force=message.direction == "undo" and undo is not None and undo.force,
         )
     )
+
+
+def _asks(deciding: Deciding, message: m.Prepared) -> bool:
+    """Ask for an approval where one is needed, and none was given of exactly this."""
+    when = deciding.plan.steps[message.step].asks
+    if when == "never" or (when == "irreversible" and not message.irreversible):
+        return False
+    ask = deciding.state.steps[message.step].ask
+    if ask is not None and ask.approved and ask.hash == message.hash:
+        return False
+    due = deciding.plan.approvals.expires
+    deciding.emit(
+        e.Asked(
+            step=message.step,
+            hash=message.hash,
+            due=None if due is None else deciding.now + due,
+            irreversible=message.irreversible,
+        )
+    )
+    return True
 
 
 def _at_work_on(state: State, index: int, resource: Touch) -> int | None:

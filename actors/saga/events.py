@@ -152,6 +152,42 @@ class AbandonRequested(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class ApprovalEvent(Event, frozen=True, kw_only=True):
+    """Something about an approval: of the saga as submitted, or of one step's resolved arguments. ``hash`` is of either."""
+
+    step: int | None = None
+    hash: str
+
+
+class Asked(ApprovalEvent, frozen=True, kw_only=True):
+    """An approval is needed, until ``due`` where it expires."""
+
+    type = "approval.asked"
+    due: int | None = None
+    irreversible: bool = False
+
+
+class Approved(ApprovalEvent, frozen=True, kw_only=True):
+    """Somebody approved. ``enough``: as many have as are needed."""
+
+    type = "approval.given"
+    enough: bool
+    reason: str | None = None
+
+
+class Rejected(ApprovalEvent, frozen=True, kw_only=True):
+    """Somebody refused, so the saga turns back."""
+
+    type = "approval.rejected"
+    reason: str | None = None
+
+
+class Expired(ApprovalEvent, frozen=True, kw_only=True):
+    """Nobody answered in time, so the saga turns back."""
+
+    type = "approval.expired"
+
+
 class Completed(Event, frozen=True, kw_only=True):
     """Every step is done."""
 

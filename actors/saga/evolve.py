@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.saga import events as e
-from actors.saga.state import Cancel, Error, Held, Pause, Run, State, Status, StepState, Touch
+from actors.saga.state import Ask, Cancel, Error, Held, Pause, Run, State, Status, StepState, Touch
 
 NO_STATE = State(created_at=0, steps=())
 
@@ -182,6 +182,29 @@ def _undo_anew(step: StepState, *, force: bool) -> StepState:
 def _let_be(step: StepState) -> StepState:
     """Late repair tries again just the undos that failed; what was never to be undone stays done."""
     return replace(step, stays=True) if step.status in ("completed", "failed", "unknown") else step
+
+
+def _asked(state: State, event: e.Asked, at: int) -> State:
+    ask = Ask(hash=event.hash, since=at, due=event.due, irreversible=event.irreversible)
+    return replace(state, ask=ask) if event.step is None else _step(state, event.step, ask=ask)
+
+
+def _approved(state: State, event: e.Approved, at: int) -> State:
+    ask = state.ask if event.step is None else state.steps[event.step].ask
+    ask = ask or Ask(hash=event.hash, since=at)
+    ask = replace(ask, given=(*ask.given, event.actor or "sagad"), approved=event.enough)
+    return replace(state, ask=ask) if event.step is None else _step(state, event.step, ask=ask)
+
+
+def _rejected(state: State, event: e.Rejected, _: int) -> State:
+    why = f"rejected by {event.actor or 'sagad'}" + (f": {event.reason}" if event.reason else "")
+    return replace(state, turn=state.turn or Error("rejected", why), paused=False, pause=None, stuck=None)
+
+
+def _expired(state: State, _: e.Expired, __: int) -> State:
+    return replace(
+        state, turn=state.turn or Error("expired", "the approval that it asked for was not given in time")
+    )
 
 
 def _completed(state: State, _: e.Completed, at: int) -> State:
@@ -510,6 +533,10 @@ _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.Stuck: _stuck,
     e.Unstuck: _unstuck,
     e.AbandonRequested: _abandon_requested,
+    e.Asked: _asked,
+    e.Approved: _approved,
+    e.Rejected: _rejected,
+    e.Expired: _expired,
     e.Completed: _completed,
     e.RolledBack: _rolled_back,
     e.SagaFailed: _saga_failed,

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, HOLDS, Direction, Error, Held, Hold, Run, State, StepState
+from actors.saga.state import ENDED, HOLDS, Ask, Direction, Error, Held, Hold, Run, State, StepState
 
 Wait = Literal["timer", "retry", "queue", "provider", "storage", "drain"]
 
@@ -92,6 +92,28 @@ def stopped(plan: Plan, state: State) -> bool:
 def past_irreversible(plan: Plan, state: State) -> bool:
     """All that could be taken back without passing a point of no return was."""
     return state.status == "compensating" and bool(spared(plan, state)) and not to_undo(plan, state)
+
+
+def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
+    """Give the approvals that are asked for: for the whole saga (None) or a step."""
+    forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
+    if not forward:
+        return []
+    if plan.approvals.start and state.ask is not None and not state.ask.approved:
+        return [(None, state.ask)]
+    return list(state.seen.asking)
+
+
+def _asks(plan: Plan, index: int | None, ask: Ask, do: Commands) -> str:
+    what = "it" if index is None else f"step {plan.steps[index].name}"
+    rules, given = plan.approvals, len(ask.given)
+    who = f" by {' or '.join(rules.approvers)}" if rules.approvers else ""
+    who = who or (" by an admin" if ask.irreversible else "")
+    count = f", {given} of {rules.quorum} given" if rules.quorum > 1 else ""
+    eyes = ", not by who submitted it" if rules.four_eyes else ""
+    return (
+        f"{what} waits for approval of {ask.hash[:12]}{who}{count}{eyes}: {do('approve')} or {do('reject')}"
+    )
 
 
 class Commands:
@@ -189,6 +211,8 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         found["attention"] = "; ".join(needs)
     if state.paused:
         found["paused"] = f"{paused(state)}: {do('resume')} lets it go on"
+    if (asks := asking(plan, state)) and not state.seen.failing:
+        found["approval"] = "; ".join(_asks(plan, index, ask, do) for index, ask in asks)
     for reason in HOLDS:
         if reason in found:
             return reason, "; ".join(found[each] for each in HOLDS if each in found)

@@ -22,7 +22,8 @@ _PACK = msgspec.msgpack.Encoder()
 
 def event_row(saga: str, plan: Plan, event: e.Event, at: int) -> NewEvent:
     """Give an event as the journal keeps it."""
-    step = plan.steps[event.step].name if isinstance(event, e.StepEvent) else None
+    index: int | None = getattr(event, "step", None)
+    step = None if index is None else plan.steps[index].name
     resource = event.resource.label if isinstance(event, e.Started) and event.resource is not None else None
     return NewEvent(
         saga, at, e.type_of(event), event.version, e.encode(event), step, event.actor or "sagad", resource

@@ -25,6 +25,7 @@ an execution forward and, later, one on the way back; the phases of an execution
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,7 @@ from actors.saga.evolve import NO_STATE
 from actors.saga.holds import hold, quiet, settled, shown, spared, still_done, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Direction, Error, Run, State, Status, StepStatus
-from actors.saga.wants import overdue, same_resource, undoable
+from actors.saga.wants import expired, overdue, same_resource, undoable
 
 SAGA: dict[Status, frozenset[Status]] = {
     "pending": frozenset({"running", "completed", "failed", "rolled_back"}),
@@ -78,6 +79,10 @@ def submit(plan: Plan, event: e.Submitted, now: int) -> Decision:
     """Begin a saga."""
     deciding = Deciding(plan, NO_STATE, now)
     deciding.emit(event)
+    if plan.approvals.start:
+        hash_ = hashlib.sha256(f"{event.plan} {event.inputs}".encode()).hexdigest()
+        expires = plan.approvals.expires
+        deciding.emit(e.Asked(hash=hash_, due=None if expires is None else now + expires))
     _follow(deciding)
     return Decision(deciding.events, deciding.state)
 
@@ -144,6 +149,9 @@ def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
         return e.Completed()
     if overdue(plan, state, now):
         return e.DeadlinePassed()
+    late = expired(plan, state, now)
+    if late is not None:
+        return e.Expired(step=late[0], hash=late[1].hash)
     stopping = state.turn is not None or state.seen.failing
     for index, direction, run in state.seen.runs:
         move = _run_stops(index, run) if stopping else None

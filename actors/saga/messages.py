@@ -44,6 +44,8 @@ class Prepared(FromRun, frozen=True, kw_only=True):
     way_back: WayBack = "nothing"
     irreversible: bool = False
     resource: Touch | None = None
+    hash: str = ""
+    """Of the operation and its resolved arguments: what an approval is for."""
 
 
 class NotPrepared(FromRun, frozen=True, kw_only=True):
@@ -160,16 +162,26 @@ class Rollback(Verb, frozen=True, kw_only=True):
     past_irreversible: bool = False
 
 
-class Approve(Verb, frozen=True):
-    """Let it go on (the next issue's)."""
+class Approval(Verb, frozen=True, kw_only=True):
+    """A word on what is asked; of one step, or of all that ask."""
+
+    step: int | None = None
+    roles: tuple[str, ...] = ()
+    """All that ``by`` has here."""
+    own: bool = False
+    """``by`` is who submitted the saga."""
 
 
-class Reject(Verb, frozen=True):
-    """Do not let it go on (the next issue's)."""
+class Approve(Approval, frozen=True, kw_only=True):
+    """Let it go on."""
+
+
+class Reject(Approval, frozen=True, kw_only=True):
+    """Do not let it go on."""
 
 
 class Reply(msgspec.Struct, frozen=True):
     """The answer to a verb."""
 
-    did: Literal["accepted", "nothing", "refused"]
+    did: Literal["accepted", "nothing", "refused", "forbidden"]
     detail: str

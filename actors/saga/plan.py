@@ -46,6 +46,19 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     """A template; here ``${self.FIELD}`` is the step's own outputs."""
 
 
+class Approvals(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who must say yes, how many of them, and for how long they are asked. When is ``start`` and ``PlanStep.asks``."""
+
+    start: bool = False
+    """Before anything starts."""
+    approvers: tuple[str, ...] = ()
+    """Users and roles; none: whoever may steer sagas, and for what is irreversible an admin."""
+    quorum: int = 1
+    four_eyes: bool = False
+    """Not the one who submitted."""
+    expires: int | None = None
+
+
 class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """One step of a plan."""
 
@@ -71,6 +84,8 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """``as``: the resource's name, where the user gives one."""
     keep: bool = True
     driver_version: str = ""
+    asks: Literal["never", "irreversible", "each"] = "never"
+    """Whether it needs an approval of its resolved arguments: always, or where it is irreversible."""
 
     @property
     def type(self) -> str:
@@ -95,6 +110,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     on_undo_failure: OnUndoFailure = "continue"
     on_conflict: OnConflict = "hold"
     deadline: int | None = None
+    approvals: Approvals = Approvals()
 
     @cached_property
     def by_name(self) -> dict[str, int]:

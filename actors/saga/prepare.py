@@ -239,8 +239,13 @@ class Preparer:
             way_back=_way_back(draft.step, draft.declared, irreversible=irreversible),
             irreversible=irreversible and want.direction == "forward",
             resource=_touch(draft.step, intent.resource),
+            hash="" if draft.step.asks == "never" else _hash(draft.operation, arguments),
             carry=Carry(entry=entry, row=row),
         )
+
+
+def _hash(operation: str, arguments: bytes) -> str:
+    return hashlib.sha256(operation.encode() + b" " + arguments).hexdigest()
 
 
 def _not_prepared(want: Prepare, why: NotReady) -> m.NotPrepared:

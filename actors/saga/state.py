@@ -122,6 +122,20 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why the last attempt did not succeed, or why it is unknown or in conflict."""
 
 
+class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An approval that was asked for: of exactly what ``hash`` is of."""
+
+    hash: str
+    since: int
+    due: int | None = None
+    """When it expires."""
+    irreversible: bool = False
+    given: tuple[str, ...] = ()
+    """Who has approved."""
+    approved: bool = False
+    """As many as are needed."""
+
+
 class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     """One step."""
 
@@ -146,6 +160,8 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its undo failed and waits for the operator's word (``on_undo_failure: hold``)."""
     irreversible: bool = False
     resource: Touch | None = None
+    ask: Ask | None = None
+    """The approval that it needs to start."""
     behind: int | None = None
     """It may start only after this other step of the saga is over: they touch the same resource."""
     given: dict[str, str] | None = None
@@ -181,6 +197,8 @@ class Glance(msgspec.Struct, frozen=True):
     """All steps are."""
     failing: bool
     """Some step is; and so with those below."""
+    asking: tuple[tuple[int, Ask], ...]
+    """The steps that wait for an approval."""
     unknown: bool
     open: bool
     asks: bool
@@ -191,6 +209,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     """Look at all steps once."""
     runs: list[tuple[int, Direction, Run]] = []
     pending: list[int] = []
+    asking: list[tuple[int, Ask]] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
         status, forward, undo = step.status, step.forward, step.undo
@@ -200,6 +219,8 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             runs.append((index, "undo", undo))
         if status == "pending":
             pending.append(index)
+        if step.ask is not None and not step.ask.approved:
+            asking.append((index, step.ask))
         if status not in DONE:
             done = False
             unknown = unknown or status == "unknown"
@@ -207,7 +228,9 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
         failing = failing or step.failing
         open_ = open_ or step.open
         no_return = no_return or step.no_return
-    return Glance(tuple(runs), tuple(pending), done, failing, unknown, open_, asks or open_, no_return)
+    return Glance(
+        tuple(runs), tuple(pending), done, failing, tuple(asking), unknown, open_, asks or open_, no_return
+    )
 
 
 class Cancel(msgspec.Struct, frozen=True):
@@ -259,6 +282,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     stuck: str | None = None
     """Cannot go on without somebody: a driver is gone or of another major version."""
     abandoned: str | None = None
+    ask: Ask | None = None
+    """The approval that it needs before anything starts."""
     hold: Held | None = None
     updated_at: int = 0
     finished_at: int | None = None

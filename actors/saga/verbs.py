@@ -13,9 +13,9 @@ from typing import Any, Literal
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
-from actors.saga.holds import past_irreversible, still_done, stopped, to_undo
+from actors.saga.holds import asking, past_irreversible, still_done, stopped, to_undo
 from actors.saga.plan import Plan
-from actors.saga.state import DONE, Error, State, StepState
+from actors.saga.state import DONE, Ask, Error, State, StepState
 
 Column = Literal[
     "forward",
@@ -110,6 +110,67 @@ def _past(deciding: Deciding, verb: m.Rollback) -> m.Reply:
         )
     deciding.emit(e.WentPastIrreversible(actor=verb.by, reason=verb.reason))
     return _accepted("it takes back the rest; irreversible steps are kept")
+
+
+# --- approve, reject -------------------------------------------------------------------------------------------------
+
+
+def _approve(deciding: Deciding, verb: m.Approve) -> m.Reply:
+    rules, chosen = deciding.plan.approvals, _asked(deciding, verb)
+    if not chosen:
+        return _refused(f"step {_name(deciding, verb.step)} does not wait for approval")
+    if _not_by_own(deciding.plan, verb):
+        return _forbidden(f"{verb.by} has submitted it, so somebody else must approve (four_eyes)")
+    for _, ask in chosen:
+        if wrong := _not_an_approver(deciding, verb, ask):
+            return wrong
+    fresh = [(index, ask) for index, ask in chosen if verb.by not in ask.given]
+    if not fresh:
+        return m.Reply("nothing", f"{verb.by} has approved already; {rules.quorum} are needed")
+    missing = 0
+    for index, ask in fresh:
+        left = rules.quorum - len(ask.given) - 1
+        missing = max(missing, left)
+        deciding.emit(
+            e.Approved(step=index, hash=ask.hash, enough=left <= 0, actor=verb.by, reason=verb.reason)
+        )
+    hashes = ", ".join(ask.hash[:12] for _, ask in fresh)
+    return _accepted(f"{hashes} is approved; " + (f"{missing} more needed" if missing else "it goes on"))
+
+
+def _reject(deciding: Deciding, verb: m.Reject) -> m.Reply:
+    chosen = _asked(deciding, verb)
+    if not chosen:
+        return _refused(f"step {_name(deciding, verb.step)} does not wait for approval")
+    index, ask = chosen[0]
+    if not verb.own and (wrong := _not_an_approver(deciding, verb, ask)):
+        return wrong
+    deciding.emit(e.Rejected(step=index, hash=ask.hash, actor=verb.by, reason=verb.reason))
+    return _accepted("it turns back once what runs has ended")
+
+
+def _not_by_own(plan: Plan, verb: m.Approve) -> bool:
+    return plan.approvals.four_eyes and verb.own
+
+
+def _asked(deciding: Deciding, verb: m.Approval) -> list[tuple[int | None, Ask]]:
+    asks = asking(deciding.plan, deciding.state)
+    return [each for each in asks if verb.step is None or each[0] == verb.step]
+
+
+def _not_an_approver(deciding: Deciding, verb: m.Approval, ask: Ask) -> m.Reply | None:
+    approvers = deciding.plan.approvals.approvers
+    if verb.by in approvers:
+        return None
+    if approvers and not set(approvers) & set(verb.roles):
+        return _forbidden(f"{verb.by} is not one of its approvers: {', '.join(approvers)}")
+    if ask.irreversible and "admin" not in verb.roles:
+        return _forbidden(f"{verb.by} is no admin, and what cannot be taken back is approved by one")
+    return None
+
+
+def _forbidden(detail: str) -> m.Reply:
+    return m.Reply("forbidden", detail)
 
 
 # --- retry ---------------------------------------------------------------------------------------------------------
@@ -458,8 +519,28 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "failed": ALREADY,
         "rolled_back": NO,
     },
-    "approve": dict.fromkeys(Column.__args__, NO),  # type: ignore[attr-defined]  # with the next issue
-    "reject": dict.fromkeys(Column.__args__, NO),  # type: ignore[attr-defined]  # with the next issue
+    "approve": {
+        "forward": _approve,
+        "unknown": NO,
+        "stopped": NO,
+        "past": NO,
+        "back": NO,
+        "undo_held": NO,
+        "completed": NO,
+        "failed": NO,
+        "rolled_back": NO,
+    },
+    "reject": {
+        "forward": _reject,
+        "unknown": NO,
+        "stopped": NO,
+        "past": NO,
+        "back": NO,
+        "undo_held": NO,
+        "completed": NO,
+        "failed": NO,
+        "rolled_back": NO,
+    },
 }
 
 _WORDS: dict[Column, str] = {
@@ -488,7 +569,10 @@ def possible(plan: Plan, state: State) -> list[str]:
     if at == "failed" and not any(step.status == "compensation_failed" for step in state.steps):
         return []
     stuck = {"retry"} if state.stuck is not None else set()
-    return [name for name, cells in TABLE.items() if callable(cells[at]) or name in stuck]
+    idle = set() if asking(plan, state) else {"approve", "reject"}
+    return [
+        name for name, cells in TABLE.items() if (callable(cells[at]) or name in stuck) and name not in idle
+    ]
 
 
 def _say(name: str, deciding: Deciding, verb: m.Verb) -> m.Reply:

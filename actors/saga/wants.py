@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from actors.saga.holds import runs, to_undo
+from actors.saga.holds import asking, runs, to_undo
 from actors.saga.plan import Plan
-from actors.saga.state import DONE, ENDED, Direction, Run, State, StepState
+from actors.saga.state import DONE, ENDED, Ask, Direction, Run, State, StepState
 from actors.saga.touched import Touched
 
 
@@ -99,8 +99,10 @@ def wake(plan: Plan, state: State, now: int) -> int | None:
     for index, direction, run in state.seen.runs:
         if run.phase == "retrying" and _will_begin(plan, state, index, direction, run):
             soonest = run.due if soonest is None else min(soonest, run.due)
-    if state.deadline is not None and deadline_counts(plan, state):
-        soonest = state.deadline if soonest is None else min(soonest, state.deadline)
+    if deadline_counts(plan, state):
+        for due in (state.deadline, *(ask.due for _, ask in asking(plan, state))):
+            if due is not None:
+                soonest = due if soonest is None else min(soonest, due)
     return soonest
 
 
@@ -123,6 +125,14 @@ def overdue(plan: Plan, state: State, now: int) -> bool:
     return state.deadline is not None and now >= state.deadline and deadline_counts(plan, state)
 
 
+def expired(plan: Plan, state: State, now: int) -> tuple[int | None, Ask] | None:
+    """Give an approval that was asked for and not given in time, with its step."""
+    if not deadline_counts(plan, state):
+        return None
+    late = (each for each in asking(plan, state) if each[1].due is not None and each[1].due <= now)
+    return next(late, None)
+
+
 def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction, int]]:
     """Give (step, direction, generation) of each execution whose intent may be written now."""
     if (
@@ -140,7 +150,13 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         direction: Direction = "undo"
     else:
         seen = state.seen
-        if state.turn is not None or seen.failing or seen.unknown or overdue(plan, state, now):
+        if (
+            state.turn is not None
+            or seen.failing
+            or seen.unknown
+            or (plan.approvals.start and (state.ask is None or not state.ask.approved))
+            or overdue(plan, state, now)
+        ):
             return []
         steps = _startable(plan, state)
         direction = "forward"
@@ -149,7 +165,8 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         for i, way, run in state.seen.runs
         if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
     ]
-    return [(i, direction, next_generation(state, i, direction)) for i in steps]
+    asked = {i for i, _ in state.seen.asking} if direction == "forward" else ()
+    return [(i, direction, next_generation(state, i, direction)) for i in steps if i not in asked]
 
 
 def unprepared(run: Run) -> bool:
@@ -239,4 +256,6 @@ def same_resource(state: State, one: int, other: int) -> bool:
 def dues(state: State) -> list[int]:
     """Give every time at which something of the saga may be due, past ones too."""
     found = [run.due for _, _, run in runs(state) if run.phase in ("polling", "retrying")]
+    asks = [state.ask, *(step.ask for step in state.steps)]
+    found += [ask.due for ask in asks if ask is not None and not ask.approved and ask.due is not None]
     return found if state.deadline is None else [*found, state.deadline]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from actors.clock import rfc3339
-from actors.saga.holds import LeftBehind, hold, left_behind, named, paused, to_undo
+from actors.saga.holds import LeftBehind, asking, hold, left_behind, named, paused, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Error, Run, State
 from actors.saga.wants import preparable
@@ -24,11 +24,17 @@ def why(plan: Plan, state: State, now: int, id: str) -> str:
         words = _ended(plan, state)
     elif held is not None:
         since = f" since {_at(state.hold.since)}" if state.hold is not None else ""
-        words = f"is held{since} ({held[0]}): {held[1]}"
+        words = f"is held{since} ({held[0]}): {held[1]}{_expiry(plan, state)}"
     else:
         going = list(_going(plan, state, now)) or ["nothing of it is going on"]
         words = f"{_course(plan, state)}: {'; '.join(going)}"
     return f"Saga {id} {' '.join(words.split())}."
+
+
+def _expiry(plan: Plan, state: State) -> str:
+    """Say when what is asked for expires."""
+    soonest = min((ask.due for _, ask in asking(plan, state) if ask.due is not None), default=None)
+    return "" if soonest is None else f"; it turns back at {_at(soonest)} if that was not given"
 
 
 def _at(moment: int) -> str:

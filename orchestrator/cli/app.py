@@ -52,6 +52,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "skip": Entry("verbs", "Go on without a step or an undo."),
         "resolve": Entry("verbs", "Say what became of a step whose outcome is unknown."),
         "rollback": Entry("verbs", "Take back a saga that has ended."),
+        "approve": Entry("verbs", "Let a saga go on that waits for approval."),
+        "reject": Entry("verbs", "Refuse what a saga asks for: it turns back."),
         "abandon": Entry("verbs", "Give a saga up as it is: nothing more is done or undone."),
     },
     "Node": {
@@ -66,8 +68,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 
 LATER = frozenset(
     [
-        "approve",
-        "reject",
         "correct",
         "rehearse",
         "batch",

@@ -57,6 +57,24 @@ def resume(session: Session, id: str, *, yes: bool, reason: str | None) -> int: 
 
 @verb()
 @click.argument("step", metavar="[STEP]", required=False)
+def approve(session: Session, id: str, step: str | None, *, yes: bool, reason: str | None) -> int:  # noqa: ARG001
+    """Let a saga go on that waits for approval.
+
+    Of exactly what `sagactl why` names: where the file or a step's arguments have changed, it is asked again. Without
+    STEP: whatever the saga asks for.
+    """
+    return steer(session, id, "approve", step=step, reason=reason)
+
+
+@verb()
+@click.argument("step", metavar="[STEP]", required=False)
+def reject(session: Session, id: str, step: str | None, *, yes: bool, reason: str | None) -> int:  # noqa: ARG001
+    """Refuse what a saga asks for: it turns back."""
+    return steer(session, id, "reject", step=step, reason=reason)
+
+
+@verb()
+@click.argument("step", metavar="[STEP]", required=False)
 @click.option("--force", is_flag=True, help="Overwrite what somebody else has changed since.")
 def retry(session: Session, id: str, step: str | None, *, force: bool, yes: bool, reason: str | None) -> int:
     """Start a failed step or undo anew.

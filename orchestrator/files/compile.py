@@ -20,6 +20,7 @@ from orchestrator.files.advice import advise
 from orchestrator.files.document import Document, Report
 from orchestrator.files.inputs import Input, bind_inputs, declared
 from orchestrator.files.load import DOCUMENT_BYTES, load, load_object
+from orchestrator.files.policy import agreed, read_policy
 from orchestrator.files.problems import Problem, shown
 from orchestrator.files.resolved import Known, check_known, known_operations
 from orchestrator.files.steps import Draft, check_steps, make_step, read_steps
@@ -34,7 +35,7 @@ _KEYS: dict[str, shape.Reader] = {
     "on_undo_failure": shape.choice("continue", "hold"),
     "on_conflict": shape.choice("hold", "force", "skip"),
     "deadline": shape.duration,
-    "policy": shape.later,
+    "policy": read_policy,
     "hooks": shape.later,
     "steps": read_steps,
 }
@@ -116,15 +117,19 @@ def _secrets(document: Document, drafts: list[Draft]) -> dict[str, Problem]:
 
 
 def _make(keys: Mapping[str, Any], drafts: list[Draft], defaults: Policy) -> Plan:
+    approvals, asks = agreed(
+        keys.get("policy", {}), defaults, [draft.keys["do"].rpartition(".")[0] for draft in drafts]
+    )
     return Plan(
         kind=keys["saga"],
-        steps=tuple(make_step(draft) for draft in drafts),
+        steps=tuple(make_step(draft, ask) for draft, ask in zip(drafts, asks, strict=True)),
         description=keys.get("description", ""),
         graph=any("needs" in draft.keys for draft in drafts),
         on_failure=keys.get("on_failure", defaults.on_failure),
         on_undo_failure=keys.get("on_undo_failure", defaults.on_undo_failure),
         on_conflict=keys.get("on_conflict", defaults.on_conflict),
         deadline=keys.get("deadline"),
+        approvals=approvals,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -221,8 +221,8 @@ def _check_needs(report: Report, draft: Draft, names: Names) -> None:
 _AS_THEY_ARE = ("undo_when", "undo_retry", "irreversible", "idempotent", "retry", "timeout", "lock_timeout")
 
 
-def make_step(draft: Draft) -> PlanStep:
-    """Make the plan's step from a draft in which nothing is wrong."""
+def make_step(draft: Draft, asks: Literal["never", "irreversible", "each"]) -> PlanStep:
+    """Make the plan's step, which ``asks`` for approval, from a draft in which nothing is wrong."""
     keys, undo = draft.keys, draft.undo
     kept = {key: keys[key] for key in (*_AS_THEY_ARE, "on_conflict", "keep") if key in keys}
     refers = {refer for scope in draft.scopes for refer in scope.refers}
@@ -230,6 +230,7 @@ def make_step(draft: Draft) -> PlanStep:
         index=draft.index,
         name=keys["name"],
         operation=keys["do"],
+        asks=asks,
         arguments=keys.get("with", {}),
         needs=tuple(sorted(draft.needs)),
         refers=tuple(sorted(refers)),

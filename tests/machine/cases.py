@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from actors.saga.plan import Plan, PlanStep, Retry, Undo
+from actors.saga.plan import Approvals, Plan, PlanStep, Retry, Undo
 from actors.saga.state import Touch, WayBack
 
 T = TypeVar("T")
@@ -81,8 +81,19 @@ def random_case(choose: Chooser) -> Case:
         on_undo_failure=choose.of(("continue", "hold")),
         on_conflict=choose.of(("hold", "force", "skip")),
         deadline=deadline,
+        approvals=_approvals(choose),
     )
     return Case(plan, tuple(_driver(choose, step) for step in plan.steps), deadline)
+
+
+def _approvals(choose: Chooser) -> Approvals:
+    return Approvals(
+        start=choose.chance(6),
+        approvers=choose.of(((), ("admin",), ("eve", "operator"))),
+        quorum=choose.of((1, 1, 2)),
+        four_eyes=choose.chance(3),
+        expires=choose.of((None, 10_000)),
+    )
 
 
 def _step(choose: Chooser, index: int, *, graph: bool) -> PlanStep:
@@ -99,6 +110,7 @@ def _step(choose: Chooser, index: int, *, graph: bool) -> PlanStep:
         retry=choose.of(RETRIES),
         undo_retry=choose.of(RETRIES),
         on_conflict=choose.of((None, None, "hold", "force", "skip")),
+        asks=choose.of(("never", "never", "never", "irreversible", "each")),
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.evolve import NO_STATE, evolve
+from actors.saga.holds import asking
 from actors.saga.machine import Decision, decide, submit
 from actors.saga.state import ENDED, Direction, Error, Run, State
 from actors.saga.verbs import column
@@ -54,6 +55,8 @@ class Simulation:
         """Resources that somebody else changed, or about which an operator was wrong."""
         self.flights: set[Perform] = set()
         """Calls that are with a driver."""
+        self.hashes: dict[int, str] = {}
+        """Of each step's arguments as they were last resolved."""
         self.laws = Laws(self)
         event = e.Submitted(
             kind="random",
@@ -155,6 +158,7 @@ class Simulation:
                 m.NotPrepared(**head, error=error, transient=how == "transient", stuck=how == "stuck")  # type: ignore[arg-type]
             )
             return
+        self.hashes[want.step] = hash_ = "same" if well or not self.choose.chance(6) else f"other {self.now}"
         driver = self.drivers[want.step]
         way = driver.forward if want.direction == "forward" else driver.undo
         self.say(
@@ -166,8 +170,9 @@ class Simulation:
                 repeats=way.repeats,
                 finds=way.finds,
                 way_back=driver.way_back,
-                irreversible=self.plan.steps[want.step].irreversible,
+                irreversible=self.plan.steps[want.step].irreversible and want.direction == "forward",
                 resource=driver.resource,
+                hash=hash_,
             )
         )
 
@@ -333,8 +338,8 @@ class Simulation:
             "again": m.Resolve(**by, step=step, as_="retry"),
             "rollback": m.Rollback(**by, past_irreversible=flag),
             "abandon": m.Abandon(by="ada", reason="because" if flag else None),
-            "approve": m.Approve(**by),
-            "reject": m.Reject(**by),
+            "approve": m.Approve(**self._approver(by, flag=flag)),
+            "reject": m.Reject(**self._approver(by, flag=flag)),
         }
         if verb in ("done", "failed"):
             self._judge(verb, step)
@@ -344,6 +349,15 @@ class Simulation:
         if reply.did == "accepted" and verb in ("again", "retry"):
             self._permit(getattr(said, "step", None))
         return reply
+
+    def _approver(self, by: dict[str, Any], *, flag: bool) -> dict[str, Any]:
+        """Somebody who may approve, or some other user of the node."""
+        if flag:
+            return by | {
+                "by": self.choose.of(("eve", "ivy", "una")),
+                "roles": ("viewer", "operator", "admin"),
+            }
+        return by | {"roles": ("viewer", "operator"), "own": True}
 
     def _judge(self, verb: str, step: int) -> None:
         """An operator who says what is not so has the last word on that resource."""
@@ -424,6 +438,14 @@ class Simulation:
     def _calm_end(self, want: Perform | Poll) -> None:
         self.end(want, self.outcomes(want)[0])
 
+    def _calm_yes(self) -> m.Reply:
+        """Somebody approves who has not yet."""
+        yes = {who for _, ask in asking(self.plan, self.state) for who in ask.given}
+        by = next(who for who in ("eve", "ivy", "una", "zoe") if who not in yes)
+        reply = self.say(m.Approve(by=by, roles=("viewer", "operator", "admin")))
+        assert reply is not None
+        return reply
+
     def _calm_word(self, detail: str) -> None:
         """An honest operator does what the hold says, one thing at a time."""
         steps = self.state.steps
@@ -440,6 +462,8 @@ class Simulation:
             reply = self.operator("skip", held[0], flag=True)
         elif at == "stopped":
             reply = self.operator("cancel", 0, flag=False)
+        elif self.state.hold is not None and self.state.hold.reason == "approval":
+            reply = self._calm_yes()
         elif at == "past":
             reply = self.operator("rollback", 0, flag=True)
         else:
@@ -449,7 +473,7 @@ class Simulation:
     # --- anything --------------------------------------------------------------------------------------------------
 
     VERBS = (
-        "pause", "resume", "retry", "skip", "done", "failed", "again", "cancel", "rollback", "abandon", "approve",
+        "pause", "resume", "retry", "skip", "done", "failed", "again", "cancel", "rollback", "abandon", "approve", "approve", "reject",
     )  # fmt: skip
 
     def anything(self) -> None:

@@ -152,6 +152,18 @@ BUGS: dict[str, tuple[Plant, str]] = {
         folding(e.Kept, lambda was, s, ev, at: _with_step(was(s, ev, at), ev, left=None)),
         "is not as the record says",
     ),
+    "it starts without being approved": (
+        instead(answers, "_asks", lambda *_: False),
+        "it started without its approval",
+    ),
+    "one approval is enough": (
+        folding(e.Approved, lambda was, s, ev, at: was(s, replace(ev, enough=True), at)),
+        "it started without its approval",
+    ),
+    "who submitted it may approve it": (
+        instead(verbs, "_not_by_own", lambda *_: False),
+        "who submitted it has approved it",
+    ),
     "held while something runs": (instead(holds, "quiet", lambda *_: True), "held while something runs"),
     "stuck without a word": (instead(holds, "attention", lambda *_: iter(())), "stuck without a word"),
     "woken for nothing": (

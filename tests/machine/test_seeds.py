@@ -20,15 +20,12 @@ RUNS = int(os.environ.get("MACHINE_RUNS", "2000"))
 
 NOT_YET = {
     "code": {
-        "rejected": "approvals come with the next issue",
-        "expired": "approvals come with the next issue",
         "deadlock": "locks between sagas come with the next issue",
         "hook_failed": "hooks come with the next issue",
         "finalize_failed": "batches come with a later issue",
         "internal": "only where the record of the way back has no error, which no run reaches",
     },
     "hold": {
-        "approval": "approvals come with the next issue",
         "lock": "locks between sagas come with the next issue",
     },
     "wait": {

@@ -1,10 +1,12 @@
 """SPEC 3's table of verbs and states, cell by cell."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from actors.saga import messages as m
+from actors.saga.plan import Approvals
 from actors.saga.verbs import TABLE, Column, column
 from actors.saga.wants import Prepare
 from tests.machine import scripts
@@ -224,3 +226,93 @@ def test_abandon_of_a_quarantined_saga_ends_at_once() -> None:
 
     assert script.state.status == "failed"
     assert script.statuses[0] == "unknown"
+
+
+def asked(irreversible: bool = False, **rules: Any) -> Script:
+    """A saga that waits for approval of its first step."""
+    asks = "irreversible" if irreversible else "each"
+    script = Script(
+        scripts.step(asks=asks, irreversible=irreversible), scripts.step(), approvals=Approvals(**rules)
+    )
+    script.prepare(script.wanted(Prepare)[0], well=True)
+    return script
+
+
+ALL = ("viewer", "operator", "admin")
+
+
+@pytest.mark.parametrize(
+    ("rules", "irreversible", "said", "did", "detail"),
+    [
+        ({}, False, {"roles": ("operator",)}, YES, "is approved; it goes on"),
+        ({"quorum": 2}, False, {"roles": ALL}, YES, "is approved; 1 more needed"),
+        ({}, False, {"step": 1}, NO, "step s1 does not wait for approval"),
+        ({"approvers": ("ada",)}, False, {}, YES, "it goes on"),
+        ({"approvers": ("ada",)}, True, {}, YES, "it goes on"),
+        (
+            {"approvers": ("admin",)},
+            False,
+            {"roles": ("operator",)},
+            "forbidden",
+            "ada is not one of its approvers",
+        ),
+        ({"approvers": ("operator",)}, True, {"roles": ("operator",)}, "forbidden", "ada is no admin"),
+        ({}, True, {"roles": ("operator",)}, "forbidden", "ada is no admin"),
+        ({}, True, {"roles": ALL}, YES, "it goes on"),
+        ({"four_eyes": True}, False, {"roles": ALL, "own": True}, "forbidden", "somebody else must approve"),
+    ],
+)
+def test_who_may_approve(
+    rules: dict[str, Any],
+    irreversible: bool,
+    said: dict[str, Any],
+    did: str,
+    detail: str,
+) -> None:
+    """By name, by role, by number, and what is irreversible by an admin."""
+    reply = asked(irreversible, **rules).say(m.Approve(by="ada", **said))
+
+    assert reply is not None
+    assert reply.did == did
+    assert detail in reply.detail
+
+
+def test_the_same_user_counts_once() -> None:
+    """A quorum is of people."""
+    script = asked(quorum=2)
+    replies = [script.say(m.Approve(by=by, roles=ALL)) for by in ("ada", "ada", "eve")]
+
+    assert [reply.did for reply in replies if reply] == [YES, SAID, YES]
+    assert script.wanted(Prepare)
+
+
+@pytest.mark.parametrize(
+    ("said", "did"),
+    [({}, "forbidden"), ({"own": True}, YES), ({"roles": ALL}, YES), ({"step": 1, "own": True}, NO)],
+)
+def test_who_may_reject(said: dict[str, Any], did: str) -> None:
+    """Whoever might approve, and who submitted it."""
+    script = asked(approvers=("admin",))
+    reply = script.say(m.Reject(by="ada", reason="no", **said))
+
+    assert reply is not None
+    assert reply.did == did
+    assert (script.state.status == "rolled_back") == (did == YES)
+
+
+def test_an_approval_is_of_exactly_what_was_asked() -> None:
+    """Arguments that resolve to something else by the time that it is approved are asked for again."""
+    script = asked()
+    script.say(m.Approve(by="ada", roles=ALL))
+    want = script.wanted(Prepare)[0]
+    script.say(
+        m.Prepared(
+            step=0, direction="forward", generation=want.generation, execution="x", payload="p", hash="other"
+        )
+    )
+
+    assert script.state.steps[0].ask is not None
+    assert (script.state.steps[0].ask.hash, script.state.steps[0].ask.approved) == ("other", False)
+    assert script.state.hold is not None
+    assert script.state.hold.reason == "approval"
+    script.calm()

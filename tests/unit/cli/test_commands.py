@@ -26,7 +26,7 @@ def test_the_help_says_of_each_command_what_the_command_says_of_itself(name: str
 
 @pytest.mark.parametrize("name", sorted(LATER))
 def test_a_command_of_a_later_release_is_said_to_be_one(name: str) -> None:
-    """`approve` is no misspelt `providers`; and what is there is not in the list."""
+    """`plan` is no misspelt `pause`; and what is there is not in the list."""
     with pytest.raises(click.UsageError) as raised:
         program.resolve_command(click.Context(program), [name])
 

@@ -61,8 +61,13 @@ GOOD = "\nsteps: [{name: x, do: demo.thing.create, with: {path: /ok}}]"
     ("line", "problem"),
     [
         (
-            "policy: {approve: each}",
-            "policy: `policy` is not supported yet by this version (leave it out for now)",
+            "policy: {approve: eech}",
+            "policy.approve: `eech` is not `never` or `start` or `irreversible` or `each` (did you mean `each`?)",
+        ),
+        ("policy: {quorum: 0}", "policy.quorum: must be at least 1: 0"),
+        (
+            "policy: each",
+            "policy: must be a mapping with `approve`, `approvers`, `quorum`, `four_eyes`, not text",
         ),
         ("hooks: {}", "hooks: `hooks` is not supported yet by this version (leave it out for now)"),
         (
