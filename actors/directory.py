@@ -17,11 +17,12 @@ import anyio.abc
 import msgspec
 
 from actors.crew import Crew
+from actors.replay import fold
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.actor import Birth, Letter, Mailbox, SagaActor
 from actors.saga.dossier import Dossier, Header
-from actors.saga.evolve import NO_STATE, evolve
+from actors.saga.evolve import NO_STATE
 from actors.saga.host import Host
 from actors.saga.ledger import checkpoint_alone, event_row
 from actors.saga.machine import decide, submit
@@ -242,8 +243,7 @@ class Directory:
         state, after = NO_STATE, 0
         try:
             while events := await self.host.queries.history(saga, after):
-                for each in events:
-                    state = evolve(state, e.decode(each.type, each.version, each.data), each.at)
+                state = fold(events, state)
                 after = events[-1].seq
         except Exception as error:
             msg = f"{why}, and its events cannot be folded: {type(error).__name__}: {error}"

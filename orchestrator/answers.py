@@ -220,6 +220,35 @@ class Head(Document, frozen=True, kw_only=True):
     hash: str
 
 
+class Verified(Document, frozen=True, kw_only=True):
+    """What a walk along the record found. `bad` is the number of the first event that is not what was written."""
+
+    ok: bool
+    events: int
+    """How many hold."""
+    pruned: int
+    """Those of them whose contents are gone by retention; their hashes hold."""
+    head: Head
+    bad: int | None
+    problem: str | None
+
+
+class Differing(Document, frozen=True, kw_only=True):
+    """A saga whose checkpoint is not what its events say."""
+
+    saga: Id
+    problem: str
+
+
+class Replayed(Document, frozen=True, kw_only=True):
+    """What rebuilding every checkpoint found. `skipped`: of another release's machine, or with pruned events."""
+
+    ok: bool
+    sagas: int
+    skipped: int
+    differing: list[Differing]
+
+
 class Count(Document, frozen=True, kw_only=True):
     """How many sagas have this status and hold."""
 

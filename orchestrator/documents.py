@@ -15,6 +15,7 @@ from actors.saga.state import Error, State, StepState
 from orchestrator import answers
 from orchestrator.files.problems import Problem
 from providers.contract import Image
+from store.audit import Report
 from store.queries import Count
 from store.records import Execution
 
@@ -150,3 +151,15 @@ def _image(image: Image | None) -> answers.Json | None:
 def count(row: Count) -> answers.Count:
     """Give a count of sagas; the schema holds the words of its columns to those of the answer."""
     return msgspec.convert(row._asdict(), answers.Count)
+
+
+def verified(report: Report) -> answers.Verified:
+    """Give what a walk along the record found."""
+    return answers.Verified(
+        ok=report.problem is None,
+        events=report.events,
+        pruned=report.pruned,
+        head=answers.Head(seq=report.seq, hash=report.head),
+        bad=report.bad,
+        problem=report.problem,
+    )

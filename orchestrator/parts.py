@@ -88,7 +88,14 @@ async def parts(
             host, Supervisor(settings.supervisor, clock.now), settings.limits.sagas_in_flight
         )
         reload = _Reload(read, settings, host, directory, registry)
-        service = Service(host=host, directory=directory, registry=registry, settings=settings, reload=reload)
+        service = Service(
+            host=host,
+            directory=directory,
+            registry=registry,
+            settings=settings,
+            node_key=folder.node_key,
+            reload=reload,
+        )
         reload.service = service
         async with anyio.create_task_group() as tasks:
             await tasks.start(directory.run)

@@ -15,6 +15,7 @@ from config.problems import SettingsError, suggest
 from config.settings import Settings
 from orchestrator import VERSION, answers, documents
 from orchestrator.access import Caller
+from orchestrator.auditing import Auditing
 from orchestrator.metrics import Counts
 from orchestrator.problems import Invalid, Item, NotFound
 from orchestrator.reading import Reading
@@ -39,6 +40,7 @@ class Service:
         directory: Directory,
         registry: Registry,
         settings: Settings,
+        node_key: bytes,
         reload: Callable[[], list[str]],
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -55,6 +57,7 @@ class Service:
         reading = Reading(host, directory)
         submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
         steering = Steering(host, directory, registry, reading)
+        auditing = Auditing(host.queries, reading, node_key)
         self.submit = submitting.submit
         self.validate = submitting.validate
         self.resolve_ref = reading.resolve_ref
@@ -65,6 +68,9 @@ class Service:
         self.events = reading.events
         self.stream = reading.stream
         self.verb = steering.verb
+        self.audit_verify = auditing.verify
+        self.audit_replay = auditing.replay
+        self.audit_events = auditing.events
 
     async def providers(self, type_: str | None = None) -> bytes:
         """Give what the drivers declare; one type's, where one is named."""

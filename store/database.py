@@ -151,6 +151,8 @@ def shape(db: sqlite3.Connection) -> set[tuple[str, str]]:
 def _check_tail(db: sqlite3.Connection, path: Path, node_key: bytes) -> tuple[str, Head]:
     node, sagas, seq, head = db.execute("SELECT node, sagas, seq, head FROM meta").fetchone()
     report = audit.verify(db, node_key, after=max(0, seq - TAIL))
+    if report.problem and report.unreadable:
+        raise DatabaseDamaged(path, report.problem)
     if report.problem:
         raise ChainBroken(path, report.problem)
     return node, Head(seq, head, sagas)

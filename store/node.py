@@ -81,7 +81,16 @@ def _key(folder: Path) -> bytes:
         if (folder / "sagad.db").exists():
             raise KeyMissing(path)
         _write_key(path)
-    mode = stat.S_IMODE(path.stat().st_mode)
+    return read_key(folder)
+
+
+def read_key(folder: Path) -> bytes:
+    """Read the node's key. Raises KeyMissing, or FolderNotOurs where others may read it too."""
+    path = folder / "node.key"
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        raise KeyMissing(path) from None
     if mode & 0o077:
         raise FolderNotOurs(path, f"others may read it (mode {mode:04o}): run chmod 0600 {path}")
     key = path.read_bytes()

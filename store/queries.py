@@ -6,16 +6,20 @@ while (lists, timelines, counts) goes to a thread by aiosqlite; what is one look
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import aiosqlite
 
 from store import database, documents
 from store.records import Event, Execution, Saga
 from store.sql import queries
+
+T = TypeVar("T")
 
 _FILTERS = {
     "status": "status = :status",
@@ -55,9 +59,10 @@ class Queries:
     three or four levels of a tree. It reads what is committed at that moment; nothing that writes can hold it up (WAL).
     """
 
-    def __init__(self, slow: aiosqlite.Connection, quick: sqlite3.Connection) -> None:
+    def __init__(self, slow: aiosqlite.Connection, quick: sqlite3.Connection, address: str) -> None:
         self._slow = slow
         self._quick = quick
+        self._address = address
         self._sql = queries()
 
     @classmethod
@@ -69,12 +74,34 @@ class Queries:
         for pragma in ("PRAGMA query_only = ON", "PRAGMA cache_size = -1000"):
             await slow.execute(pragma)
             quick.execute(pragma)
-        return cls(slow, quick)
+        return cls(slow, quick, address)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._slow.close()
         self._quick.close()
+
+    async def apart(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do what may take long on a thread and a read-only connection of its own, so that nothing waits for it.
+
+        When the caller is cancelled, what SQLite is at for it is broken off.
+        """
+        opened: list[sqlite3.Connection] = []
+
+        def run() -> T:
+            made = sqlite3.connect(self._address, uri=True, isolation_level=None, check_same_thread=False)
+            with closing(made) as db:
+                opened.append(db)
+                db.execute("PRAGMA query_only = ON")
+                return work(db)
+
+        try:
+            return await asyncio.to_thread(run)
+        except asyncio.CancelledError:
+            for db in opened:
+                with suppress(sqlite3.ProgrammingError):  # it has been closed
+                    db.interrupt()
+            raise
 
     # -- one saga ----------------------------------------------------------------------------------------------
 

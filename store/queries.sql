@@ -95,3 +95,35 @@ SELECT cast(group_concat(document, ',') AS BLOB), max(seq) FROM (
 -- A saga's events from the first: what a checkpoint is folded from.
 SELECT seq, hash, body FROM events
 WHERE number = (SELECT number FROM sagas WHERE id = ?) AND seq > ? AND body IS NOT NULL ORDER BY seq LIMIT ?
+
+-- name: checkpoints
+-- A page of checkpoints in order of submission, with what was submitted: snapshot.Checkpoint.
+SELECT number, id, kind, submitted_by, reason, plan, inputs, status, hold, updated_at, finished_at, machine,
+    state_sum, state
+FROM sagas WHERE number > ? ORDER BY number LIMIT ?
+
+-- name: story
+-- A saga's events from the first, also those whose bodies were pruned.
+SELECT seq, hash, body FROM events WHERE number = ? ORDER BY seq
+
+-- name: without_a_saga
+-- Events that belong to a saga whose row is gone, though their bodies are not.
+SELECT saga, min(seq) FROM events
+WHERE number IN (SELECT number FROM events WHERE number IS NOT NULL EXCEPT SELECT number FROM sagas)
+    AND body IS NOT NULL
+GROUP BY saga ORDER BY 2
+
+-- name: touched
+-- Which steps of which sagas had to do with a resource: those whose intent names it, by its path or as `TYPE NAME`, or
+-- whose execution does, as `TYPE/NAME`. Walks both tables, since an index would cost every intent that is written.
+SELECT number, cast(body AS TEXT) ->> '$.step' FROM events
+WHERE instr(body, :needle) AND cast(body AS TEXT) ->> '$.resource' = :resource
+UNION
+SELECT number, step_name FROM executions WHERE resource = :resource
+
+-- name: audited
+-- A page of the events that all conditions let through, as the insides of a JSON array.
+SELECT cast(group_concat(document, ',') AS BLOB) FROM (
+    SELECT '{{"seq":' || seq || ',"hash":"' || lower(hex(hash)) || '",' || substr(body, 2) AS document
+    FROM events WHERE seq > :after AND body IS NOT NULL AND {0} ORDER BY seq LIMIT :limit
+)

@@ -15,7 +15,7 @@ from orchestrator.access import Role
 from orchestrator.api.answer import Answer
 from orchestrator.api.bodies import check_submission, check_verb, decode_query
 from orchestrator.api.route import Ask, Result, Route
-from orchestrator.api.words import Cursor, Label, Time, Wait
+from orchestrator.api.words import Cursor, Head, Label, Time, Wait
 from orchestrator.metrics import TEXT, render
 from orchestrator.problems import Invalid, Item
 from orchestrator.requests import VERBS, Submission, VerbBody
@@ -50,6 +50,24 @@ class SagasQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events: so many, behind this number."""
 
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    limit: Limit = MOST_PER_PAGE
+
+
+class VerifyQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Against which head, noted down earlier."""
+
+    head: Head | None = None
+
+
+class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events: those that all filters let through; so many, behind this number."""
+
+    saga: str | None = None
+    resource: str | None = None
+    actor: str | None = None
+    since: Time | None = None
+    until: Time | None = None
     after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     limit: Limit = MOST_PER_PAGE
 
@@ -140,6 +158,24 @@ async def steer(ask: Ask) -> Result:
     verb = ask.route.path.rpartition("/")[2]
     check_verb(verb, ask.body)
     return Answer(await ask.service.verb(ask.caller, ask.ref, verb, ask.body))
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+async def audit_verify(ask: Ask) -> Result:
+    """Prove the record. That it is broken is an answer, not an error of the request."""
+    return Answer(await ask.service.audit_verify(ask.query.head))
+
+
+async def audit_replay(ask: Ask) -> Result:
+    """Rebuild every checkpoint."""
+    return Answer(await ask.service.audit_replay())
+
+
+async def audit_events(ask: Ask) -> Result:
+    """Search the record."""
+    return Answer(await ask.service.audit_events(**msgspec.structs.asdict(ask.query)))
 
 
 # --- the node ---------------------------------------------------------------------------------------------------------
@@ -284,6 +320,33 @@ ROUTES: tuple[Route, ...] = (
         query=EventsQuery,
         answers=answers.Events,
         streams=True,
+    ),
+    Route(
+        method="GET",
+        path="/v1/audit/verify",
+        role="viewer",
+        handler=audit_verify,
+        summary="Prove that nothing on the record was altered, removed or cut off",
+        query=VerifyQuery,
+        answers=answers.Verified,
+    ),
+    Route(
+        method="GET",
+        path="/v1/audit/replay",
+        role="viewer",
+        handler=audit_replay,
+        summary="Rebuild every checkpoint from its events and compare",
+        answers=answers.Replayed,
+    ),
+    Route(
+        method="GET",
+        path="/v1/audit/events",
+        role="viewer",
+        handler=audit_events,
+        summary="What happened to a saga or a resource, by whom, and when",
+        query=AuditQuery,
+        answers=answers.Events,
+        problems=(404, 409),
     ),
     Route(
         method="POST",

@@ -1,4 +1,4 @@
-"""Words in requests that stand for something: durations, times, labels, cursors. Read once, at the door."""
+"""Words in requests that stand for something: durations, times, labels, cursors, heads. Read once, at the door."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from config.durations import parse_duration
+from store.audit import Anchor
 
 LONGEST_WAIT = 24 * 3_600_000
 
@@ -64,10 +65,22 @@ class Cursor(str):
         return cls(text)
 
 
+class Head(str):
+    """A head that was noted down: `SEQ:HASH`, or the hash alone."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, text: str) -> Head:
+        """Read a head."""
+        return cls(Anchor.read(text))
+
+
 WORDS: dict[type, dict[str, Any]] = {
     Wait: {"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$", "examples": ["30s"]},
     Time: {"type": "string", "format": "date-time"},
     Label: {"type": "string", "pattern": "^[^=]+=", "examples": ["site=harbour"]},
+    Head: {"type": "string", "pattern": "^([0-9]{1,18}:)?[0-9A-Fa-f]{64}$"},
     Cursor: {"type": "string", "pattern": "^[0-9]{1,18}$"},
 }
 """Each kind of word, and how openapi.json describes it."""

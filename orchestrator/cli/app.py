@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "why": Entry("show", "Say in one sentence what a saga is waiting for."),
         "events": Entry("events", "List what has happened to a saga."),
         "executions": Entry("executions", "List what a saga did to the world, and what undid it."),
+        "audit": Entry("audit", "Prove the record, and tell what it says."),
     },
     "Steer": {
         "cancel": Entry("verbs", "Stop a saga and take back what it has done."),
@@ -75,7 +76,6 @@ LATER = frozenset(
         "apply",
         "resources",
         "drift",
-        "audit",
         "backup",
         "restore",
         "doctor",

@@ -64,9 +64,11 @@ class Client:
         """The daemon's version where it is known and not ours."""
         return self.daemon_version if self.daemon_version != VERSION else None
 
-    def get(self, route: str, query: Query | None = None) -> Answer:
+    def get(
+        self, route: str, query: Query | None = None, *, timeout: float | None = ANSWER_SECONDS
+    ) -> Answer:
         """Read something; raise Refused where the daemon says no."""
-        return self.ask("GET", route + query_text(query))
+        return self.ask("GET", route + query_text(query), timeout=timeout)
 
     def post(
         self,

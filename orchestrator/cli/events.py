@@ -70,11 +70,16 @@ def event_line(event: Event) -> Words:
     return [
         (f"{event.get('seq', '')!s:>5}  ", "faint"),
         (f"{day} {moment.rstrip('Z')[:12]}  ", "faint"),
-        (f"{kind:<{_WIDEST_TYPE}}", _STATUS_OF_TYPE.get(kind.rpartition(".")[2], "")),
+        (f"{kind:<{_WIDEST_TYPE}}", status_of_type(kind)),
         (step, "strong"),
         (actor, ""),
         (data, "faint"),
     ]
+
+
+def status_of_type(kind: str) -> str:
+    """Give the status whose colours an event's type has."""
+    return _STATUS_OF_TYPE.get(kind.rpartition(".")[2], "")
 
 
 def _told(data: Any) -> str:

@@ -92,6 +92,29 @@ class Command(click.Command):
                     formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
+class Group(click.Group):
+    """A command of commands, whose help shows the options that every command takes as `Command` does."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Add the options that every command takes."""
+        kwargs["context_settings"] = SETTINGS | kwargs.get("context_settings", {})
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *everywhere()]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, then the options that they all take."""
+        self.format_commands(ctx, formatter)
+        with formatter.section("Everywhere"):
+            records = (param.get_help_record(ctx) for param in self.get_params(ctx))
+            formatter.write_dl([record for record in records if record])
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the commands in the order in which they were declared."""
+        return list(self.commands)
+
+
 def command(*, cls: type[click.Command] = Command, examples: str = "") -> Callable[[F], click.Command]:
     """Declare a command of sagactl."""
 
@@ -110,6 +133,11 @@ def _complete_id(ctx: click.Context, _: click.Parameter, incomplete: str) -> lis
 def saga_argument(function: F) -> F:
     """Take ID: a saga's id, the beginning of one, or ``last``."""
     return click.argument("id", metavar="ID", shell_complete=_complete_id)(function)
+
+
+def saga_filter(function: F) -> F:
+    """Take SAGA, where it may be left out."""
+    return click.argument("saga", metavar="[SAGA]", required=False, shell_complete=_complete_id)(function)
 
 
 def reason_option(function: F) -> F:

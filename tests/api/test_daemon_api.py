@@ -662,3 +662,24 @@ def _status_or_none(daemon: Daemon) -> int | None:
         return daemon.ask("POST", "/v1/sagas?wait=1h", saga(timer))[0]
     except OSError:
         return None
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+def test_the_record_is_proved_and_searched(daemon: Daemon) -> None:
+    """By whoever may read; what is wrong with a question is said."""
+    made = submit(daemon, ECHO)
+    proved = ask(daemon, "GET", "/v1/audit/verify").document
+    head = f"{proved['head']['seq']}:{proved['head']['hash']}"
+
+    assert (proved["ok"], proved["bad"], proved["problem"]) == (True, None, None)
+    assert ask(daemon, "GET", f"/v1/audit/verify?head={head}").document["ok"]
+    assert ask(daemon, "GET", f"/v1/audit/verify?head=1:{'0' * 64}").document["bad"] == 1
+    assert not ask(daemon, "GET", f"/v1/audit/verify?head={'1' * 64}").document["ok"]
+    assert ask(daemon, "GET", "/v1/audit/verify?head=12").status == 422
+    assert ask(daemon, "GET", "/v1/audit/replay").document["ok"]
+    found = ask(daemon, "GET", f"/v1/audit/events?saga={made['id']}&actor=root").document["events"]
+    assert [each["type"] for each in found] == ["saga.submitted"]
+    assert ask(daemon, "GET", "/v1/audit/events?saga=nosuch").status == 404
+    assert ask(daemon, "GET", "/v1/audit/events?since=then").status == 422

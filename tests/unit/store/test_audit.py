@@ -66,6 +66,9 @@ SWAP_BODIES = """
         (SWAP_BODIES, 5),
         ("INSERT INTO events SELECT 11, number, saga, body, digest, hash FROM events WHERE seq = 10", 11),
         ("DELETE FROM events", 1),
+        ("UPDATE events SET number = 99 WHERE seq = 5", 5),
+        ("UPDATE events SET number = NULL WHERE seq = 5", 5),
+        ("INSERT INTO events SELECT -3, number, saga, body, digest, hash FROM events WHERE seq = 10", -3),
     ],
 )
 def test_what_was_changed_is_named(db: sqlite3.Connection, change: str, bad: int) -> None:
@@ -129,6 +132,67 @@ def test_a_head_noted_down_earlier_must_still_be_passed(db: sqlite3.Connection) 
     """Proof against somebody who has the key."""
     (hash_,) = db.execute("SELECT hash FROM events WHERE seq = 6").fetchone()
 
-    assert audit.verify(db, KEY, anchor=(6, hash_)).problem is None
-    assert audit.verify(db, KEY, anchor=(6, bytes(32))).bad == 6
-    assert audit.verify(db, KEY, anchor=(11, bytes(32))).bad == 11
+    assert audit.verify(db, KEY, anchor=audit.Anchor(6, hash_)).problem is None
+    assert audit.verify(db, KEY, anchor=audit.Anchor(6, bytes(32))).bad == 6
+    assert audit.verify(db, KEY, anchor=audit.Anchor(11, bytes(32))).bad == 11
+
+
+@pytest.mark.parametrize("named", ["by number", "by hash"])
+def test_a_head_of_what_was_cut_off_by_whoever_has_the_key_is_missed(
+    db: sqlite3.Connection, named: str
+) -> None:
+    """The shorter record proves itself; that it was longer only the head knows that was noted down elsewhere."""
+    (hash_,) = db.execute("SELECT hash FROM events WHERE seq = 10").fetchone()
+    db.execute("DELETE FROM events WHERE seq = 10")
+    (node, head) = db.execute("SELECT node, hash FROM meta, events WHERE events.seq = 9").fetchone()
+    db.execute("UPDATE meta SET seq = 9, head = ?, mac = ?", (head, chain.mac(KEY, node, 9, head)))
+    anchor = audit.Anchor(10 if named == "by number" else None, hash_)
+
+    assert audit.verify(db, KEY).problem is None
+    report = audit.verify(db, KEY, anchor=anchor)
+    assert report.bad == (10 if named == "by number" else None)
+    assert "given head" in str(report.problem)
+
+
+def test_a_head_is_read_with_its_number_or_without() -> None:
+    """As `health` shows it, and as `audit verify -q` prints it; the head of an empty record is one too."""
+    text = "0a" * 32
+
+    assert audit.Anchor.read(f"12:{text.upper()}") == (12, bytes([10] * 32))
+    assert str(audit.Anchor.read(text)) == text
+    for wrong in ("", "12:", "12", f"{text}0", f"-1:{text}", f"x:{text}"):
+        with pytest.raises(ValueError, match="is not a head"):
+            audit.Anchor.read(wrong)
+
+
+def test_the_head_of_the_empty_record_is_passed_by_every_record(db: sqlite3.Connection) -> None:
+    """And no other is at number 0."""
+    assert audit.verify(db, KEY, anchor=audit.Anchor(0, chain.GENESIS)).problem is None
+    assert audit.verify(db, KEY, anchor=audit.Anchor(None, chain.GENESIS)).problem is None
+    assert audit.verify(db, KEY, anchor=audit.Anchor(0, b"x" * 32)).bad == 0
+
+
+async def test_no_byte_of_an_event_in_the_file_can_be_changed_unseen(tmp_path: Path) -> None:
+    """Whatever byte of its cell it is: of the header, of its saga, its number, its body or its hash."""
+    path = tmp_path / "bytes.db"
+    journal = Journal.open(path, KEY, Inline(), reserve=0)
+    await journal.commit(submitted("abcdefghjkmn"))
+    for _ in range(6):
+        await journal.commit(went_on("abcdefghjkmn"))
+    await journal.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")  # one file, so that the bytes are where they are read
+        body, hash_ = db.execute("SELECT body, hash FROM events WHERE seq = 4").fetchone()
+    whole = path.read_bytes()
+    start, end = whole.index(body + hash_) - 22, whole.index(body + hash_) + len(body + hash_)
+    (tmp_path / "node.key").write_bytes(KEY)
+    seen = []
+    for at in range(start, end):
+        changed = bytearray(whole)
+        changed[at] ^= 0x01
+        path.write_bytes(changed)
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True, isolation_level=None)) as db:
+            seen.append(audit.verify(db, KEY).bad)
+
+    assert set(seen) <= {4, 5}  # 5: the byte before the cell is the last of its neighbour
+    assert seen.count(4) >= len(body) + len(hash_) + 12
