@@ -338,9 +338,10 @@ class Simulation:
             "again": m.Resolve(**by, step=step, as_="retry"),
             "rollback": m.Rollback(**by, past_irreversible=flag),
             "abandon": m.Abandon(by="ada", reason="because" if flag else None),
-            "approve": m.Approve(**self._approver(by, flag=flag)),
-            "reject": m.Reject(**self._approver(by, flag=flag)),
         }
+        if verb in ("approve", "reject"):
+            who = self._approver(by, flag=flag)
+            messages |= {"approve": m.Approve(**who), "reject": m.Reject(**who)}
         if verb in ("done", "failed"):
             self._judge(verb, step)
         said = messages[verb]
