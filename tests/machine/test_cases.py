@@ -384,3 +384,25 @@ def test_a_retry_of_another_step_does_not_pass_a_failed_undo() -> None:
     script.go("failed", "succeeded")
 
     assert script.operator("retry", 1, flag=True).did == "refused"
+
+
+def test_what_is_surely_not_done_fails_once_its_attempts_are_spent() -> None:
+    """Lost twice and found not done twice: an unknown outcome is repeated at least once, and not for ever."""
+    script = Script(step(retry=Retry(attempts=1))).go("nothing and lost").found()
+    script.to_wake()
+    script.go("nothing and lost").found()
+
+    assert script.statuses == ["failed"]
+    assert script.state.status == "rolled_back"
+
+
+def test_an_undo_that_is_told_to_overwrites_what_others_have_changed() -> None:
+    """``on_conflict: force``: the conflict is on the record, and the next attempt goes over it."""
+    script = Script(None, None, on_conflict="force").go("succeeded", "failed").begin()
+    script.other_hand(script._name(0) or "")
+    script.go("conflict")
+    forced = script.call().force
+    script.go("succeeded")
+
+    assert forced
+    assert script.statuses == ["compensated", "failed"]
