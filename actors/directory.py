@@ -8,7 +8,6 @@ operator's word always gets in); the others wait in the database, first come fir
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ import anyio.abc
 import msgspec
 
 from actors.crew import Crew
-from actors.replay import fold
+from actors.replay import DAMAGED, fold
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.actor import Birth, Letter, Mailbox, SagaActor
@@ -29,7 +28,7 @@ from actors.saga.machine import decide, submit
 from actors.saga.plan import Plan
 from actors.saga.state import MACHINE, Held, State, StepState
 from actors.supervisor import Supervisor
-from store.records import Checkpoint, Commit, IdempotencyKey, NewEvent, NewSaga, Saga
+from store.records import Checkpoint, Commit, IdempotencyKey, NewEvent, NewSaga, Saga, state_sum
 
 _STATE = msgspec.msgpack.Decoder(State)
 _PLAN = msgspec.json.Decoder(Plan)
@@ -318,8 +317,8 @@ def _answer_all(mailbox: Mailbox, error: Exception) -> None:
 
 def _checkpointed(row: Saga) -> tuple[State | None, str]:
     """Give the state of a row's checkpoint, or why it cannot be used."""
-    if hashlib.sha256(row.state).digest()[:8] != row.state_sum:
-        return None, "its checkpoint is damaged"
+    if state_sum(row.state) != row.state_sum:
+        return None, DAMAGED
     if row.machine != MACHINE:
         return None, f"its checkpoint was made by machine version {row.machine}, this is {MACHINE}"
     try:

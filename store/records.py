@@ -6,9 +6,15 @@ put together from them without decoding.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 import msgspec
+
+
+def state_sum(state: bytes) -> bytes:
+    """Give what a checkpoint's encoded state is checked by: the first 8 bytes of its SHA-256."""
+    return hashlib.sha256(state).digest()[:8]
 
 
 class NewEvent(msgspec.Struct, frozen=True):
@@ -188,7 +194,7 @@ class Saga(msgspec.Struct, frozen=True):
     """JSON object."""
     state: bytes
     state_sum: bytes
-    """First 8 bytes of the state's SHA-256."""
+    """``state_sum`` of it, when it was written."""
     machine: int
     submitted_by: str
     reason: str | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import msgspec
 from store import chain, documents
 from store.bulk import Bulk
 from store.errors import JournalRefused
-from store.records import Checkpoint, Commit, ExecutionChange, NewEvent, NewSaga, Note
+from store.records import Checkpoint, Commit, ExecutionChange, NewEvent, NewSaga, Note, state_sum
 
 Row = tuple[Any, ...]
 
@@ -137,7 +136,7 @@ class Rows:
         before = self._known(commit.saga)
         number = before.number
         after = Known(number, at.status, at.hold, at.wake, at.finished_at)
-        sum_ = _sum(at.state)
+        sum_ = state_sum(at.state)
         if after == before:
             self._states.append((number, at.waiting, at.state, sum_, at.machine, at.updated_at))
             return number
@@ -155,7 +154,7 @@ class Rows:
         self._sagas.append(
             (number, commit.saga, new.kind, new.plan, new.inputs, new.labels, new.submitted_by,
              new.reason, new.created_at, new.batch, new.rollback_of, new.corrects, at.status, at.hold, at.waiting,
-             at.wake, at.state, _sum(at.state), at.machine, at.updated_at, at.finished_at)
+             at.wake, at.state, state_sum(at.state), at.machine, at.updated_at, at.finished_at)
         )  # fmt: skip
         if key := commit.key:
             self._keys.append((key.key, commit.saga, key.body, new.created_at))
@@ -169,10 +168,6 @@ class Rows:
             last = chain.link(last, seq, chain.digest(body), event.saga)
             self.events.append((seq, number, event.saga, body, last))
         self.head = Head(seq, last, sagas)
-
-
-def _sum(state: bytes) -> bytes:
-    return hashlib.sha256(state).digest()[:8]
 
 
 def _merged(changes: Sequence[ExecutionChange]) -> Iterable[ExecutionChange]:

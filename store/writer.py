@@ -79,7 +79,7 @@ class Writer:
                 except (sqlite3.IntegrityError, JournalRefused):
                     # Seldom: find the guilty ones, each commit behind a savepoint of its own.
                     self._roll_back(db)
-                    db.execute("BEGIN IMMEDIATE")
+                    self._lock(db, patient=patient)
                     self._staged = self._rows(db, [[commit] for commit in group], self._attempt_guarded)
             except BaseException:
                 self._roll_back(db)

@@ -74,15 +74,7 @@ def _asks(deciding: Deciding, message: m.Prepared) -> bool:
     ask = deciding.state.steps[message.step].ask
     if ask is not None and ask.approved and ask.hash == message.hash:
         return False
-    due = deciding.plan.approvals.expires
-    deciding.emit(
-        e.Asked(
-            step=message.step,
-            hash=message.hash,
-            due=None if due is None else deciding.now + due,
-            irreversible=message.irreversible,
-        )
-    )
+    deciding.ask(message.hash, message.step, irreversible=message.irreversible)
     return True
 
 

@@ -24,3 +24,9 @@ class Deciding:
         """Let something have happened."""
         self.events.append(event)
         self.state = evolve(self.state, event, self.now)
+
+    def ask(self, hash: str, step: int | None = None, *, irreversible: bool = False) -> None:
+        """Ask for an approval of exactly this: of the whole saga, or of a step."""
+        expires = self.plan.approvals.expires
+        due = None if expires is None else self.now + expires
+        self.emit(e.Asked(step=step, hash=hash, due=due, irreversible=irreversible))

@@ -186,14 +186,18 @@ def _let_be(step: StepState) -> StepState:
 
 def _asked(state: State, event: e.Asked, at: int) -> State:
     ask = Ask(hash=event.hash, since=at, due=event.due, irreversible=event.irreversible)
-    return replace(state, ask=ask) if event.step is None else _step(state, event.step, ask=ask)
+    return _with_ask(state, event.step, ask)
+
+
+def _with_ask(state: State, step: int | None, ask: Ask) -> State:
+    return replace(state, ask=ask) if step is None else _step(state, step, ask=ask)
 
 
 def _approved(state: State, event: e.Approved, at: int) -> State:
     ask = state.ask if event.step is None else state.steps[event.step].ask
     ask = ask or Ask(hash=event.hash, since=at)
     ask = replace(ask, given=(*ask.given, event.actor or "sagad"), approved=event.enough)
-    return replace(state, ask=ask) if event.step is None else _step(state, event.step, ask=ask)
+    return _with_ask(state, event.step, ask)
 
 
 def _rejected(state: State, event: e.Rejected, _: int) -> State:

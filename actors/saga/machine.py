@@ -80,9 +80,7 @@ def submit(plan: Plan, event: e.Submitted, now: int) -> Decision:
     deciding = Deciding(plan, NO_STATE, now)
     deciding.emit(event)
     if plan.approvals.start:
-        hash_ = hashlib.sha256(f"{event.plan} {event.inputs}".encode()).hexdigest()
-        expires = plan.approvals.expires
-        deciding.emit(e.Asked(hash=hash_, due=None if expires is None else now + expires))
+        deciding.ask(hashlib.sha256(f"{event.plan} {event.inputs}".encode()).hexdigest())
     _follow(deciding)
     return Decision(deciding.events, deciding.state)
 

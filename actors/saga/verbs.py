@@ -430,6 +430,8 @@ def _names(deciding: Deciding, chosen: list[int]) -> str:
     return ", ".join(deciding.plan.steps[i].name for i in chosen)
 
 
+_NOWHERE: dict[Column, Handler | str] = dict.fromkeys(Column.__args__, NO)  # type: ignore[attr-defined]
+
 TABLE: dict[str, dict[Column, Handler | str]] = {
     "cancel": {
         "forward": _cancel,
@@ -519,28 +521,8 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "failed": ALREADY,
         "rolled_back": NO,
     },
-    "approve": {
-        "forward": _approve,
-        "unknown": NO,
-        "stopped": NO,
-        "past": NO,
-        "back": NO,
-        "undo_held": NO,
-        "completed": NO,
-        "failed": NO,
-        "rolled_back": NO,
-    },
-    "reject": {
-        "forward": _reject,
-        "unknown": NO,
-        "stopped": NO,
-        "past": NO,
-        "back": NO,
-        "undo_held": NO,
-        "completed": NO,
-        "failed": NO,
-        "rolled_back": NO,
-    },
+    "approve": {**_NOWHERE, "forward": _approve},
+    "reject": {**_NOWHERE, "forward": _reject},
 }
 
 _WORDS: dict[Column, str] = {

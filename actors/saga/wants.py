@@ -256,6 +256,6 @@ def same_resource(state: State, one: int, other: int) -> bool:
 def dues(state: State) -> list[int]:
     """Give every time at which something of the saga may be due, past ones too."""
     found = [run.due for _, _, run in runs(state) if run.phase in ("polling", "retrying")]
-    asks = [state.ask, *(step.ask for step in state.steps)]
+    asks = [state.ask, *(ask for _, ask in state.seen.asking)]
     found += [ask.due for ask in asks if ask is not None and not ask.approved and ask.due is not None]
     return found if state.deadline is None else [*found, state.deadline]
