@@ -176,7 +176,7 @@ class Directory:
         return stop
 
     def _report(self, actor: SagaActor) -> None:
-        self.host.locks.follow(actor.id, actor.state)
+        self.host.locks.follow(actor.id, actor.dossier.header.batch, actor.state)
         for watcher in list(self._watchers.get(actor.id, ())):
             watcher(actor.dossier, actor.state)
 
@@ -243,14 +243,14 @@ class Directory:
 
     async def restore_locks(self) -> None:
         """Give back to the sagas the locks that they have and wait for, by their record. Before anything else moves."""
-        states: list[tuple[str, State]] = []
+        states: list[tuple[str, str | None, State]] = []
         after = 0
         while page := await self.host.queries.live(after):
             for row in page:
                 state, why = _checkpointed(row)
                 state = state or await self._fold(row.id, why)
                 if state.locks or state.seen.locked:
-                    states.append((row.id, state))
+                    states.append((row.id, row.batch, state))
             after = page[-1].number
         self.host.locks.restore(states)
 
@@ -321,7 +321,7 @@ class Directory:
         decision = decide(plan, state, m.Quarantine(why=why), now)
         rows = [event_row(row.id, plan, event, now) for event in decision.events]
         await self.host.journal.commit(Commit(row.id, rows, checkpoint_alone(plan, decision.state, now)))
-        self.host.locks.follow(row.id, decision.state)
+        self.host.locks.follow(row.id, row.batch, decision.state)
         for watcher in list(self._watchers.get(row.id, ())):
             watcher(Dossier(self.header(row), plan), decision.state)
 

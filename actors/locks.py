@@ -40,8 +40,11 @@ class Claim(msgspec.Struct, eq=False):
     step: int
     order: int
     """Who came first."""
+    batch: str | None
     awaited: bool = False
     """A reservation for a step that has waited."""
+    kept: bool = False
+    """Its saga has completed, and its batch keeps the lock: that is in the way of others, not of the batch's own."""
 
 
 class Who(msgspec.Struct, frozen=True):
@@ -68,12 +71,12 @@ class Locks:
 
     # -- asked by who prepares a step ------------------------------------------------------------------------------
 
-    def acquire(self, saga: str, step: int, resource: Touch) -> str | None:
+    def acquire(self, saga: str, batch: str | None, step: int, resource: Touch) -> str | None:
         """Reserve a lock for a saga, if it is free; else give the saga that is first in the way."""
         mine = self._claims.get(saga, ())
         if any(claim.kind != "waiting" and claim.resource.covers(resource) for claim in mine):
             return None
-        claim = Claim(saga, resource, "reserved", step, self._next())
+        claim = Claim(saga, resource, "reserved", step, self._next(), batch)
         for other in self._in_the_way(claim):
             return other.saga
         self._add(claim)
@@ -81,14 +84,14 @@ class Locks:
 
     # -- told by whoever makes something durable --------------------------------------------------------------------
 
-    def follow(self, saga: str, state: State) -> None:
+    def follow(self, saga: str, batch: str | None, state: State) -> None:
         """Bring the table up to a saga's state, which is durable."""
         known = self._claims.get(saga)
         if known is None and not state.locks and not state.seen.locked:
             return
         self._who[saga] = Who(state.created_at, saga, turnable(state))
         free = self._drop(saga, state)
-        self._keep(saga, state)
+        self._keep(saga, batch, state)
         self._serve(free)
         self._look_again(saga)
         if saga not in self._claims:
@@ -105,17 +108,17 @@ class Locks:
             free.append(claim.resource)
         self._serve(free)
 
-    def restore(self, states: Iterable[tuple[str, State]]) -> None:
-        """Begin with what is on record: each live saga and its state, in order of submission."""
+    def restore(self, states: Iterable[tuple[str, str | None, State]]) -> None:
+        """Begin with what is on record: each saga that has locks or waits, its batch, its state; in order of submission."""
         waiting: list[tuple[int, str]] = []
-        for saga, state in states:
+        for saga, batch, state in states:
             if state.locks or state.seen.locked:
                 self._who[saga] = Who(state.created_at, saga, turnable(state))
             for resource in state.locks:
-                self._add(Claim(saga, resource, "held", -1, self._next()))
+                self._hold(saga, batch, resource, state)
             for step, lock in state.seen.locked:
                 waiting.append((lock.since, saga))
-                self._add(Claim(saga, lock.resource, "waiting", step, 0))
+                self._add(Claim(saga, lock.resource, "waiting", step, 0, batch))
         for number, (_, saga) in enumerate(sorted(waiting, key=lambda each: each[0])):
             for claim in self._claims[saga]:
                 if claim.kind == "waiting" and not claim.order:
@@ -176,6 +179,9 @@ class Locks:
         free: list[Touch] = []
         for claim in list(self._claims.get(saga, ())):
             recorded = claim.resource in held
+            if ended and not claim.kept:
+                claim.kept = True
+                free.append(claim.resource)
             gone = (
                 (claim.kind == "held" and not recorded)
                 or (claim.kind == "reserved" and (ended or recorded))
@@ -187,17 +193,21 @@ class Locks:
                 self._told.discard(saga)
         return free
 
-    def _keep(self, saga: str, state: State) -> None:
+    def _hold(self, saga: str, batch: str | None, resource: Touch, state: State) -> None:
+        kept = state.status in ENDED
+        self._add(Claim(saga, resource, "held", -1, self._next(), batch, kept=kept))
+
+    def _keep(self, saga: str, batch: str | None, state: State) -> None:
         """Take in what is new on a saga's record."""
         mine = self._claims.get(saga, ())
         held = {claim.resource for claim in mine if claim.kind == "held"}
         known = {(claim.step, claim.resource) for claim in mine if claim.kind == "waiting" or claim.awaited}
         for resource in state.locks:
             if resource not in held:
-                self._add(Claim(saga, resource, "held", -1, self._next()))
+                self._hold(saga, batch, resource, state)
         for step, lock in state.seen.locked:
             if (step, lock.resource) not in known:
-                self._add(Claim(saga, lock.resource, "waiting", step, self._next()))
+                self._add(Claim(saga, lock.resource, "waiting", step, self._next(), batch))
 
     def _look_again(self, saga: str) -> None:
         """See what a saga that waits may have by now, and whether it ever will."""
@@ -233,7 +243,7 @@ class Locks:
 
     def _in_the_way(self, claim: Claim) -> Iterator[Claim]:
         """Give the claims of others that come first: those that have it; and those who have waited longer, as above."""
-        others = [other for other in self._places.overlapping(claim.resource) if other.saga != claim.saga]
+        others = [other for other in self._places.overlapping(claim.resource) if _apart(claim, other)]
         yield from (other for other in others if other.kind != "waiting")
         if not self._has_any(claim.saga):
             yield from (other for other in others if other.kind == "waiting" and other.order < claim.order)
@@ -281,8 +291,15 @@ class Locks:
         for claim in self._claims.get(saga, ()):
             if claim.kind == "waiting":
                 for other in self._places.overlapping(claim.resource):
-                    if other.saga != saga and other.kind != "waiting":
+                    if other.kind != "waiting" and _apart(claim, other):
                         yield other.saga
+
+
+def _apart(one: Claim, other: Claim) -> bool:
+    """Tell whether two claims that overlap exclude each other."""
+    if one.saga == other.saga:
+        return False
+    return not ((one.kept or other.kept) and one.batch is not None and one.batch == other.batch)
 
 
 def _to_nobody(_: str, __: m.Message) -> None:

@@ -21,6 +21,9 @@ from store.sql import queries
 
 T = TypeVar("T")
 
+KEPT = 253_402_300_799_999
+"""The ``wake`` of a saga that has ended and keeps its locks for its batch: the last millisecond of the year 9999."""
+
 _FILTERS = {
     "status": "status = :status",
     "kind": "kind = :kind",
@@ -40,10 +43,12 @@ class Due(NamedTuple):
 
 
 class Live(NamedTuple):
-    """The checkpoint of a saga that has not ended."""
+    """The checkpoint of a saga that has not ended, or keeps its locks."""
 
     number: int
     id: str
+    batch: str | None
+    status: str
     state: bytes
     state_sum: bytes
     machine: int
@@ -196,8 +201,9 @@ class Queries:
         return [Due(*row) for row in found]
 
     async def live(self, after: int = 0, limit: int = 1_000) -> list[Live]:
-        """Give a page of the sagas that have not ended, behind number `after`, in order of submission."""
-        return [Live(*row) for row in await self._all("live", (after, limit))]
+        """Give a page of the sagas that have not ended or keep their locks, behind number `after`, in order."""
+        found = await self._all("live", {"kept": KEPT, "after": after, "limit": limit})
+        return [Live(*row) for row in found]
 
     async def next_wake(self, now: int) -> int | None:
         """Give the time when the next saga wants to be looked at; those that already do do not count."""

@@ -49,6 +49,17 @@ class Submitted(Event, frozen=True, kw_only=True):
     inputs: str
     deadline: int | None = None
     reason: str | None = None
+    queued: bool = False
+    """It starts nothing before its batch lets it."""
+    keeps_locks: bool = False
+    """When it has completed it keeps its locks until its batch is over."""
+
+
+class Admitted(Event, frozen=True, kw_only=True):
+    """Its batch lets it start."""
+
+    type = "saga.admitted"
+    deadline: int | None = None
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):
@@ -210,7 +221,7 @@ class LockAwaited(LockEvent, frozen=True, kw_only=True):
 
 
 class LocksReleased(Event, frozen=True, kw_only=True):
-    """The saga has ended, and lets go of everything."""
+    """The saga has ended, or its batch has, and lets go of everything."""
 
     type = "lock.released"
     resources: tuple[Touch, ...]

@@ -51,7 +51,17 @@ def _run(state: State, event: e.RunEvent, **changes: Any) -> State:
 
 
 def _submitted(_: State, event: e.Submitted, at: int) -> State:
-    return State(created_at=at, deadline=event.deadline, steps=tuple(StepState() for _ in range(event.steps)))
+    return State(
+        created_at=at,
+        deadline=event.deadline,
+        steps=tuple(StepState() for _ in range(event.steps)),
+        queued=event.queued,
+        keeps_locks=event.keeps_locks,
+    )
+
+
+def _admitted(state: State, event: e.Admitted, _: int) -> State:
+    return replace(state, queued=False, deadline=event.deadline)
 
 
 def _cancel_requested(state: State, event: e.CancelRequested, at: int) -> State:
@@ -286,6 +296,7 @@ def _ended(state: State, status: Status, at: int) -> State:
         pause=None,
         stuck=None,
         turn=None,
+        queued=False,
     )
 
 
@@ -570,6 +581,7 @@ def _failure_accepted(state: State, event: e.FailureAccepted, _: int) -> State:
 
 _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.Submitted: _submitted,
+    e.Admitted: _admitted,
     e.CancelRequested: _cancel_requested,
     e.DeadlinePassed: _deadline_passed,
     e.TurnedBack: _turned_back,

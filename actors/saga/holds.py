@@ -78,6 +78,13 @@ def still_done(state: State) -> bool:
     )
 
 
+def stops(plan: Plan, state: State) -> bool:
+    """Tell whether a failure keeps the saga from starting anything more; in a batch of best effort only the last can."""
+    if plan.batch is not None and plan.batch.mode == "best_effort":
+        return state.seen.failing and not state.seen.runs and not state.seen.pending
+    return state.seen.failing
+
+
 def stopped(plan: Plan, state: State) -> bool:
     """It failed, and waits for the operator's word (``on_failure: hold``)."""
     return (
@@ -214,7 +221,7 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         found["attention"] = "; ".join(needs)
     if state.paused:
         found["paused"] = f"{paused(state)}: {do('resume')} lets it go on"
-    if (asks := asking(plan, state)) and not state.seen.failing:
+    if (asks := asking(plan, state)) and not stops(plan, state):
         found["approval"] = "; ".join(_asks(plan, index, ask, do) for index, ask in asks)
     if state.seen.locked:
         found["lock"] = "; ".join(
@@ -251,6 +258,8 @@ def waits(plan: Plan, state: State) -> Waiting | None:
     """
     if state.status in ENDED or state.hold is not None:
         return None
+    if state.queued:
+        return Waiting(for_="queue", until=None, detail="its batch lets it start when its turn has come")
     going = state.seen.runs
     calling = [(i, way) for i, way, run in going if run.phase == "calling"]
     if calling and _stopping(state):

@@ -36,7 +36,7 @@ from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
 from actors.saga.evolve import NO_STATE
-from actors.saga.holds import hold, quiet, settled, shown, spared, still_done, to_undo
+from actors.saga.holds import hold, quiet, settled, shown, spared, still_done, stops, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Direction, Error, LockWait, Run, State, Status, StepStatus
 from actors.saga.wants import expired, impatient, overdue, same_resource, undoable
@@ -123,7 +123,8 @@ def _next(plan: Plan, state: State, now: int) -> e.Event | None:
 
 
 def _ended_with_locks(state: State) -> e.Event | None:
-    return e.LocksReleased(resources=state.locks) if state.locks else None
+    kept = state.keeps_locks and state.status == "completed"
+    return e.LocksReleased(resources=state.locks) if state.locks and not kept else None
 
 
 def _hold_change(plan: Plan, state: State) -> e.Event | None:
@@ -154,10 +155,10 @@ def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
     late = expired(plan, state, now)
     if late is not None:
         return e.Expired(step=late[0], hash=late[1].hash)
-    for index, lock in impatient(state):
+    for index, lock in impatient(plan, state):
         if lock.due is not None and lock.due <= now:
             return e.Failed(step=index, error=_not_free(lock))
-    stopping = state.turn is not None or state.seen.failing
+    stopping = state.turn is not None or stops(plan, state)
     for index, direction, run in state.seen.runs:
         move = _run_stops(index, run) if stopping else None
         move = move or _run_due(state, index, direction, run, now)
@@ -256,6 +257,18 @@ def _tick(_: Deciding, __: m.Tick) -> None:
     """Nothing by itself: ``follow`` sees what is due."""
 
 
+def _admit(deciding: Deciding, _: m.Admit) -> None:
+    state, deadline = deciding.state, deciding.plan.deadline
+    if state.queued:
+        deciding.emit(e.Admitted(deadline=None if deadline is None else deciding.now + deadline))
+
+
+def _release(deciding: Deciding, _: m.Release) -> None:
+    state = deciding.state
+    if state.status in ENDED and state.locks:
+        deciding.emit(e.LocksReleased(resources=state.locks))
+
+
 def _quarantine(deciding: Deciding, message: m.Quarantine) -> None:
     if deciding.state.status not in ENDED:
         deciding.emit(e.Quarantined(why=message.why))
@@ -267,6 +280,8 @@ def _rebuild(deciding: Deciding, message: m.Rebuild) -> None:
 
 _HANDLERS: dict[type[m.Message], Callable[[Deciding, Any], m.Reply | None]] = {
     m.Tick: _tick,
+    m.Admit: _admit,
+    m.Release: _release,
     m.Prepared: answers.prepared,
     m.NotPrepared: answers.not_prepared,
     m.Blocked: answers.blocked,

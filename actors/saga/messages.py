@@ -21,6 +21,17 @@ class Tick(Message, frozen=True):
     """Time has passed; what is due may begin. Also the first word to a saga that is started or woken."""
 
 
+# --- from its batch -----------------------------------------------------------------------------------------------
+
+
+class Admit(Message, frozen=True):
+    """Begin."""
+
+
+class Release(Message, frozen=True):
+    """Let go of the locks that were kept for the batch."""
+
+
 # --- from the children that drive executions ----------------------------------------------------------------------
 
 

@@ -91,7 +91,7 @@ class Preparer:
         resource = _touch(draft.step, draft.intent.resource)
         if resource is None or not draft.declared.changes or state.has_lock(resource):
             return None
-        behind = self._locks.acquire(dossier.header.id, want.step, resource)
+        behind = self._locks.acquire(dossier.header.id, dossier.header.batch, want.step, resource)
         if behind is None:
             return None
         return m.Blocked(

@@ -315,8 +315,12 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     abandoned: str | None = None
     ask: Ask | None = None
     """The approval that it needs before anything starts."""
+    queued: bool = False
+    """It waits for its batch to let it start."""
     locks: tuple[Touch, ...] = ()
     """What no other saga may touch until this one has ended."""
+    keeps_locks: bool = False
+    """When it has completed it keeps them until its batch is over."""
     deadlock: str | None = None
     """It waits for a lock whose holder waits for one of its own, and none of them can turn back."""
     hold: Held | None = None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from actors.saga.holds import asking, runs, to_undo
+from actors.saga.holds import asking, runs, stops, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import DONE, ENDED, Ask, Direction, LockWait, Run, State, StepState
 from actors.saga.touched import Touched
@@ -102,7 +102,7 @@ def wake(plan: Plan, state: State, now: int) -> int | None:
     if deadline_counts(plan, state):
         limits = (state.deadline, *(ask.due for _, ask in asking(plan, state)))
         times += [due for due in limits if due is not None]
-    times += [lock.due for _, lock in impatient(state) if lock.due is not None]
+    times += [lock.due for _, lock in impatient(plan, state) if lock.due is not None]
     return min(times, default=None)
 
 
@@ -117,13 +117,13 @@ def deadline_counts(plan: Plan, state: State) -> bool:
     """Tell whether the deadline can still turn the saga back: it goes forward, and nothing else has decided yet."""
     if state.status not in ("pending", "running") or state.turn is not None or state.abandoned is not None:
         return False
-    return plan.on_failure == "hold" or not state.seen.failing
+    return plan.on_failure == "hold" or not stops(plan, state)
 
 
-def impatient(state: State) -> tuple[tuple[int, LockWait], ...]:
+def impatient(plan: Plan, state: State) -> tuple[tuple[int, LockWait], ...]:
     """Give the steps that may still give up waiting for a lock: the saga goes forward, and nothing else has decided."""
     forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
-    return state.seen.locked if forward and not state.seen.failing else ()
+    return state.seen.locked if forward and not stops(plan, state) else ()
 
 
 def overdue(plan: Plan, state: State, now: int) -> bool:
@@ -158,7 +158,8 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         seen = state.seen
         if (
             state.turn is not None
-            or seen.failing
+            or state.queued
+            or stops(plan, state)
             or seen.unknown
             or (plan.approvals.start and (state.ask is None or not state.ask.approved))
             or overdue(plan, state, now)
@@ -203,11 +204,15 @@ def _queued(state: State, step: StepState) -> bool:
 
 
 def _startable(plan: Plan, state: State) -> list[int]:
-    return [
+    ready = [
         index
         for index in state.seen.pending
         if _ready(plan, state, index) and not _queued(state, state.steps[index])
     ]
+    if plan.batch is None or plan.batch.parallel is None:
+        return ready
+    going = sum(step.status in ("running", "unknown") for step in state.steps)
+    return ready[: max(0, plan.batch.parallel - going)]
 
 
 def _ready(plan: Plan, state: State, index: int) -> bool:
@@ -235,8 +240,8 @@ def undoable(plan: Plan, state: State, left: list[int]) -> Iterator[int]:
     for index in left:
         if not _begun(state.steps[index]) and not connected(plan, state, index, later):
             yield index
-        if not plan.graph:
-            return
+        if not plan.graph or plan.batch is not None:
+            return  # one after the other
         later.steps.add(index)
         later.needs |= plan.needs[index]
         later.touched.add(state.steps[index].resource)

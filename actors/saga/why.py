@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from actors.clock import rfc3339
-from actors.saga.holds import LeftBehind, asking, hold, left_behind, named, paused, to_undo
+from actors.saga.holds import LeftBehind, asking, hold, left_behind, named, paused, stops, to_undo
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Error, Run, State
 from actors.saga.wants import preparable
@@ -94,7 +94,7 @@ def _course(plan: Plan, state: State) -> str:
     if state.turn is not None:
         return f"turns back ({state.turn.message}) {once}"
     failing = [step.name for step, now in zip(plan.steps, state.steps, strict=True) if now.failing]
-    if failing:
+    if failing and stops(plan, state):
         then = {"compensate": "turns back", "stop": "stops", "hold": "asks you"}[plan.on_failure]
         return f"failed at step {', '.join(failing)} and {then} {once}"
     return f"is {paused(state) + ' and stops ' + once if state.paused else state.status}"
@@ -105,6 +105,8 @@ def _message(error: Error | None) -> str:
 
 
 def _going(plan: Plan, state: State, now: int) -> Iterator[str]:
+    if state.queued:
+        yield "its batch lets it start when its turn has come"
     for index, direction, run in state.seen.runs:
         yield _run(named(plan, index, direction), run)
     for index, direction, _ in preparable(plan, state, now):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FINAL = {"completed", "failed", "unknown", "compensated", "compensation_failed", "kept", "skipped"}
 AFTER_THE_END = (
-    e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack, e.LocksReleased,
+    e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack, e.LocksReleased
 )  # fmt: skip
 """What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, late repair by an operator, and that
 it lets go of its locks."""
@@ -115,7 +115,16 @@ class Laws:
             self._approved(event.step, self.sim.hashes[event.step])
         assert before.status in ("pending", "running")
         assert before.turn is None
-        assert not any(step.failing for step in before.steps), "a step started though another has failed"
+        each = self.plan.batch is not None and self.plan.batch.mode == "best_effort"
+        assert each or not any(step.failing for step in before.steps), (
+            "a step started though another has failed"
+        )
+        assert self.sim.admitted, "it started before its batch let it"
+        going = sum(step.status in ("running", "unknown") for step in before.steps)
+        parallel = self.plan.batch.parallel if self.plan.batch is not None else None
+        assert before.steps[event.step].status == "running" or parallel is None or going < parallel, (
+            "more at once than the batch allows"
+        )
         number = after.steps[event.step].number
         assert number == before.numbers + 1
         assert all(step.number < number for step in before.steps)
@@ -221,6 +230,8 @@ class Laws:
             assert state.hold.detail
             going = [want for want in wanted if isinstance(want, Perform)]
             assert not going or state.quarantine is not None, "held while something runs"
+        elif state.queued:
+            assert waits(self.plan, state) is not None, "stuck without a word"
         else:
             soon = wake(self.plan, state, self.sim.now)
             assert wanted or (soon is not None and waits(self.plan, state) is not None), (
@@ -240,7 +251,8 @@ class Laws:
         assert not wants(self.plan, state, self.sim.now)
         assert wake(self.plan, state, self.sim.now) is None
         assert state.hold is None
-        assert not state.locks, "an ended saga has a lock"
+        kept = state.keeps_locks and state.status == "completed"
+        assert kept or not state.locks, "an ended saga has a lock"
         for step in state.steps:
             assert step.lock is None, "an ended saga waits for a lock"
             for run in (step.forward, step.undo):

@@ -39,6 +39,8 @@ class Script(Simulation):
         drivers: Sequence[Driver] = (),
         reached: Reached | None = None,
         choose: Chooser | None = None,
+        queued: bool = False,
+        keeps_locks: bool = False,
         **plan: Any,
     ) -> None:
         made = tuple(
@@ -49,6 +51,8 @@ class Script(Simulation):
             Plan(kind="told", steps=made, **plan),
             tuple(drivers) or DRIVERS[: len(made)],
             plan.get("deadline"),
+            queued,
+            keeps_locks,
         )
         super().__init__(case, choose or Chooser(lambda options: options[0]), reached)
 
@@ -191,7 +195,14 @@ def kept_then_anew() -> Script:
     return script.go("succeeded")
 
 
+def cleaned_up_then_skipped() -> Script:
+    """A failed step whose driver has cleaned up is skipped."""
+    script = Script(None, on_failure="hold").go("compensated")
+    script.operator("skip", 0, flag=True)
+    return script
+
+
 TOLD = (
     forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
-    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew,
+    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew, cleaned_up_then_skipped,
 )  # fmt: skip

@@ -57,13 +57,17 @@ class Simulation:
         """Calls that are with a driver."""
         self.hashes: dict[int, str] = {}
         """Of each step's arguments as they were last resolved."""
+        self.admitted = not case.queued
+        """Its batch has let it start, or it is in none."""
         self.laws = Laws(self)
         event = e.Submitted(
             kind="random",
             steps=len(self.plan.steps),
             plan="",
             inputs="",
-            deadline=None if case.deadline is None else self.now + case.deadline,
+            deadline=None if case.deadline is None or case.queued else self.now + case.deadline,
+            queued=case.queued,
+            keeps_locks=case.keeps_locks,
         )
         self.state = NO_STATE
         self._take(None, submit(self.plan, event, self.now))
@@ -432,6 +436,8 @@ class Simulation:
             self.prepare(self.wanted(Prepare)[0], well=True)
         elif due := [want for want in self.wanted(Poll) if want.due <= self.now]:
             self._calm_end(due[0])
+        elif not self.admitted:
+            self.admit()
         elif locked := self.state.seen.locked:
             self.say(m.Granted(step=locked[0][0]))
         elif self.state.hold is None:
@@ -487,6 +493,9 @@ class Simulation:
         """Let something happen that can."""
         rare = ["time"] if self.alone and not self.choose.chance(6) else ["time", "time", "word", "rare"]
         options = rare + ["end"] * 6 * bool(self.flights) + ["prepare"] * 6 * bool(self.wanted(Prepare))
+        options += (
+            ["batch"] * 2 * (not self.admitted or bool(self.state.status in ENDED and self.state.locks))
+        )
         options += ["lock"] * 2 * bool(self.state.seen.locked)
         options += ["settle"] * 6 * bool(self.wanted(Settle)) + ["poll"] * 3 * bool(self.wanted(Poll))
         getattr(self, f"some_{self.choose.of(options)}")()
@@ -516,6 +525,15 @@ class Simulation:
     def some_settle(self) -> None:
         """Let an outcome be settled."""
         self.settle(self.choose.of(self.wanted(Settle)))
+
+    def admit(self) -> None:
+        """Let its batch let it start."""
+        self.admitted = True
+        self.say(m.Admit())
+
+    def some_batch(self) -> None:
+        """Let its batch say something."""
+        self.say(m.Release()) if self.admitted else self.admit()
 
     def some_lock(self) -> None:
         """Let a lock be set free, or a deadlock be found."""

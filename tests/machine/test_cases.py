@@ -7,7 +7,7 @@ import pytest
 
 from actors.saga import messages as m
 from actors.saga.holds import left_behind, waits
-from actors.saga.plan import Retry, Undo
+from actors.saga.plan import Batch, Retry, Undo
 from actors.saga.state import Error, State
 from actors.saga.wants import Poll, Prepare, Settle, dues, interrupted, wake
 from tests.machine import scripts
@@ -480,3 +480,42 @@ def test_a_late_skip_of_a_step_that_has_no_failed_undo_is_refused() -> None:
     reply = scripts.failed().operator("skip", 2, flag=True)
 
     assert (reply.did, "has no failed undo" in reply.detail) == ("refused", True)
+
+
+def test_a_saga_of_a_batch_starts_when_its_batch_lets_it_and_keeps_its_locks() -> None:
+    """Completed, it keeps them until it is told to let go; its deadline counts from its start."""
+    script = Script(None, queued=True, keeps_locks=True, deadline=1_000)
+    assert script.wanted(Prepare) == []
+    assert (waiting := waits(script.plan, script.state)) is not None
+    assert waiting.for_ == "queue"
+    script.pass_time(5_000)
+    for _ in range(2):
+        script.admit()
+    script.say(m.Release())
+    script.go("succeeded")
+    assert (script.state.status, len(script.state.locks)) == ("completed", 1)
+    for _ in range(2):
+        script.say(m.Release())
+
+    assert script.state.locks == ()
+
+
+def test_in_a_batch_of_best_effort_a_failure_stops_nothing() -> None:
+    """The last one's end is the batch's."""
+    script = Script(None, None, None, graph=True, on_failure="stop", batch=Batch("best_effort", parallel=2))
+    script.begin().begin()
+    assert script.wanted(Prepare) == []
+    script.end(min(script.flights, key=repr), "failed")
+    assert len(script.wanted(Prepare)) == 1
+    script.go("succeeded", "succeeded")
+
+    assert (script.state.status, script.statuses) == ("failed", ["failed", "completed", "completed"])
+
+
+def test_a_batch_is_taken_back_one_after_the_other() -> None:
+    """The newest first."""
+    script = Script(None, None, None, graph=True, batch=Batch()).begin().begin().begin()
+    for how in ("succeeded", "succeeded", "failed"):
+        script.end(min(script.flights, key=lambda want: want.step), how)
+
+    assert [want.step for want in script.wanted(Prepare)] == [1]

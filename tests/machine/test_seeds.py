@@ -25,7 +25,6 @@ NOT_YET = {
         "internal": "only where the record of the way back has no error, which no run reaches",
     },
     "wait": {
-        "queue": "how many sagas run at once is the supervisor's, not the machine's",
         "storage": "a full disk is the journal's, not the machine's",
     },
 }

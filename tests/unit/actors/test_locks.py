@@ -29,6 +29,7 @@ class Table:
     def __init__(self) -> None:
         self.told: deque[tuple[str, m.Message]] = deque()
         self.states: dict[str, State] = {}
+        self.batches: dict[str, str] = {}
         self.restart()
 
     def restart(self) -> None:
@@ -36,7 +37,7 @@ class Table:
         self.told.clear()
         self.locks = Locks()
         self.locks.tell = lambda saga, message: self.told.append((saga, message))
-        self.locks.restore((saga, state) for saga, state in self.states.items())
+        self.locks.restore((saga, self.batches.get(saga), state) for saga, state in self.states.items())
 
     def begin(self, *sagas: str) -> None:
         """Have sagas submitted, one after the other."""
@@ -46,11 +47,11 @@ class Table:
     def record(self, saga: str, **changes: object) -> None:
         """Make something of a saga durable."""
         self.states[saga] = replace(self.states[saga], **changes)
-        self.locks.follow(saga, self.states[saga])
+        self.locks.follow(saga, self.batches.get(saga), self.states[saga])
 
     def want(self, saga: str, resource: Touch, step: int = 0) -> str | None:
         """Have a saga take a lock, or wait for it; give who is in the way."""
-        behind = self.locks.acquire(saga, step, resource)
+        behind = self.locks.acquire(saga, self.batches.get(saga), step, resource)
         if behind is None:
             self.take(saga, resource, step)
         else:
@@ -213,7 +214,7 @@ def test_a_deadlock_is_found_again_after_a_restart(table: Table) -> None:
 
 def test_a_reservation_goes_with_its_actor(table: Table) -> None:
     """What was free when it was asked for, and never came on record."""
-    assert table.locks.acquire("ada", 0, path("/x")) is None
+    assert table.locks.acquire("ada", None, 0, path("/x")) is None
     assert table.want("bob", path("/x")) == "ada"
     table.locks.left("ada")
 
@@ -254,6 +255,21 @@ def test_who_is_in_the_way_and_who_waits_can_be_seen(table: Table) -> None:
     assert not table.locks.awaiting("bob")
 
 
+def test_what_a_batch_keeps_is_in_the_way_of_others_only(table: Table) -> None:
+    """A completed saga of a batch keeps its locks; the batch's other sagas may have them, one at a time."""
+    table.batches = {"ada": "batch", "bob": "batch"}
+    table.want("ada", path("/x"))
+    assert table.want("bob", path("/x")) == "ada"
+    table.record("ada", status="completed")
+    assert table.hear() == ["bob"]
+    table.restart()
+    table.begin("una")
+    table.batches["una"] = "batch"
+
+    assert table.want("eve", path("/x")) == "ada"
+    assert table.want("una", path("/x")) == "bob"
+
+
 RESOURCES = [
     path("/a"),
     path("/a/b"),
@@ -292,7 +308,7 @@ def _something(table: Table, choose: random.Random, saga: str, wishes: dict[str,
     elif happens == "restart":
         table.restart()
     elif happens == "acquire" and not state.seen.locked and wishes[saga]:
-        table.locks.acquire(saga, 0, wishes[saga][-1])
+        table.locks.acquire(saga, None, 0, wishes[saga][-1])
     elif not state.seen.locked:
         if not wishes[saga]:
             table.end(saga)
