@@ -26,7 +26,7 @@ FEWEST = 10
 
 _WHAT: dict[answers.Fault, str] = {
     "none": "nothing goes wrong",
-    "cancelled": "it is cancelled during its last step",
+    "cancelled": "it is cancelled in its last step",
     "fails": "step {} fails",
     "lost_done": "step {} is done, and its answer is lost",
     "lost_not_done": "step {} is not done, and its answer is lost",

@@ -43,7 +43,7 @@ class Simulated:
     def __init__(self, registry: Registry, plan: Plan, inputs: dict[str, Any]) -> None:
         """Ask the drivers of this registry, all at once, about every operation of a saga with these inputs."""
         self._registry = registry
-        self._plan = plan
+        self.plan = plan
         self._inputs = inputs
         self._operations: dict[int, Operation] = {}
         self._prepared: dict[tuple[int, Direction], m.Prepared] = {}
@@ -62,7 +62,7 @@ class Simulated:
         return found
 
     def _intended(self, want: Prepare) -> m.Prepared:
-        step = self._plan.steps[want.step]
+        step = self.plan.steps[want.step]
         operation = self._operation(want.step)
         declared, resource = operation.declared, operation.resource
         if want.direction == "undo" and step.undo.form == "given":
@@ -74,7 +74,7 @@ class Simulated:
 
     def _operation(self, index: int) -> Operation:
         if index not in self._operations:
-            step = self._plan.steps[index]
+            step = self.plan.steps[index]
             self._operations[index] = self._made(step, step.operation, step.arguments)
         return self._operations[index]
 
@@ -95,10 +95,10 @@ class Simulated:
         if ref.root == "inputs":
             return dig(self._inputs, ref.path, ref)
         if ref.root == "saga":
-            return dig({"id": _ANY_ID, "kind": self._plan.kind}, ref.path, ref)
+            return dig({"id": _ANY_ID, "kind": self.plan.kind}, ref.path, ref)
         if ref.root == "self":
             return self._output(step, ref.path, ref)
-        return self._output(self._plan.steps[self._plan.by_name[ref.path[0]]], ref.path[1:], ref)
+        return self._output(self.plan.steps[self.plan.by_name[ref.path[0]]], ref.path[1:], ref)
 
     def _output(self, step: PlanStep, path: tuple[str, ...], ref: Ref) -> Any:
         operation = self._operation(step.index)

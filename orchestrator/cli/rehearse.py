@@ -23,13 +23,13 @@ _HEADS = ("STEP", "WHAT GOES WRONG", "ENDS", "LEFT BEHIND")
 _MOST_NAMED = 4
 _SHORT = {
     "none": "nothing",
-    "cancelled": "cancelled during its last step",
+    "cancelled": "cancelled in its last step",
     "fails": "fails",
-    "lost_done": "answer lost, it was done",
-    "lost_not_done": "answer lost, it was not done",
+    "lost_done": "answer lost, done",
+    "lost_not_done": "answer lost, not done",
     "undo_fails": "undo fails for good",
-    "undo_lost_done": "undo's answer lost, it was done",
-    "undo_lost_not_done": "undo's answer lost, it was not done",
+    "undo_lost_done": "undo's answer lost, done",
+    "undo_lost_not_done": "undo's answer lost, not done",
 }
 
 Case = dict[str, Any]
@@ -89,7 +89,7 @@ def _sameness(case: Case) -> tuple[Any, ...]:
 
 
 def _ends(case: Case) -> str:
-    return "hold, to be asked" if case["hold"] else case["status"]
+    return "hold" if case["hold"] else case["status"]
 
 
 def _named(left: list[dict[str, Any]]) -> str:
