@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from itertools import takewhile
+from threading import Event
 
 from anyio import to_thread
 
@@ -58,7 +60,7 @@ class Rehearsing:
         simulated = Simulated(self._registry, plan, inputs)
         chosen = evenly(len(plan.steps))
         async with self._busy:
-            cases = await to_thread.run_sync(_cases, plan, simulated.prepare, chosen)
+            cases = await self._computed(plan, simulated.prepare, chosen)
         rehearsed = answers.Rehearsed(
             kind=plan.kind,
             steps=len(plan.steps),
@@ -69,6 +71,14 @@ class Rehearsing:
             notes=list(_notes(plan, len(chosen))),
         )
         return documents.encode(rehearsed)
+
+    async def _computed(self, plan: Plan, prepare: Preparing, chosen: list[int]) -> list[answers.Case]:
+        """Compute on a thread; where nobody waits any longer, as when the daemon stops, it ends at its next case."""
+        unwanted = Event()
+        try:
+            return await to_thread.run_sync(cases_of, rehearse(plan, prepare, chosen), unwanted)
+        finally:
+            unwanted.set()
 
 
 def evenly(steps: int) -> list[int]:
@@ -84,8 +94,9 @@ def is_clean(cases: Iterable[answers.Case]) -> bool:
     return all(case.clean for case in cases if case.fault != "undo_fails")
 
 
-def _cases(plan: Plan, prepare: Preparing, chosen: list[int]) -> list[answers.Case]:
-    return [_case(each) for each in rehearse(plan, prepare, chosen)]
+def cases_of(rehearsed: Iterable[Case], unwanted: Event) -> list[answers.Case]:
+    """Compute the cases, until nobody wants them."""
+    return [_case(each) for each in takewhile(lambda _: not unwanted.is_set(), rehearsed)]
 
 
 def _case(case: Case) -> answers.Case:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,7 +13,7 @@ from actors.saga.rehearsal import Case, rehearse
 from actors.saga.simulated import Simulated
 from actors.saga.wants import Prepare
 from orchestrator.files.compile import Compiler
-from orchestrator.rehearsing import FEWEST, WORK, evenly
+from orchestrator.rehearsing import FEWEST, WORK, cases_of, evenly
 from providers import registry
 from providers.contract import Blob
 
@@ -298,3 +300,18 @@ def test_a_long_saga_is_rehearsed_in_part(steps: int) -> None:
     assert len(chosen) == steps or chosen[0] == 0
     assert not chosen or chosen[-1] == steps - 1
     assert len(chosen) <= max(FEWEST, WORK // max(steps, 1) ** 2)
+
+
+def test_a_rehearsal_that_nobody_waits_for_ends_at_its_next_case() -> None:
+    """A daemon that stops does not wait for what is left of a long one."""
+    drivers = simulated(one("test.echo, with: {message: x}"))
+    unwanted = Event()
+
+    def interrupted() -> Iterator[Case]:
+        for index, case in enumerate(rehearse(drivers.plan, drivers.prepare)):
+            assert index < 3
+            yield case
+            if index == 1:
+                unwanted.set()
+
+    assert [case.fault for case in cases_of(interrupted(), unwanted)] == ["none", "fails"]
