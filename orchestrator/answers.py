@@ -74,6 +74,31 @@ class Step(Document, frozen=True, kw_only=True):
     finished_at: Time | None
 
 
+class LockAwaited(Document, frozen=True, kw_only=True):
+    """A lock that a step waits for, and the saga in its way."""
+
+    step: str
+    resource: str
+    saga: Id
+    why: str
+    """What that saga does, needs or waits for, with what to do about it."""
+
+
+class LockWanted(Document, frozen=True, kw_only=True):
+    """A lock of this saga that another one waits for."""
+
+    saga: Id
+    resource: str
+
+
+class Locks(Document, frozen=True, kw_only=True):
+    """What no other saga may touch, what this one waits for, and who waits for this one."""
+
+    held: list[str]
+    awaits: list[LockAwaited]
+    awaited_by: list[LockWanted]
+
+
 class Saga(Document, frozen=True, kw_only=True):
     """A saga: one run of a saga file."""
 
@@ -88,6 +113,7 @@ class Saga(Document, frozen=True, kw_only=True):
     labels: dict[str, str]
     steps: list[Step]
     left_behind: list[LeftBehind]
+    locks: Locks
     created_at: Time
     updated_at: Time
     finished_at: Time | None

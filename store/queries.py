@@ -39,6 +39,16 @@ class Due(NamedTuple):
     wake: int
 
 
+class Live(NamedTuple):
+    """The checkpoint of a saga that has not ended."""
+
+    number: int
+    id: str
+    state: bytes
+    state_sum: bytes
+    machine: int
+
+
 class Count(NamedTuple):
     """How many sagas have this status and hold."""
 
@@ -184,6 +194,10 @@ class Queries:
         """Give a page of the sagas that want to be looked at by now, behind number `after`."""
         found = await self._all("due", {"now": now, "after": after, "limit": limit})
         return [Due(*row) for row in found]
+
+    async def live(self, after: int = 0, limit: int = 1_000) -> list[Live]:
+        """Give a page of the sagas that have not ended, behind number `after`, in order of submission."""
+        return [Live(*row) for row in await self._all("live", (after, limit))]
 
     async def next_wake(self, now: int) -> int | None:
         """Give the time when the next saga wants to be looked at; those that already do do not count."""

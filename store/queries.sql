@@ -53,6 +53,11 @@ ORDER BY c.rowid
 SELECT number, id, wake FROM sagas INDEXED BY sagas_by_wake
 WHERE wake <= :now AND number > :after ORDER BY number LIMIT :limit
 
+-- name: live
+-- Checkpoints of sagas that have not ended, by page in order of submission.
+SELECT number, id, state, state_sum, machine FROM sagas
+WHERE status IN ('pending', 'running', 'compensating') AND number > ? ORDER BY number LIMIT ?
+
 -- name: next_wake
 -- When the next saga wants to be looked at, those in flight aside.
 SELECT min(wake) FROM sagas WHERE wake > :now

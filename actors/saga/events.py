@@ -188,6 +188,42 @@ class Expired(ApprovalEvent, frozen=True, kw_only=True):
     type = "approval.expired"
 
 
+class LockEvent(Event, frozen=True, kw_only=True):
+    """Something about the lock of a resource that a step, or its undo, is to change."""
+
+    step: int
+    resource: Touch
+
+
+class LockTaken(LockEvent, frozen=True, kw_only=True):
+    """No other saga may touch the resource until this one has ended."""
+
+    type = "lock.taken"
+
+
+class LockAwaited(LockEvent, frozen=True, kw_only=True):
+    """Another saga has the lock, or was there first; the step fails if it is not free by ``due``."""
+
+    type = "lock.awaited"
+    behind: str
+    due: int | None = None
+
+
+class LocksReleased(Event, frozen=True, kw_only=True):
+    """The saga has ended, and lets go of everything."""
+
+    type = "lock.released"
+    resources: tuple[Touch, ...]
+
+
+class DeadlockFound(Event, frozen=True, kw_only=True):
+    """These sagas wait for one another. This one turns back for the others' sake; or, if no one can, asks somebody."""
+
+    type = "lock.deadlocked"
+    sagas: tuple[str, ...]
+    turns: bool = True
+
+
 class Completed(Event, frozen=True, kw_only=True):
     """Every step is done."""
 

@@ -132,6 +132,9 @@ def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     """Say what needs somebody, with what to do about it."""
     if state.stuck is not None:
         yield f"{state.stuck}; then {do('retry')}"
+    if state.deadlock is not None and state.seen.locked:
+        waiting = plan.steps[state.seen.locked[0][0]].name
+        yield f"{state.deadlock}, and none of them can turn back: {do('skip', waiting)} or {do('abandon')} one of them"
     if state.seen.asks:
         for step, now in zip(plan.steps, state.steps, strict=True):
             yield from _step_attention(step.name, now, do)
@@ -213,10 +216,20 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         found["paused"] = f"{paused(state)}: {do('resume')} lets it go on"
     if (asks := asking(plan, state)) and not state.seen.failing:
         found["approval"] = "; ".join(_asks(plan, index, ask, do) for index, ask in asks)
+    if state.seen.locked:
+        found["lock"] = "; ".join(
+            f"{named(plan, i, locked_way(state))} waits for the lock of {lock.resource.label}"
+            for i, lock in state.seen.locked
+        )
     for reason in HOLDS:
         if reason in found:
             return reason, "; ".join(found[each] for each in HOLDS if each in found)
     return None
+
+
+def locked_way(state: State) -> Direction:
+    """Tell whether it is a step or its undo that waits for a lock."""
+    return "undo" if state.status == "compensating" else "forward"
 
 
 def paused(state: State) -> str:

@@ -11,7 +11,7 @@ from actors.saga import events as e
 from actors.saga.dossier import Carry, Dossier, Entry
 from actors.saga.holds import waits
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, MACHINE, Direction, Error, State
+from actors.saga.state import ENDED, MACHINE, Direction, Error, State, Touch
 from actors.saga.wants import Poll, Want, wake, wants
 from store.records import Checkpoint, ExecutionChange, NewEvent, NewExecution
 
@@ -24,7 +24,8 @@ def event_row(saga: str, plan: Plan, event: e.Event, at: int) -> NewEvent:
     """Give an event as the journal keeps it."""
     index: int | None = getattr(event, "step", None)
     step = None if index is None else plan.steps[index].name
-    resource = event.resource.label if isinstance(event, e.Started) and event.resource is not None else None
+    touched: Touch | None = getattr(event, "resource", None)
+    resource = None if touched is None else touched.label
     return NewEvent(
         saga, at, e.type_of(event), event.version, e.encode(event), step, event.actor or "sagad", resource
     )

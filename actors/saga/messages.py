@@ -58,6 +58,13 @@ class NotPrepared(FromRun, frozen=True, kw_only=True):
     stuck: bool = False
 
 
+class Blocked(FromRun, frozen=True, kw_only=True):
+    """The intent cannot be written yet: the resource is locked by another saga, or another one was there first."""
+
+    resource: Touch
+    behind: str
+
+
 class Answered(FromRun, frozen=True, kw_only=True):
     """An attempt is over, its code has ended, and this is what came of it.
 
@@ -87,6 +94,22 @@ class Found(FromRun, frozen=True, kw_only=True):
     error: Error | None = None
     payload: str = ""
     id: str | None = None
+
+
+# --- from the locks ------------------------------------------------------------------------------------------------
+
+
+class Granted(Message, frozen=True, kw_only=True):
+    """The lock that a step waits for is free, and kept for it."""
+
+    step: int
+
+
+class Deadlocked(Message, frozen=True, kw_only=True):
+    """It waits for a saga that waits for it, if over others. ``turns``: it is the one to turn back."""
+
+    sagas: tuple[str, ...]
+    turns: bool
 
 
 # --- from the supervisor --------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from actors.locks import Locks
 from actors.saga import keys, outcomes
 from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
@@ -43,18 +44,22 @@ class Draft(msgspec.Struct):
 class Preparer:
     """Prepares executions, for all sagas of the daemon."""
 
-    def __init__(self, calls: Calls) -> None:
-        """Make calls with these."""
+    def __init__(self, calls: Calls, locks: Locks) -> None:
+        """Make calls with these; what is to be changed is locked first."""
         self._calls = calls
+        self._locks = locks
 
     def prepare_nowait(
         self, dossier: Dossier, state: State, want: Prepare
-    ) -> m.Prepared | m.NotPrepared | None:
+    ) -> m.Prepared | m.NotPrepared | m.Blocked | None:
         """Prepare an execution, if nothing has to be read for it; None: it takes ``prepare``."""
         try:
             if self._reads(dossier.plan.steps[want.step], want.direction):
                 return None
-            return self._prepared(dossier, want, self._draft(dossier, state, want), Planned())
+            draft = self._draft(dossier, state, want)
+            return self._blocked(dossier, state, want, draft) or self._prepared(
+                dossier, want, draft, Planned()
+            )
         except NotReady as why:
             return _not_prepared(want, why)
 
@@ -66,16 +71,36 @@ class Preparer:
         driver, _ = self._calls.driver(operation, "")
         return type(driver).plan is not Driver.plan
 
-    async def prepare(self, dossier: Dossier, state: State, want: Prepare) -> m.Prepared | m.NotPrepared:
-        """Prepare an execution: resolve its arguments, check them, read the resource. Changes nothing."""
+    async def prepare(
+        self, dossier: Dossier, state: State, want: Prepare
+    ) -> m.Prepared | m.NotPrepared | m.Blocked:
+        """Prepare an execution: resolve its arguments, check them, lock the resource, read it. Changes nothing."""
         try:
             draft = self._draft(dossier, state, want)
+            if blocked := self._blocked(dossier, state, want, draft):
+                return blocked
             planned = await self._plan(draft)
             return self._prepared(dossier, want, draft, planned)
         except NotReady as why:
             return _not_prepared(want, why)
         except Ended as ended:
             return self._refused(want, ended.outcome)
+
+    def _blocked(self, dossier: Dossier, state: State, want: Prepare, draft: Draft) -> m.Blocked | None:
+        """Reserve the lock of what is to be changed before it is read; or tell who is in the way."""
+        resource = _touch(draft.step, draft.intent.resource)
+        if resource is None or not draft.declared.changes or state.has_lock(resource):
+            return None
+        behind = self._locks.acquire(dossier.header.id, want.step, resource)
+        if behind is None:
+            return None
+        return m.Blocked(
+            step=want.step,
+            direction=want.direction,
+            generation=want.generation,
+            resource=resource,
+            behind=behind,
+        )
 
     async def _plan(self, draft: Draft) -> Planned:
         planned = await settled(lambda: draft.driver.plan(draft.call))

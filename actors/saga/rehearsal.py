@@ -13,8 +13,8 @@ connection, a crash) after it had its effect; it is lost before. As states are v
 moment of the call, and ends where it joins the run that it left. What is undone only before a point of no return is
 tried in the run in which the first step to need it fails.
 
-Taken as given: approvals, the absence of others who change the same things, and calls that take no time, so that no
-deadline passes.
+Taken as given: approvals, the absence of others who change or lock the same things, and calls that take no time, so
+that no deadline passes.
 """
 
 from __future__ import annotations

@@ -80,6 +80,12 @@ class Touch(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.id == other.id
         return self.name == other.name
 
+    def covers(self, other: Touch) -> bool:
+        """Tell whether the lock of this one is the lock of the other, too: the same resource, or one that lies below."""
+        if self.path is not None and other.path is not None:
+            return (other.path.rstrip("/") + "/").startswith(self.path.rstrip("/") + "/")
+        return self.overlaps(other)
+
     @property
     def label(self) -> str:
         """Name it for people."""
@@ -136,6 +142,15 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     """As many as are needed."""
 
 
+class LockWait(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A lock that a step waits for, in one direction."""
+
+    resource: Touch
+    since: int
+    due: int | None = None
+    """When the step gives up waiting."""
+
+
 class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     """One step."""
 
@@ -164,6 +179,8 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The approval that it needs to start."""
     behind: int | None = None
     """It may start only after this other step of the saga is over: they touch the same resource."""
+    lock: LockWait | None = None
+    """It, or its undo, may start only when another saga has let go of what it touches."""
     given: dict[str, str] | None = None
     """Outputs that the operator gave when skipping it."""
     error: Error | None = None
@@ -199,6 +216,8 @@ class Glance(msgspec.Struct, frozen=True):
     """Some step is; and so with those below."""
     asking: tuple[tuple[int, Ask], ...]
     """The steps that wait for an approval."""
+    locked: tuple[tuple[int, LockWait], ...]
+    """The steps that wait for another saga's lock."""
     unknown: bool
     open: bool
     asks: bool
@@ -210,6 +229,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     runs: list[tuple[int, Direction, Run]] = []
     pending: list[int] = []
     asking: list[tuple[int, Ask]] = []
+    locked: list[tuple[int, LockWait]] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
         status, forward, undo = step.status, step.forward, step.undo
@@ -221,6 +241,8 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             pending.append(index)
         if step.ask is not None and not step.ask.approved:
             asking.append((index, step.ask))
+        if step.lock is not None:
+            locked.append((index, step.lock))
         if status not in DONE:
             done = False
             unknown = unknown or status == "unknown"
@@ -229,7 +251,16 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
         open_ = open_ or step.open
         no_return = no_return or step.no_return
     return Glance(
-        tuple(runs), tuple(pending), done, failing, tuple(asking), unknown, open_, asks or open_, no_return
+        tuple(runs),
+        tuple(pending),
+        done,
+        failing,
+        tuple(asking),
+        tuple(locked),
+        unknown,
+        open_,
+        asks or open_,
+        no_return,
     )
 
 
@@ -284,9 +315,17 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     abandoned: str | None = None
     ask: Ask | None = None
     """The approval that it needs before anything starts."""
+    locks: tuple[Touch, ...] = ()
+    """What no other saga may touch until this one has ended."""
+    deadlock: str | None = None
+    """It waits for a lock whose holder waits for one of its own, and none of them can turn back."""
     hold: Held | None = None
     updated_at: int = 0
     finished_at: int | None = None
+
+    def has_lock(self, resource: Touch) -> bool:
+        """Tell whether the saga's locks cover a resource."""
+        return any(lock.covers(resource) for lock in self.locks)
 
     @cached_property
     def seen(self) -> Glance:

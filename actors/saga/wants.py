@@ -12,7 +12,7 @@ import msgspec
 
 from actors.saga.holds import asking, runs, to_undo
 from actors.saga.plan import Plan
-from actors.saga.state import DONE, ENDED, Ask, Direction, Run, State, StepState
+from actors.saga.state import DONE, ENDED, Ask, Direction, LockWait, Run, State, StepState
 from actors.saga.touched import Touched
 
 
@@ -91,19 +91,19 @@ def wake(plan: Plan, state: State, now: int) -> int | None:
     """Give when the state wants to be looked at again: 0 now, a time, or None if only a person can bring it on."""
     if state.status in ENDED or state.quarantine is not None:
         return None
-    soonest: int | None = None
+    times: list[int] = []
     for want in wants(plan, state, now):
         if not isinstance(want, Poll):
             return 0
-        soonest = want.due if soonest is None else min(soonest, want.due)
+        times.append(want.due)
     for index, direction, run in state.seen.runs:
         if run.phase == "retrying" and _will_begin(plan, state, index, direction, run):
-            soonest = run.due if soonest is None else min(soonest, run.due)
+            times.append(run.due)
     if deadline_counts(plan, state):
-        for due in (state.deadline, *(ask.due for _, ask in asking(plan, state))):
-            if due is not None:
-                soonest = due if soonest is None else min(soonest, due)
-    return soonest
+        limits = (state.deadline, *(ask.due for _, ask in asking(plan, state)))
+        times += [due for due in limits if due is not None]
+    times += [lock.due for _, lock in impatient(state) if lock.due is not None]
+    return min(times, default=None)
 
 
 def _will_begin(plan: Plan, state: State, index: int, direction: Direction, run: Run) -> bool:
@@ -118,6 +118,12 @@ def deadline_counts(plan: Plan, state: State) -> bool:
     if state.status not in ("pending", "running") or state.turn is not None or state.abandoned is not None:
         return False
     return plan.on_failure == "hold" or not state.seen.failing
+
+
+def impatient(state: State) -> tuple[tuple[int, LockWait], ...]:
+    """Give the steps that may still give up waiting for a lock: the saga goes forward, and nothing else has decided."""
+    forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
+    return state.seen.locked if forward and not state.seen.failing else ()
 
 
 def overdue(plan: Plan, state: State, now: int) -> bool:
@@ -165,8 +171,20 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         for i, way, run in state.seen.runs
         if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
     ]
-    asked = {i for i, _ in state.seen.asking} if direction == "forward" else ()
-    return [(i, direction, next_generation(state, i, direction)) for i in steps if i not in asked]
+    held_up = {i for i, _ in state.seen.locked}
+    if direction == "forward":
+        held_up |= {i for i, _ in state.seen.asking}
+    return [(i, direction, next_generation(state, i, direction)) for i in steps if i not in held_up]
+
+
+def turnable(state: State) -> bool:
+    """Tell whether the saga may turn back for the sake of another: nothing has decided yet, all can be taken back."""
+    return (
+        state.status in ("pending", "running")
+        and state.turn is None
+        and state.abandoned is None
+        and not state.seen.no_return
+    )
 
 
 def unprepared(run: Run) -> bool:
@@ -258,4 +276,5 @@ def dues(state: State) -> list[int]:
     found = [run.due for _, _, run in runs(state) if run.phase in ("polling", "retrying")]
     asks = [state.ask, *(ask for _, ask in state.seen.asking)]
     found += [ask.due for ask in asks if ask is not None and not ask.approved and ask.due is not None]
+    found += [lock.due for _, lock in state.seen.locked if lock.due is not None]
     return found if state.deadline is None else [*found, state.deadline]

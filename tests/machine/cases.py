@@ -110,6 +110,7 @@ def _step(choose: Chooser, index: int, *, graph: bool) -> PlanStep:
         retry=choose.of(RETRIES),
         undo_retry=choose.of(RETRIES),
         on_conflict=choose.of((None, None, "hold", "force", "skip")),
+        lock_timeout=choose.of((None, None, 5_000)),
         asks=choose.of(("never", "never", "never", "irreversible", "each")),
     )
 

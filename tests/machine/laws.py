@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from tests.machine.simulation import Simulation
 
 FINAL = {"completed", "failed", "unknown", "compensated", "compensation_failed", "kept", "skipped"}
-AFTER_THE_END = (e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack)
-"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, and late repair by an operator."""
+AFTER_THE_END = (
+    e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack, e.LocksReleased,
+)  # fmt: skip
+"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, late repair by an operator, and that
+it lets go of its locks."""
 ACTIVE = ("calling", "settling")
 
 
@@ -83,6 +86,9 @@ class Laws:
         run = getattr(was, event.direction)
         assert run is None or run.phase == "over" or run.attempt == 0, "its earlier outcome is not settled"
         self.generations[key] = event.generation
+        assert was.lock is None, "it started though it waits for a lock"
+        if event.resource is not None and event.changes:
+            assert any(lock.covers(event.resource) for lock in before.locks), "it started without its lock"
         self.intents.add((*key, event.generation, 1))
         if event.direction == "forward":
             self._started_forward(before, event, after)
@@ -234,7 +240,9 @@ class Laws:
         assert not wants(self.plan, state, self.sim.now)
         assert wake(self.plan, state, self.sim.now) is None
         assert state.hold is None
+        assert not state.locks, "an ended saga has a lock"
         for step in state.steps:
+            assert step.lock is None, "an ended saga waits for a lock"
             for run in (step.forward, step.undo):
                 assert run is None or run.phase == "over", "an execution of an ended saga is open"
         statuses = {step.status for step in state.steps}

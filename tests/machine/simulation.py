@@ -149,10 +149,14 @@ class Simulation:
         how = (
             "well"
             if well
-            else self.choose.of(("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck"))
+            else self.choose.of(("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck", "blocked"))
         )
         head = {"step": want.step, "direction": want.direction, "generation": want.generation}
-        if how != "well":
+        resource = self.drivers[want.step].resource
+        if how == "blocked" and resource is not None and not self.state.has_lock(resource):
+            self.say(m.Blocked(**head, resource=resource, behind="another"))  # type: ignore[arg-type]
+            return
+        if how in ("fails", "transient", "stuck"):
             error = Error("unresolved", f"it cannot be prepared ({how})")
             self.say(
                 m.NotPrepared(**head, error=error, transient=how == "transient", stuck=how == "stuck")  # type: ignore[arg-type]
@@ -428,6 +432,8 @@ class Simulation:
             self.prepare(self.wanted(Prepare)[0], well=True)
         elif due := [want for want in self.wanted(Poll) if want.due <= self.now]:
             self._calm_end(due[0])
+        elif locked := self.state.seen.locked:
+            self.say(m.Granted(step=locked[0][0]))
         elif self.state.hold is None:
             assert wake(self.plan, self.state, self.now) is not None, (
                 "nothing holds it, and nothing will move it"
@@ -481,6 +487,7 @@ class Simulation:
         """Let something happen that can."""
         rare = ["time"] if self.alone and not self.choose.chance(6) else ["time", "time", "word", "rare"]
         options = rare + ["end"] * 6 * bool(self.flights) + ["prepare"] * 6 * bool(self.wanted(Prepare))
+        options += ["lock"] * 2 * bool(self.state.seen.locked)
         options += ["settle"] * 6 * bool(self.wanted(Settle)) + ["poll"] * 3 * bool(self.wanted(Poll))
         getattr(self, f"some_{self.choose.of(options)}")()
 
@@ -509,6 +516,18 @@ class Simulation:
     def some_settle(self) -> None:
         """Let an outcome be settled."""
         self.settle(self.choose.of(self.wanted(Settle)))
+
+    def some_lock(self) -> None:
+        """Let a lock be set free, or a deadlock be found."""
+        self.say(
+            self.choose.of(
+                (
+                    m.Granted(step=self.state.seen.locked[0][0]),
+                    m.Deadlocked(sagas=("another", "this one"), turns=True),
+                    m.Deadlocked(sagas=("another", "this one"), turns=False),
+                )
+            )
+        )
 
     def some_poll(self) -> None:
         """Ask how something goes on."""
@@ -544,6 +563,7 @@ class Simulation:
                     m.Found(**head, attempt=1, kind="done"),
                     m.Prepared(**head, execution="?", payload="?"),
                     m.NotPrepared(**head, error=BOOM),
+                    m.Blocked(**head, resource=RESOURCES[0], behind="another"),
                 )
             )
         )

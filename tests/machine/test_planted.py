@@ -164,6 +164,20 @@ BUGS: dict[str, tuple[Plant, str]] = {
         instead(verbs, "_not_by_own", lambda *_: False),
         "who submitted it has approved it",
     ),
+    "a lock is not taken": (
+        instead(answers, "_lock", lambda *_: None),
+        "it started without its lock",
+    ),
+    "a lock is waited for and not": (
+        folding(
+            e.LockTaken, lambda was, s, ev, at: _with_step(was(s, ev, at), ev, lock=s.steps[ev.step].lock)
+        ),
+        "",
+    ),
+    "a lock leaks": (
+        instead(machine, "_ended_with_locks", lambda *_: None),
+        "an ended saga has a lock",
+    ),
     "held while something runs": (instead(holds, "quiet", lambda *_: True), "held while something runs"),
     "stuck without a word": (instead(holds, "attention", lambda *_: iter(())), "stuck without a word"),
     "woken for nothing": (
