@@ -212,6 +212,58 @@ class Validated(Document, frozen=True, kw_only=True):
     steps: int | None
 
 
+class CaseHold(Document, frozen=True, kw_only=True):
+    """What somebody would be asked."""
+
+    reason: HoldReason
+    detail: str
+
+
+Fault = Literal[
+    "none",
+    "cancelled",
+    "fails",
+    "lost_done",
+    "lost_not_done",
+    "undo_fails",
+    "undo_lost_done",
+    "undo_lost_not_done",
+]
+
+
+class Case(Document, frozen=True, kw_only=True):
+    """One thing that goes wrong in a rehearsal, and what comes of it.
+
+    `lost_done`, `lost_not_done`: the answer is lost, after the effect or before it. `what` says the fault in words.
+    Undos run because the saga is cancelled while its last step is at work; those that a point of no return then keeps
+    from it, because a step before that fails. `clean`: nothing would be left behind, and nobody asked.
+    """
+
+    step: str | None
+    fault: Fault
+    what: str
+    status: SagaStatus
+    hold: CaseHold | None
+    left_behind: list[LeftBehind]
+    clean: bool
+
+
+class Rehearsed(Document, frozen=True, kw_only=True):
+    """What a saga would leave behind, case by case; the first is the one in which nothing goes wrong.
+
+    `clean`: every case is, but for undos that fail for good, which by their nature leave something. `rehearsed`: of so
+    many steps each call was made to go wrong. `notes`: what has been taken as given.
+    """
+
+    kind: str
+    steps: int
+    rehearsed: int
+    clean: bool
+    cases: list[Case]
+    warnings: list[Problem]
+    notes: list[str]
+
+
 class Refused(Document, frozen=True, kw_only=True):
     """A type whose driver could not be loaded, and why."""
 

@@ -179,7 +179,9 @@ class Preparer:
         original = dossier.entries[want.step, "forward"]
         driver, verb = self._calls.driver(step.operation, step.driver_version)
         typed, names, mark = self._calls.reveal(original.arguments, driver.verbs[verb])
-        inverse, target = _inverse(driver.refine(verb, typed).inverse, verb, original)
+        inverse, target = inverse_of(
+            driver.refine(verb, typed).inverse, verb, original.intent.before, original.left
+        )
         declared = driver.verbs[inverse]
         key = keys.key(dossier.header.id, want.step, "undo", want.generation)
         intent = Intent(
@@ -225,7 +227,6 @@ class Preparer:
         if len(arguments) + len(encoded) > PAYLOAD:
             size = len(arguments) + len(encoded)
             raise NotReady("too_large", f"its arguments and images are {size} bytes, more than {PAYLOAD}")
-        irreversible = draft.step.irreversible or draft.declared.irreversible
         key = draft.call.key
         entry = Entry(
             id=keys.execution_id(key),
@@ -251,22 +252,41 @@ class Preparer:
             resource=_label(draft.step, intent.resource),
             compensates=draft.original.id if draft.original is not None else None,
         )
-        return m.Prepared(
-            step=want.step,
-            direction=want.direction,
-            generation=want.generation,
+        asked = "" if draft.step.asks == "never" else _hash(draft.operation, arguments)
+        return intended(
+            want,
+            draft.step,
+            draft.declared,
+            intent.resource,
             execution=entry.id,
             payload=hashlib.sha256(arguments + encoded).hexdigest(),
-            changes=draft.declared.changes,
-            repeats=draft.declared.repeat in ("idempotent", "token")
-            or (draft.step.idempotent and want.direction == "forward"),
-            finds=draft.declared.finds,
-            way_back=_way_back(draft.step, draft.declared, irreversible=irreversible),
-            irreversible=irreversible and want.direction == "forward",
-            resource=_touch(draft.step, intent.resource),
-            hash="" if draft.step.asks == "never" else _hash(draft.operation, arguments),
+            hash=asked,
             carry=Carry(entry=entry, row=row),
         )
+
+
+def intended(
+    want: Prepare,
+    step: PlanStep,
+    declared: Verb,
+    resource: Resource | None,
+    **written: Any,
+) -> m.Prepared:
+    """Say of an operation what the machine goes by: what its driver declares, and what the step says of itself."""
+    forward = want.direction == "forward"
+    irreversible = step.irreversible or declared.irreversible
+    return m.Prepared(
+        step=want.step,
+        direction=want.direction,
+        generation=want.generation,
+        changes=declared.changes,
+        repeats=declared.repeat in ("idempotent", "token") or (step.idempotent and forward),
+        finds=declared.finds,
+        way_back=_way_back(step, declared, irreversible=irreversible),
+        irreversible=irreversible and forward,
+        resource=_touch(step, resource),
+        **written,
+    )
 
 
 def _hash(operation: str, arguments: bytes) -> str:
@@ -293,13 +313,12 @@ def _way_back(step: PlanStep, declared: Verb, *, irreversible: bool) -> WayBack:
     return "restore"
 
 
-def _inverse(declared: str, verb: str, original: Entry) -> tuple[str, Image]:
+def inverse_of(declared: str, verb: str, before: Image | None, left: Image | None) -> tuple[str, Image]:
     """Give the verb that puts the earlier state back, and the image to be put back."""
-    before = original.intent.before or ABSENT
+    before = before or ABSENT
     if declared == "same":
         return verb, before
     if declared == "put_back":
-        left = original.left
         if not before.exists:
             return "delete", before
         return ("create" if left is not None and not left.exists else "update"), before
