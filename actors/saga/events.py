@@ -62,6 +62,12 @@ class Admitted(Event, frozen=True, kw_only=True):
     deadline: int | None = None
 
 
+class BatchEnded(Event, frozen=True, kw_only=True):
+    """Its batch is over: it keeps no locks for it any longer."""
+
+    type = "saga.batch_ended"
+
+
 class CancelRequested(Event, frozen=True, kw_only=True):
     """Somebody asked for the way back."""
 

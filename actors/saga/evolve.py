@@ -64,6 +64,10 @@ def _admitted(state: State, event: e.Admitted, _: int) -> State:
     return replace(state, queued=False, deadline=event.deadline)
 
 
+def _batch_ended(state: State, _: e.BatchEnded, __: int) -> State:
+    return replace(state, keeps_locks=False)
+
+
 def _cancel_requested(state: State, event: e.CancelRequested, at: int) -> State:
     by = event.actor or "sagad"
     why = f"cancelled by {by}" + (f": {event.reason}" if event.reason else "")
@@ -582,6 +586,7 @@ def _failure_accepted(state: State, event: e.FailureAccepted, _: int) -> State:
 _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.Submitted: _submitted,
     e.Admitted: _admitted,
+    e.BatchEnded: _batch_ended,
     e.CancelRequested: _cancel_requested,
     e.DeadlinePassed: _deadline_passed,
     e.TurnedBack: _turned_back,

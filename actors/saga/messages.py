@@ -28,8 +28,8 @@ class Admit(Message, frozen=True):
     """Begin."""
 
 
-class Release(Message, frozen=True):
-    """Let go of the locks that were kept for the batch."""
+class BatchEnded(Message, frozen=True):
+    """The batch is over: nothing is kept for it any longer, and what it has not let start never will."""
 
 
 # --- from the children that drive executions ----------------------------------------------------------------------

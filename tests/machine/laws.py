@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 FINAL = {"completed", "failed", "unknown", "compensated", "compensation_failed", "kept", "skipped"}
 AFTER_THE_END = (
-    e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack, e.LocksReleased
+    e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack, e.LocksReleased,
+    e.BatchEnded
 )  # fmt: skip
-"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, late repair by an operator, and that
-it lets go of its locks."""
+"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, late repair by an operator, that it
+lets go of its locks, and that its batch is over."""
 ACTIVE = ("calling", "settling")
 
 

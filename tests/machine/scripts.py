@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.saga.plan import Plan, PlanStep, Undo
+from actors.saga.plan import Batch, Plan, PlanStep, Undo
 from actors.saga.state import Touch
 from actors.saga.wants import Perform, Poll, Prepare, Settle
 from tests.machine.cases import Case, Chooser, Driver, Way
@@ -202,7 +202,17 @@ def cleaned_up_then_skipped() -> Script:
     return script
 
 
+def part_blocked() -> Script:
+    """A part cannot be taken back, because what was done to the same resource after it cannot."""
+    drivers = (put(touch("c")), put(touch("c")))
+    best = Batch("best_effort")
+    script = Script(None, None, drivers=drivers, graph=True, on_failure="stop", batch=best)
+    script.go("partial").begin()
+    script.operator("cancel", 0, flag=False)
+    return script.go("succeeded", "failed")
+
+
 TOLD = (
     forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
-    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew, cleaned_up_then_skipped,
+    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew, cleaned_up_then_skipped, part_blocked,
 )  # fmt: skip

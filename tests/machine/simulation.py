@@ -533,7 +533,10 @@ class Simulation:
 
     def some_batch(self) -> None:
         """Let its batch say something."""
-        self.say(m.Release()) if self.admitted else self.admit()
+        if not self.admitted and self.choose.chance(2):
+            self.admit()
+        else:
+            self.say(m.BatchEnded())
 
     def some_lock(self) -> None:
         """Let a lock be set free, or a deadlock be found."""
