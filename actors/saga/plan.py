@@ -86,6 +86,8 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     driver_version: str = ""
     asks: Literal["never", "irreversible", "each"] = "never"
     """Whether it needs an approval of its resolved arguments: always, or where it is irreversible."""
+    asks_undo: bool = False
+    """Whether its undo needs an approval of what it would do."""
 
     @property
     def type(self) -> str:

@@ -88,6 +88,8 @@ def _verb_names(verbs: Any) -> list[str]:
 def declaration(about: dict[str, Any]) -> Iterator[Words]:
     """Write what a driver declares: some lines for each verb, then whatever is not known here yet."""
     yield [(_name(about), "strong"), (f"  {about.get('version', '')}  {about.get('summary') or ''}", "")]
+    if about.get("undo_policy"):
+        yield [("policy", "faint"), (f"  {_policy(about['undo_policy'])}", "")]
     verbs = about.get("verbs") or {}
     for name, verb in verbs.items() if isinstance(verbs, dict) else ():
         yield []
@@ -99,7 +101,13 @@ def declaration(about: dict[str, Any]) -> Iterator[Words]:
         yield from outline(rest)
 
 
-_SHOWN_OF_TYPE = {"type", "version", "contract", "summary", "verbs"}
+def _policy(undo: dict[str, Any]) -> str:
+    """Say what becomes of the undos of the type's steps, and who says so."""
+    asks = " and asks first" if undo["asks_first"] and undo["effective"] != "hold" else ""
+    return f"undo {undo['effective']}{asks} (driver: {undo['driver']}, node: {undo['node']}); a saga file can only tighten it"
+
+
+_SHOWN_OF_TYPE = {"type", "version", "contract", "summary", "verbs", "policy", "undo_policy"}
 _SHOWN_OF_VERB = {"summary", "arguments", "outputs", "open_outputs", "changes", "inverse", "compensable"}
 _SHOWN_OF_VERB |= {"irreversible", "repeat", "finds", "timeout"}
 

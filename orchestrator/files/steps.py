@@ -7,12 +7,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
-from actors.saga.plan import UNDO_RETRY, PlanStep, Retry, Undo
+from actors.saga.plan import UNDO_RETRY, OnConflict, PlanStep, Retry, Undo
 from orchestrator.files import shape
 from orchestrator.files.arguments import Arguments
 from orchestrator.files.document import Report
 from orchestrator.files.operations import Operation, find_operation, refined
 from orchestrator.files.order import check_cycles
+from orchestrator.files.policy import UndoRule
 from orchestrator.files.problems import Path, shown, suggest
 from orchestrator.files.refer import Names, Scope
 from orchestrator.files.shape import Reader
@@ -41,6 +42,13 @@ class Draft(msgspec.Struct):
     scopes: tuple[Scope, ...] = ()
     """Of its arguments and of its undo's."""
     needs: frozenset[int] = frozenset()
+    rule: UndoRule = UndoRule()
+    """What the policy of its type makes of its undo."""
+
+    @property
+    def type(self) -> str:
+        """Its resource type."""
+        return str(self.keys.get("do", "")).rpartition(".")[0]
 
     @property
     def name(self) -> str:
@@ -221,20 +229,28 @@ def _check_needs(report: Report, draft: Draft, names: Names) -> None:
 _AS_THEY_ARE = ("undo_when", "undo_retry", "irreversible", "idempotent", "retry", "timeout", "lock_timeout")
 
 
-def make_step(draft: Draft, asks: Literal["never", "irreversible", "each"]) -> PlanStep:
-    """Make the plan's step, which ``asks`` for approval, from a draft in which nothing is wrong."""
+def make_step(
+    draft: Draft, asks: Literal["never", "irreversible", "each"], on_conflict: OnConflict | None = None
+) -> PlanStep:
+    """Make the plan's step, which ``asks`` for approval, from a draft in which nothing is wrong.
+
+    ``on_conflict``: what holds for its type where the step does not say.
+    """
     keys, undo = draft.keys, draft.undo
-    kept = {key: keys[key] for key in (*_AS_THEY_ARE, "on_conflict", "keep") if key in keys}
+    kept = {key: keys[key] for key in (*_AS_THEY_ARE, "keep") if key in keys}
+    form = "none" if draft.rule.word == "none" else undo.form
     refers = {refer for scope in draft.scopes for refer in scope.refers}
     return PlanStep(
         index=draft.index,
         name=keys["name"],
         operation=keys["do"],
+        on_conflict=keys.get("on_conflict", on_conflict),
         asks=asks,
+        asks_undo=draft.rule.asks,
         arguments=keys.get("with", {}),
         needs=tuple(sorted(draft.needs)),
         refers=tuple(sorted(refers)),
-        undo=Undo(undo.form, undo.operation, undo.arguments),  # type: ignore[arg-type]
+        undo=Undo(form, undo.operation, undo.arguments),  # type: ignore[arg-type]
         alias=keys.get("as"),
         driver_version=draft.operation.driver.version if draft.operation else "",
         **kept,
