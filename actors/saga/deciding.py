@@ -30,3 +30,7 @@ class Deciding:
         expires = self.plan.approvals.expires
         due = None if expires is None else self.now + expires
         self.emit(e.Asked(step=step, hash=hash, due=due, irreversible=irreversible))
+
+    def ask_undo(self, hash: str, step: int) -> None:
+        """Ask for an approval of exactly this undo. It does not expire: there is nowhere to turn to from the way back."""
+        self.emit(e.Asked(step=step, hash=hash, direction="undo"))

@@ -153,10 +153,14 @@ class AbandonRequested(Event, frozen=True, kw_only=True):
 
 
 class ApprovalEvent(Event, frozen=True, kw_only=True):
-    """Something about an approval: of the saga as submitted, or of one step's resolved arguments. ``hash`` is of either."""
+    """Something about an approval: of the saga as submitted, or of one step's resolved arguments. ``hash`` is of either.
+
+    ``direction`` undo: of what the step's undo would do.
+    """
 
     step: int | None = None
     hash: str
+    direction: Direction = "forward"
 
 
 class Asked(ApprovalEvent, frozen=True, kw_only=True):
@@ -176,7 +180,7 @@ class Approved(ApprovalEvent, frozen=True, kw_only=True):
 
 
 class Rejected(ApprovalEvent, frozen=True, kw_only=True):
-    """Somebody refused, so the saga turns back."""
+    """Somebody refused, so the saga turns back; or, of an undo, the step is kept."""
 
     type = "approval.rejected"
     reason: str | None = None

@@ -95,7 +95,10 @@ def past_irreversible(plan: Plan, state: State) -> bool:
 
 
 def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
-    """Give the approvals that are asked for: for the whole saga (None) or a step."""
+    """Give the approvals that are asked for: for the whole saga (None) or a step; on the way back for a step's undo."""
+    if state.status == "compensating" and state.seen.undo_asking and state.abandoned is None:
+        left = to_undo(plan, state)
+        return [(index, ask) for index, ask in state.seen.undo_asking if index in left]
     forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
     if not forward:
         return []
@@ -104,16 +107,24 @@ def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
     return list(state.seen.asking)
 
 
-def _asks(plan: Plan, index: int | None, ask: Ask, do: Commands) -> str:
-    what = "it" if index is None else f"step {plan.steps[index].name}"
+def asked(plan: Plan, state: State, do: Commands) -> Iterator[str]:
+    """Say of each approval that is asked for what it is of, who may give it, and how; of none where the saga stops."""
+    back = state.status == "compensating"
+    if state.seen.failing and not back:
+        return
+    for index, ask in asking(plan, state):
+        what = "it" if index is None else named(plan, index, "undo" if back else "forward")
+        step = [plan.steps[index].name] if back and index is not None else []
+        yield _asks(plan, what, ask, f"{do('approve', *step)} or {do('reject', *step)}")
+
+
+def _asks(plan: Plan, what: str, ask: Ask, answers: str) -> str:
     rules, given = plan.approvals, len(ask.given)
     who = f" by {' or '.join(rules.approvers)}" if rules.approvers else ""
     who = who or (" by an admin" if ask.irreversible else "")
     count = f", {given} of {rules.quorum} given" if rules.quorum > 1 else ""
     eyes = ", not by who submitted it" if rules.four_eyes else ""
-    return (
-        f"{what} waits for approval of {ask.hash[:12]}{who}{count}{eyes}: {do('approve')} or {do('reject')}"
-    )
+    return f"{what} waits for approval of {ask.hash[:12]}{who}{count}{eyes}: {answers}"
 
 
 class Commands:
@@ -211,8 +222,8 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         found["attention"] = "; ".join(needs)
     if state.paused:
         found["paused"] = f"{paused(state)}: {do('resume')} lets it go on"
-    if (asks := asking(plan, state)) and not state.seen.failing:
-        found["approval"] = "; ".join(_asks(plan, index, ask, do) for index, ask in asks)
+    if asks := "; ".join(asked(plan, state, do)):
+        found["approval"] = asks
     for reason in HOLDS:
         if reason in found:
             return reason, "; ".join(found[each] for each in HOLDS if each in found)

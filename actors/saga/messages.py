@@ -45,7 +45,7 @@ class Prepared(FromRun, frozen=True, kw_only=True):
     irreversible: bool = False
     resource: Touch | None = None
     hash: str = ""
-    """Of the operation and its resolved arguments: what an approval is for."""
+    """Of the operation and its resolved arguments, for a restore of the image too: what an approval is for."""
 
 
 class NotPrepared(FromRun, frozen=True, kw_only=True):

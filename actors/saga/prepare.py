@@ -239,13 +239,19 @@ class Preparer:
             way_back=_way_back(draft.step, draft.declared, irreversible=irreversible),
             irreversible=irreversible and want.direction == "forward",
             resource=_touch(draft.step, intent.resource),
-            hash="" if draft.step.asks == "never" else _hash(draft.operation, arguments),
+            hash=_hash(draft, arguments, intent) if _asks(draft) else "",
             carry=Carry(entry=entry, row=row),
         )
 
 
-def _hash(operation: str, arguments: bytes) -> str:
-    return hashlib.sha256(operation.encode() + b" " + arguments).hexdigest()
+def _asks(draft: Draft) -> bool:
+    return draft.step.asks_undo if draft.direction == "undo" else draft.step.asks != "never"
+
+
+def _hash(draft: Draft, arguments: bytes, intent: Intent) -> str:
+    """Give what an approval is for: the operation, its resolved arguments, and the image that is to be put back."""
+    image = b" " + msgspec.msgpack.encode(intent.after) if intent.restore else b""
+    return hashlib.sha256(draft.operation.encode() + b" " + arguments + image).hexdigest()
 
 
 def _not_prepared(want: Prepare, why: NotReady) -> m.NotPrepared:

@@ -162,6 +162,8 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     resource: Touch | None = None
     ask: Ask | None = None
     """The approval that it needs to start."""
+    undo_ask: Ask | None = None
+    """The approval that its undo needs."""
     behind: int | None = None
     """It may start only after this other step of the saga is over: they touch the same resource."""
     given: dict[str, str] | None = None
@@ -198,7 +200,9 @@ class Glance(msgspec.Struct, frozen=True):
     failing: bool
     """Some step is; and so with those below."""
     asking: tuple[tuple[int, Ask], ...]
-    """The steps that wait for an approval."""
+    """The steps that wait for an approval to start."""
+    undo_asking: tuple[tuple[int, Ask], ...]
+    """Those whose undo does."""
     unknown: bool
     open: bool
     asks: bool
@@ -210,6 +214,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     runs: list[tuple[int, Direction, Run]] = []
     pending: list[int] = []
     asking: list[tuple[int, Ask]] = []
+    undo_asking: list[tuple[int, Ask]] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
         status, forward, undo = step.status, step.forward, step.undo
@@ -219,8 +224,10 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             runs.append((index, "undo", undo))
         if status == "pending":
             pending.append(index)
-        if step.ask is not None and not step.ask.approved:
+        if step.ask is not None and not step.ask.approved and status in ("pending", "running"):
             asking.append((index, step.ask))
+        if step.undo_ask is not None and not step.undo_ask.approved:
+            undo_asking.append((index, step.undo_ask))
         if status not in DONE:
             done = False
             unknown = unknown or status == "unknown"
@@ -229,7 +236,16 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
         open_ = open_ or step.open
         no_return = no_return or step.no_return
     return Glance(
-        tuple(runs), tuple(pending), done, failing, tuple(asking), unknown, open_, asks or open_, no_return
+        tuple(runs),
+        tuple(pending),
+        done,
+        failing,
+        tuple(asking),
+        tuple(undo_asking),
+        unknown,
+        open_,
+        asks or open_,
+        no_return,
     )
 
 

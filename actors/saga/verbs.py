@@ -15,7 +15,7 @@ from actors.saga import messages as m
 from actors.saga.deciding import Deciding
 from actors.saga.holds import asking, past_irreversible, still_done, stopped, to_undo
 from actors.saga.plan import Plan
-from actors.saga.state import DONE, Ask, Error, State, StepState
+from actors.saga.state import DONE, Ask, Direction, Error, State, StepState
 
 Column = Literal[
     "forward",
@@ -132,7 +132,14 @@ def _approve(deciding: Deciding, verb: m.Approve) -> m.Reply:
         left = rules.quorum - len(ask.given) - 1
         missing = max(missing, left)
         deciding.emit(
-            e.Approved(step=index, hash=ask.hash, enough=left <= 0, actor=verb.by, reason=verb.reason)
+            e.Approved(
+                step=index,
+                hash=ask.hash,
+                direction=_way(deciding),
+                enough=left <= 0,
+                actor=verb.by,
+                reason=verb.reason,
+            )
         )
     hashes = ", ".join(ask.hash[:12] for _, ask in fresh)
     return _accepted(f"{hashes} is approved; " + (f"{missing} more needed" if missing else "it goes on"))
@@ -145,8 +152,26 @@ def _reject(deciding: Deciding, verb: m.Reject) -> m.Reply:
     index, ask = chosen[0]
     if not verb.own and (wrong := _not_an_approver(deciding, verb, ask)):
         return wrong
+    if _way(deciding) == "undo":
+        return _reject_undos(deciding, verb, chosen)
     deciding.emit(e.Rejected(step=index, hash=ask.hash, actor=verb.by, reason=verb.reason))
     return _accepted("it turns back once what runs has ended")
+
+
+def _reject_undos(deciding: Deciding, verb: m.Reject, chosen: list[tuple[int | None, Ask]]) -> m.Reply:
+    """What is not to be undone stays, and the way back goes on."""
+    steps = [(index, ask) for index, ask in chosen if index is not None]
+    why = f"its undo was rejected by {verb.by}" + (f": {verb.reason}" if verb.reason else "")
+    by: dict[str, Any] = {"actor": verb.by, "reason": verb.reason}
+    for index, ask in steps:
+        deciding.emit(e.Rejected(step=index, hash=ask.hash, direction="undo", **by))
+        deciding.emit(e.Kept(step=index, why=why, **by))
+    return _accepted(f"step {_names(deciding, [index for index, _ in steps])} is kept")
+
+
+def _way(deciding: Deciding) -> Direction:
+    """Tell which way the approvals are of that are asked for now."""
+    return "undo" if deciding.state.status == "compensating" else "forward"
 
 
 def _not_by_own(plan: Plan, verb: m.Approve) -> bool:
@@ -327,13 +352,15 @@ def _skip_undo(deciding: Deciding, verb: m.Skip) -> m.Reply:
     step = deciding.state.steps[verb.step]
     if step.status == "kept":
         return m.Reply("nothing", "it is kept already")
-    if not _undo_held(step) and (verb.step not in to_undo(deciding.plan, deciding.state) or _going(step)):
+    left = to_undo(deciding.plan, deciding.state)
+    if not _undo_held(step) and (verb.step not in left or _going(step)):
         return _refused(f"there is no undo of step {_name(deciding, verb.step)} that could be skipped")
     return _keep(deciding, verb)
 
 
 def _going(step: StepState) -> bool:
-    return step.status == "compensating"
+    """Tell whether its undo has begun, and does not wait for approval."""
+    return step.status == "compensating" and (step.undo_ask is None or step.undo_ask.approved)
 
 
 def _keep(deciding: Deciding, verb: m.Skip) -> m.Reply:
@@ -430,6 +457,8 @@ def _names(deciding: Deciding, chosen: list[int]) -> str:
     return ", ".join(deciding.plan.steps[i].name for i in chosen)
 
 
+ASKING: tuple[Column, ...] = ("forward", "unknown", "back", "undo_held")
+"""Where approvals may be asked for."""
 _NOWHERE: dict[Column, Handler | str] = dict.fromkeys(Column.__args__, NO)  # type: ignore[attr-defined]
 
 TABLE: dict[str, dict[Column, Handler | str]] = {
@@ -521,8 +550,8 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "failed": ALREADY,
         "rolled_back": NO,
     },
-    "approve": {**_NOWHERE, "forward": _approve},
-    "reject": {**_NOWHERE, "forward": _reject},
+    "approve": {**_NOWHERE, **dict.fromkeys(ASKING, _approve)},
+    "reject": {**_NOWHERE, **dict.fromkeys(ASKING, _reject)},
 }
 
 _WORDS: dict[Column, str] = {

@@ -111,6 +111,7 @@ def _step(choose: Chooser, index: int, *, graph: bool) -> PlanStep:
         undo_retry=choose.of(RETRIES),
         on_conflict=choose.of((None, None, "hold", "force", "skip")),
         asks=choose.of(("never", "never", "never", "irreversible", "each")),
+        asks_undo=choose.chance(5),
     )
 
 

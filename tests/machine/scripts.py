@@ -191,7 +191,27 @@ def kept_then_anew() -> Script:
     return script.go("succeeded")
 
 
+def failure_accepted() -> Script:
+    """An undo failed, and the operator accepts that."""
+    script = undo_failed()
+    script.operator("failed", 1, flag=True)
+    return script
+
+
+def undo_asks() -> Script:
+    """The second of three steps was taken back; the undo of the first waits for approval."""
+    script = Script(step(asks_undo=True), None, None).go("succeeded", "succeeded", "failed", "succeeded")
+    return script.begin()
+
+
+def undo_rejected() -> Script:
+    """It was rejected."""
+    script = undo_asks()
+    script.operator("reject", 0, flag=True)
+    return script
+
+
 TOLD = (
-    forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
+    failure_accepted, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
     rolled_back, kept_then_done, kept_then_skipped, kept_then_anew,
 )  # fmt: skip

@@ -156,6 +156,18 @@ BUGS: dict[str, tuple[Plant, str]] = {
         instead(answers, "_asks", lambda *_: False),
         "it started without its approval",
     ),
+    "an undo runs without being approved": (
+        instead(
+            answers,
+            "_is_asked_for",
+            lambda was, step, message: message.direction == "forward" and was(step, message),
+        ),
+        "an undo ran without its approval",
+    ),
+    "an approval is taken for one of something else": (
+        instead(answers, "_is_given", lambda _, ask, __: ask.approved),
+        "without its approval",
+    ),
     "one approval is enough": (
         folding(e.Approved, lambda was, s, ev, at: was(s, replace(ev, enough=True), at)),
         "it started without its approval",

@@ -37,6 +37,7 @@ PARTS = (
         "Those that have an `undo.` twin below mean the same for the way back; `direction` is then `undo`.",
     ),
     ("Of a step's undo", "undo.", ""),
+    ("Of an approval", "approval.", ""),
 )
 
 
