@@ -75,7 +75,7 @@ def _asks(deciding: Deciding, message: m.Prepared) -> bool:
     if ask is not None and _is_given(ask, message):
         return False
     if message.direction == "forward":
-        deciding.ask(message.hash, message.step, irreversible=message.irreversible)
+        deciding.ask(message.hash, message.step, irreversible=message.irreversible, message=message.message)
     else:
         deciding.ask_undo(message.hash, message.step)
     return True

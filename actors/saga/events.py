@@ -164,11 +164,12 @@ class ApprovalEvent(Event, frozen=True, kw_only=True):
 
 
 class Asked(ApprovalEvent, frozen=True, kw_only=True):
-    """An approval is needed, until ``due`` where it expires."""
+    """An approval is needed, until ``due`` where it expires. ``message``: what the file would have asked."""
 
     type = "approval.asked"
     due: int | None = None
     irreversible: bool = False
+    message: str = ""
 
 
 class Approved(ApprovalEvent, frozen=True, kw_only=True):

@@ -185,7 +185,13 @@ def _let_be(step: StepState) -> StepState:
 
 
 def _asked(state: State, event: e.Asked, at: int) -> State:
-    ask = Ask(hash=event.hash, since=at, due=event.due, irreversible=event.irreversible)
+    ask = Ask(
+        hash=event.hash,
+        since=at,
+        due=event.due,
+        irreversible=event.irreversible,
+        message=event.message,
+    )
     return _with_ask(state, event, ask)
 
 
@@ -204,7 +210,8 @@ def _ask_of(state: State, event: e.ApprovalEvent) -> Ask | None:
 
 def _approved(state: State, event: e.Approved, at: int) -> State:
     ask = _ask_of(state, event) or Ask(hash=event.hash, since=at)
-    ask = replace(ask, given=(*ask.given, event.actor or "sagad"), approved=event.enough)
+    given, reason = (*ask.given, event.actor or "sagad"), event.reason or ask.reason
+    ask = replace(ask, given=given, approved=event.enough, reason=reason)
     return _with_ask(state, event, ask)
 
 

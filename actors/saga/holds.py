@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from actors.saga.plan import Plan
+from actors.saga.plan import Approvals, Plan
 from actors.saga.state import ENDED, HOLDS, Ask, Direction, Error, Held, Hold, Run, State, StepState
 
 Wait = Literal["timer", "retry", "queue", "provider", "storage", "drain"]
@@ -112,19 +112,22 @@ def asked(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     back = state.status == "compensating"
     if state.seen.failing and not back:
         return
-    for index, ask in asking(plan, state):
+    asks = asking(plan, state)
+    for index, ask in asks:
         what = "it" if index is None else named(plan, index, "undo" if back else "forward")
-        step = [plan.steps[index].name] if back and index is not None else []
-        yield _asks(plan, what, ask, f"{do('approve', *step)} or {do('reject', *step)}")
+        step = [plan.steps[index].name] if index is not None and (back or len(asks) > 1) else []
+        rules = plan.rules(None if back else index)
+        yield _asks(rules, what, ask, f"{do('approve', *step)} or {do('reject', *step)}")
 
 
-def _asks(plan: Plan, what: str, ask: Ask, answers: str) -> str:
-    rules, given = plan.approvals, len(ask.given)
+def _asks(rules: Approvals, what: str, ask: Ask, answers: str) -> str:
+    given = len(ask.given)
     who = f" by {' or '.join(rules.approvers)}" if rules.approvers else ""
     who = who or (" by an admin" if ask.irreversible else "")
     count = f", {given} of {rules.quorum} given" if rules.quorum > 1 else ""
     eyes = ", not by who submitted it" if rules.four_eyes else ""
-    return f"{what} waits for approval of {ask.hash[:12]}{who}{count}{eyes}: {answers}"
+    said = f' ("{ask.message}")' if ask.message else ""
+    return f"{what} waits for approval of {ask.hash[:12]}{said}{who}{count}{eyes}: {answers}"
 
 
 class Commands:

@@ -86,6 +86,8 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     driver_version: str = ""
     asks: Literal["never", "irreversible", "each"] = "never"
     """Whether it needs an approval of its resolved arguments: always, or where it is irreversible."""
+    approvals: Approvals | None = None
+    """Who is asked, and for how long, where the step says so itself (``wait.approval``)."""
     asks_undo: bool = False
     """Whether its undo needs an approval of what it would do."""
 
@@ -113,6 +115,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     on_conflict: OnConflict = "hold"
     deadline: int | None = None
     approvals: Approvals = Approvals()
+
+    def rules(self, step: int | None) -> Approvals:
+        """Give the rules for approvals of a step's start, or of anything else (None)."""
+        own = None if step is None else self.steps[step].approvals
+        return own or self.approvals
 
     @cached_property
     def by_name(self) -> dict[str, int]:

@@ -18,9 +18,21 @@ from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep
 from actors.saga.references import BadReference, mentions, record
-from actors.saga.state import Direction, Error, State, Touch, WayBack
+from actors.saga.state import Ask, Direction, Error, State, Touch, WayBack
 from actors.saga.wants import Prepare
-from providers.contract import ABSENT, Call, Driver, Ended, Failed, Image, Outcome, Planned, Resource, Verb
+from providers.contract import (
+    ABSENT,
+    Approved,
+    Call,
+    Driver,
+    Ended,
+    Failed,
+    Image,
+    Outcome,
+    Planned,
+    Resource,
+    Verb,
+)
 from store.records import NewExecution
 
 
@@ -54,7 +66,7 @@ class Preparer:
         try:
             if self._reads(dossier.plan.steps[want.step], want.direction):
                 return None
-            return self._prepared(dossier, want, self._draft(dossier, state, want), Planned())
+            return self._prepared(dossier, state, want, self._draft(dossier, state, want), Planned())
         except NotReady as why:
             return _not_prepared(want, why)
 
@@ -71,7 +83,7 @@ class Preparer:
         try:
             draft = self._draft(dossier, state, want)
             planned = await self._plan(draft)
-            return self._prepared(dossier, want, draft, planned)
+            return self._prepared(dossier, state, want, draft, planned)
         except NotReady as why:
             return _not_prepared(want, why)
         except Ended as ended:
@@ -186,7 +198,9 @@ class Preparer:
             original,
         )
 
-    def _prepared(self, dossier: Dossier, want: Prepare, draft: Draft, planned: Planned) -> m.Prepared:
+    def _prepared(
+        self, dossier: Dossier, state: State, want: Prepare, draft: Draft, planned: Planned
+    ) -> m.Prepared:
         intent = draft.intent
         if not intent.restore:
             intent = msgspec.structs.replace(
@@ -194,6 +208,7 @@ class Preparer:
                 before=planned.before and self._calls.redacted(planned.before),
                 after=planned.after and self._calls.redacted(planned.after),
                 fields=planned.fields,
+                approved=_approved(state.steps[want.step].ask) if draft.declared.asks else None,
             )
         arguments = msgspec.json.encode(draft.arguments)
         encoded = msgspec.msgpack.encode(intent)
@@ -240,8 +255,21 @@ class Preparer:
             irreversible=irreversible and want.direction == "forward",
             resource=_touch(draft.step, intent.resource),
             hash=_hash(draft, arguments, intent) if _asks(draft) else "",
+            message=self._message(draft) if draft.declared.asks else "",
             carry=Carry(entry=entry, row=row),
         )
+
+    def _message(self, draft: Draft) -> str:
+        """Give what to ask, in one line and without secrets."""
+        message = self._calls.secrets.redact(draft.call.arguments.message)
+        return outcomes.clip(" ".join(message.split()))
+
+
+def _approved(ask: Ask | None) -> Approved | None:
+    """Give the approval that was given. That it is of these arguments is the machine's to see to."""
+    if ask is None or not ask.approved:
+        return None
+    return Approved(by=", ".join(ask.given), reason=ask.reason or "")
 
 
 def _asks(draft: Draft) -> bool:

@@ -134,6 +134,10 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who has approved."""
     approved: bool = False
     """As many as are needed."""
+    message: str = ""
+    """What is asked, in the file's own words."""
+    reason: str | None = None
+    """Of whoever gave one last."""
 
 
 class StepState(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -116,14 +116,12 @@ def _past(deciding: Deciding, verb: m.Rollback) -> m.Reply:
 
 
 def _approve(deciding: Deciding, verb: m.Approve) -> m.Reply:
-    rules, chosen = deciding.plan.approvals, _asked(deciding, verb)
-    if not chosen:
-        return _refused(f"step {_name(deciding, verb.step)} does not wait for approval")
+    rules = deciding.plan.approvals
+    chosen = _to_answer(deciding, verb)
+    if isinstance(chosen, m.Reply):
+        return chosen
     if _not_by_own(deciding.plan, verb):
         return _forbidden(f"{verb.by} has submitted it, so somebody else must approve (four_eyes)")
-    for _, ask in chosen:
-        if wrong := _not_an_approver(deciding, verb, ask):
-            return wrong
     fresh = [(index, ask) for index, ask in chosen if verb.by not in ask.given]
     if not fresh:
         return m.Reply("nothing", f"{verb.by} has approved already; {rules.quorum} are needed")
@@ -146,14 +144,12 @@ def _approve(deciding: Deciding, verb: m.Approve) -> m.Reply:
 
 
 def _reject(deciding: Deciding, verb: m.Reject) -> m.Reply:
-    chosen = _asked(deciding, verb)
-    if not chosen:
-        return _refused(f"step {_name(deciding, verb.step)} does not wait for approval")
-    index, ask = chosen[0]
-    if not verb.own and (wrong := _not_an_approver(deciding, verb, ask)):
-        return wrong
+    chosen = _to_answer(deciding, verb)
+    if isinstance(chosen, m.Reply):
+        return chosen
     if _way(deciding) == "undo":
         return _reject_undos(deciding, verb, chosen)
+    index, ask = chosen[0]
     deciding.emit(e.Rejected(step=index, hash=ask.hash, actor=verb.by, reason=verb.reason))
     return _accepted("it turns back once what runs has ended")
 
@@ -178,13 +174,23 @@ def _not_by_own(plan: Plan, verb: m.Approve) -> bool:
     return plan.approvals.four_eyes and verb.own
 
 
-def _asked(deciding: Deciding, verb: m.Approval) -> list[tuple[int | None, Ask]]:
+def _to_answer(deciding: Deciding, verb: m.Approval) -> list[tuple[int | None, Ask]] | m.Reply:
+    """Give what is asked for, is meant and is this user's to answer; or why there is nothing."""
     asks = asking(deciding.plan, deciding.state)
-    return [each for each in asks if verb.step is None or each[0] == verb.step]
+    meant = [each for each in asks if verb.step in (None, each[0])]
+    if not meant:
+        return _refused(f"step {_name(deciding, verb.step)} does not wait for approval")
+    if isinstance(verb, m.Reject) and verb.own:
+        return meant
+    wrong = [_not_an_approver(deciding, verb, index, ask) for index, ask in meant]
+    first = wrong[0]
+    if first is not None and None not in wrong:
+        return first
+    return [each for each, why in zip(meant, wrong, strict=True) if why is None]
 
 
-def _not_an_approver(deciding: Deciding, verb: m.Approval, ask: Ask) -> m.Reply | None:
-    approvers = deciding.plan.approvals.approvers
+def _not_an_approver(deciding: Deciding, verb: m.Approval, index: int | None, ask: Ask) -> m.Reply | None:
+    approvers = deciding.plan.rules(index if _way(deciding) == "forward" else None).approvers
     if verb.by in approvers:
         return None
     if approvers and not set(approvers) & set(verb.roles):

@@ -128,7 +128,7 @@ def _make(keys: Mapping[str, Any], drafts: list[Draft], defaults: Policy) -> Pla
     return Plan(
         kind=keys["saga"],
         steps=tuple(
-            make_step(draft, ask, _on_conflict(keys, defaults, draft.type))
+            make_step(draft, ask, approvals, _on_conflict(keys, defaults, draft.type))
             for draft, ask in zip(drafts, asks, strict=True)
         ),
         description=keys.get("description", ""),

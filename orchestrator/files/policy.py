@@ -119,6 +119,35 @@ def agreed(given: Mapping[str, Any], node: Policy, types: Iterable[str]) -> tupl
     return approvals, asks
 
 
+class Own(msgspec.Struct, frozen=True):
+    """What a step that waits for approval says itself."""
+
+    approvers: tuple[str, ...] = ()
+    expires: int | None = None
+
+    def over(self, policy: Approvals) -> Approvals:
+        """Give the rules of the step: its own word, else the saga's; how many, and whether others, is the saga's."""
+        return msgspec.structs.replace(
+            policy,
+            start=False,
+            approvers=self.approvers or policy.approvers,
+            expires=self.expires or policy.expires,
+        )
+
+
+def _plain_duration(report: Report, path: Path, value: Any) -> Any:
+    if isinstance(value, str) and "${" in value:
+        return shape.plain_text(report, path, value)
+    return shape.duration(report, path, value)
+
+
+def read_own(report: Report, path: Path, arguments: Mapping[str, Any]) -> Own:
+    """Read the arguments of a step that waits for approval which must be known before it runs."""
+    readers: dict[str, Reader] = {"approvers": _KEYS["approvers"], "expires": _plain_duration}
+    given = {key: arguments[key] for key in readers if arguments.get(key) is not None}
+    return Own(**shape.read_keys(report, path, given, readers))
+
+
 def _said_of(type_: str, given: Mapping[str, Any], node: Policy) -> set[Approve]:
     """Give what the node's settings and the file say of one type."""
     said = (node.types.get(type_, TypePolicy()).approve, given.get("types", {}).get(type_, {}).get("approve"))

@@ -61,6 +61,8 @@ RESOURCES = (
     Touch(type="service", name="x"),
     Touch(type="service", name="y"),
 )
+OWN = Approvals(approvers=("admin",), expires=5_000)
+"""What a step says itself of its approval; how many are needed is the plan's."""
 RETRIES = (
     Retry(attempts=2),
     Retry(attempts=1),
@@ -111,6 +113,7 @@ def _step(choose: Chooser, index: int, *, graph: bool) -> PlanStep:
         undo_retry=choose.of(RETRIES),
         on_conflict=choose.of((None, None, "hold", "force", "skip")),
         asks=choose.of(("never", "never", "never", "irreversible", "each")),
+        approvals=choose.of((None, None, OWN)),
         asks_undo=choose.chance(5),
     )
 

@@ -62,6 +62,8 @@ class Laws:
             assert isinstance(event, AFTER_THE_END), f"{event} after the end"
         if isinstance(event, e.Approved):
             self.yes.setdefault((event.step, event.direction, event.hash), set()).add(event.actor or "")
+        if isinstance(event, e.Asked):
+            self._asked(event)
         if isinstance(event, e.Started):
             self._started(before, event, after)
         if isinstance(event, e.Attempted):
@@ -88,6 +90,13 @@ class Laws:
             self._started_forward(before, event, after)
         else:
             self._started_undo(before, event)
+
+    def _asked(self, event: e.Asked) -> None:
+        """A question expires by the rules that it is asked by: the step's own, else the saga's; an undo's does not."""
+        own = None if event.step is None else self.plan.steps[event.step].approvals
+        expires = (own or self.plan.approvals).expires if event.direction == "forward" else None
+        due = None if expires is None else self.sim.now + expires
+        assert event.due == due, "it is asked for by other rules"
 
     def _approved(self, step: int | None, hash_: str | None, way: str = "forward") -> None:
         """As many as are needed have said yes to exactly this; with four eyes not the one who submitted."""

@@ -198,6 +198,13 @@ def failure_accepted() -> Script:
     return script
 
 
+def undone_by_hand() -> Script:
+    """An undo failed, and the operator has done it."""
+    script = undo_failed()
+    script.operator("done", 1, flag=True)
+    return script
+
+
 def undo_asks() -> Script:
     """The second of three steps was taken back; the undo of the first waits for approval."""
     script = Script(step(asks_undo=True), None, None).go("succeeded", "succeeded", "failed", "succeeded")
@@ -212,6 +219,6 @@ def undo_rejected() -> Script:
 
 
 TOLD = (
-    failure_accepted, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
+    failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
     rolled_back, kept_then_done, kept_then_skipped, kept_then_anew,
 )  # fmt: skip

@@ -497,3 +497,80 @@ def test_a_late_skip_is_for_a_step_whose_undo_failed() -> None:
     reply = scripts.failed().operator("skip", 0, flag=True)
 
     assert (reply.did, reply.detail) == (NO, "step s0 has no failed undo")
+
+
+OWN = Approvals(approvers=("eve",), expires=5_000)
+
+
+def waiting() -> Script:
+    """Two steps of a graph wait for approval, the first of them by its own rules."""
+    script = Script(
+        scripts.step(asks="each", approvals=OWN),
+        scripts.step(asks="each"),
+        graph=True,
+        approvals=Approvals(approvers=("ada", "operator")),
+    )
+    return script.begin().begin()
+
+
+def test_a_step_can_say_itself_who_approves_it() -> None:
+    """Who may not is told so, by the step's own rules; whoever may answer some of the questions answers those."""
+    script = waiting()
+    held = script.state.hold
+    wrong = script.say(m.Approve(by="ada", roles=ALL, step=0))
+    other = script.say(m.Approve(by="ada", roles=("operator",)))
+    right = script.say(m.Approve(by="eve", roles=("operator",), step=0))
+
+    assert held is not None
+    assert "step s0 waits for approval of same by eve: `approve s0` or `reject s0`; step s1" in held.detail
+    assert wrong is not None
+    assert (wrong.did, wrong.detail) == ("forbidden", "ada is not one of its approvers: eve")
+    assert other is not None
+    assert (other.did, other.detail) == (YES, "same is approved; it goes on")
+    assert right is not None
+    assert right.did == YES
+    assert [want.step for want in script.wanted(Prepare)] == [0, 1]
+
+
+def test_who_may_answer_none_of_the_questions_is_told_about_the_first() -> None:
+    """And nothing happens."""
+    script = waiting()
+    reply = script.say(m.Reject(by="zoe"))
+
+    assert reply is not None
+    assert (reply.did, reply.detail) == ("forbidden", "zoe is not one of its approvers: eve")
+
+
+def test_a_steps_own_approval_expires_by_its_own_time() -> None:
+    """The saga turns back, whatever the others' rules are."""
+    script = waiting()
+    script.pass_time(5_000)
+
+    assert script.state.status == "rolled_back"
+    assert script.state.error is not None
+    assert script.state.error.code == "expired"
+
+
+def test_a_message_and_the_last_reason_are_kept_with_the_question() -> None:
+    """Of several who approve, a later one without a reason does not take away what was said."""
+    script = Script(scripts.step(asks="each"), approvals=Approvals(quorum=2))
+    script.say(
+        m.Prepared(
+            step=0,
+            direction="forward",
+            generation=1,
+            execution="x",
+            payload="p",
+            hash="abc",
+            message="Is the page right?",
+        )
+    )
+    held = script.state.hold
+    script.say(m.Approve(by="ada", roles=ALL, reason="looks fine"))
+    script.say(m.Approve(by="eve", roles=ALL))
+    ask = script.state.steps[0].ask
+
+    assert held is not None
+    assert held.detail.startswith('step s0 waits for approval of abc ("Is the page right?"), 0 of 2 given: ')
+    assert ask is not None
+    assert (ask.given, ask.reason, ask.approved) == (("ada", "eve"), "looks fine", True)

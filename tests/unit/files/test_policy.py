@@ -9,7 +9,9 @@ from config.settings import Approve, Policy, TypePolicy, TypeUndo
 from orchestrator.files.compile import Compiled, compile_saga
 from orchestrator.files.load import load
 from orchestrator.files.policy import Asks, agreed, undo_rule
+from providers.contract import Blobs
 from providers.registry import Registry
+from providers.registry import load as load_drivers
 
 
 @pytest.mark.parametrize(
@@ -195,3 +197,62 @@ def test_a_types_on_conflict_holds_where_the_file_says_nothing(
 
     assert plan is not None
     assert plan.steps[0].on_conflict == expected
+
+
+# --- steps that wait for approval --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def built_in(blobs: Blobs) -> Registry:
+    """The drivers that sagad brings along."""
+    return load_drivers({}, blobs)
+
+
+def test_a_step_that_waits_for_approval_asks_by_its_own_rules(built_in: Registry) -> None:
+    """How many and whether others is the saga's; what the step does not say is the saga's too."""
+    text = """
+saga: a
+policy: {approvers: [ada, eve], quorum: 2, four_eyes: true, expires: 1h}
+steps:
+- {name: own, do: wait.approval, with: {approvers: [ops], expires: 2h, message: "is ${saga.id} fine?"}}
+- {name: plain, do: wait.approval}
+- {name: last, do: test.echo, with: {message: "${steps.own.by} and ${steps.plain.reason}"}}
+"""
+    plan = compile_saga(load(text, format="yaml"), built_in).plan
+    assert plan is not None
+    hour = 3_600_000
+
+    assert [step.asks for step in plan.steps] == ["each", "each", "never"]
+    assert [step.approvals for step in plan.steps] == [
+        Approvals(approvers=("ops",), quorum=2, four_eyes=True, expires=2 * hour),
+        Approvals(approvers=("ada", "eve"), quorum=2, four_eyes=True, expires=hour),
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (
+            'do: wait.approval, with: {approvers: ["${inputs.who}"]}',
+            "steps[0].with.approvers[0]: a reference is not resolved here (write the text out)",
+        ),
+        (
+            'do: wait.approval, with: {expires: "${inputs.who}"}',
+            "steps[0].with.expires: a reference is not resolved here (write the text out)",
+        ),
+        ("do: wait.approval, with: {expires: soon}", "steps[0].with.expires: `soon` is not a duration"),
+        ("do: wait.approval, with: {expires: 0s}", "a duration must be longer than nothing"),
+        ("do: wait.approval, with: {approvers: ada}", "steps[0].with.approvers: must be a list, not text"),
+        (
+            "do: test.echo, with: {message: a}, undo: {do: wait.approval}",
+            'steps[0].undo.do: `wait.approval` is no undo (to have this undo ask first, say `policy: {"test": {undo: hold}}`)',
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_step_that_waits_for_approval(built_in: Registry, step: str, said: str) -> None:
+    """Whom it asks and for how long is known before anything runs."""
+    text = f"saga: a\ninputs: {{who: {{type: string, default: x}}}}\nsteps: [{{name: a, {step}}}]\n"
+    (problem,) = map(str, compile_saga(load(text, format="yaml"), built_in).problems)
+
+    assert said in problem
