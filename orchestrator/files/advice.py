@@ -18,6 +18,7 @@ def advise(report: Report, drafts: list[Draft], names: Names) -> None:
     for draft in drafts:
         if draft.operation is not None:
             _advise_undo(report, draft, draft.operation)
+            _advise_timeout(report, draft, draft.operation)
         if _is_irreversible(draft):
             _advise_irreversible(report, draft, drafts, graph=names.graph)
     _advise_inputs(report, drafts, names.inputs or {})
@@ -53,6 +54,12 @@ def _advise_undo(report: Report, draft: Draft, operation: Operation) -> None:
     if draft.keys.get("undo_when") == "started" and undo.form != "given":
         what = "`undo_when: started` has a meaning only beside an undo of your own"
         report.warn((*draft.path, "undo_when"), what, "give `undo: {do: …, with: …}`", key=True)
+
+
+def _advise_timeout(report: Report, draft: Draft, operation: Operation) -> None:
+    if operation.verb.asks and "timeout" in draft.keys:
+        what = f"`timeout` does not end the wait of {shown(operation.name)}"
+        report.warn((*draft.path, "timeout"), what, "say `expires` in `with`", key=True)
 
 
 def _would_be_undone(draft: Draft, operation: Operation) -> bool:

@@ -205,6 +205,7 @@ def test_providers_in_a_table_and_one_in_full(daemon: StandIn, sagactl: Sagactl)
     assert sagactl("providers").stdout.splitlines()[1].split() == [
         "local.file",
         "1.0",
+        *["required", "and", "asks", "first"],
         "create,",
         "delete",
         "A",

@@ -256,3 +256,11 @@ def test_what_is_wrong_with_a_step_that_waits_for_approval(built_in: Registry, s
     (problem,) = map(str, compile_saga(load(text, format="yaml"), built_in).problems)
 
     assert said in problem
+
+
+def test_a_timeout_of_a_step_that_waits_for_approval_is_warned_of(built_in: Registry) -> None:
+    """It is for a driver's call, and there is none while nobody has answered."""
+    text = "saga: a\nsteps: [{name: a, do: wait.approval, timeout: 1h}]\n"
+    (warning,) = map(str, compile_saga(load(text, format="yaml"), built_in).warnings)
+
+    assert "`timeout` does not end the wait of `wait.approval` (say `expires` in `with`)" in warning
