@@ -56,7 +56,9 @@ class Prepared(FromRun, frozen=True, kw_only=True):
     irreversible: bool = False
     resource: Touch | None = None
     hash: str = ""
-    """Of the operation and its resolved arguments: what an approval is for."""
+    """Of the operation and its resolved arguments, for a restore of the image too: what an approval is for."""
+    message: str = ""
+    """What to ask, in the words of the step."""
 
 
 class NotPrepared(FromRun, frozen=True, kw_only=True):

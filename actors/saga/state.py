@@ -140,6 +140,10 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who has approved."""
     approved: bool = False
     """As many as are needed."""
+    message: str = ""
+    """What is asked, in the file's own words."""
+    reason: str | None = None
+    """Of whoever gave one last."""
 
 
 class LockWait(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -177,6 +181,8 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     resource: Touch | None = None
     ask: Ask | None = None
     """The approval that it needs to start."""
+    undo_ask: Ask | None = None
+    """The approval that its undo needs."""
     behind: int | None = None
     """It may start only after this other step of the saga is over: they touch the same resource."""
     lock: LockWait | None = None
@@ -215,7 +221,9 @@ class Glance(msgspec.Struct, frozen=True):
     failing: bool
     """Some step is; and so with those below."""
     asking: tuple[tuple[int, Ask], ...]
-    """The steps that wait for an approval."""
+    """The steps that wait for an approval to start."""
+    undo_asking: tuple[tuple[int, Ask], ...]
+    """Those whose undo does."""
     locked: tuple[tuple[int, LockWait], ...]
     """The steps that wait for another saga's lock."""
     unknown: bool
@@ -229,6 +237,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     runs: list[tuple[int, Direction, Run]] = []
     pending: list[int] = []
     asking: list[tuple[int, Ask]] = []
+    undo_asking: list[tuple[int, Ask]] = []
     locked: list[tuple[int, LockWait]] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
@@ -239,8 +248,10 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             runs.append((index, "undo", undo))
         if status == "pending":
             pending.append(index)
-        if step.ask is not None and not step.ask.approved:
+        if step.ask is not None and not step.ask.approved and status in ("pending", "running"):
             asking.append((index, step.ask))
+        if step.undo_ask is not None and not step.undo_ask.approved:
+            undo_asking.append((index, step.undo_ask))
         if step.lock is not None:
             locked.append((index, step.lock))
         if status not in DONE:
@@ -256,6 +267,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
         done,
         failing,
         tuple(asking),
+        tuple(undo_asking),
         tuple(locked),
         unknown,
         open_,

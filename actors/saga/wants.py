@@ -172,9 +172,8 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         for i, way, run in state.seen.runs
         if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
     ]
-    held_up = {i for i, _ in state.seen.locked}
-    if direction == "forward":
-        held_up |= {i for i, _ in state.seen.asking}
+    held_up = {i for i, _ in (state.seen.asking if direction == "forward" else state.seen.undo_asking)}
+    held_up |= {i for i, _ in state.seen.locked}
     return [(i, direction, next_generation(state, i, direction)) for i in steps if i not in held_up]
 
 

@@ -63,6 +63,8 @@ RESOURCES = (
     Touch(type="service", name="x"),
     Touch(type="service", name="y"),
 )
+OWN = Approvals(approvers=("admin",), expires=5_000)
+"""What a step says itself of its approval; how many are needed is the plan's."""
 RETRIES = (
     Retry(attempts=2),
     Retry(attempts=1),
@@ -132,6 +134,8 @@ def _step(choose: Chooser, index: int, *, graph: bool, batch: Batch | None) -> P
         on_conflict=choose.of((None, None, "hold", "force", "skip")),
         lock_timeout=choose.of((None, None, 5_000)),
         asks=choose.of(("never", "never", "never", "irreversible", "each")),
+        approvals=choose.of((None, None, OWN)),
+        asks_undo=choose.chance(5),
     )
 
 

@@ -39,7 +39,7 @@ class Laws:
         self.record: list[tuple[bytes, str, int, int]] = []
         self.folded = NO_STATE
         self.intents: set[tuple[int, str, int, int]] = set()
-        self.yes: dict[tuple[int | None, str], set[str]] = {}
+        self.yes: dict[tuple[int | None, str, str], set[str]] = {}
         """Who has approved what."""
         self.generations: dict[tuple[int, str], int] = {}
 
@@ -65,7 +65,9 @@ class Laws:
         if before.status in ENDED:
             assert isinstance(event, AFTER_THE_END), f"{event} after the end"
         if isinstance(event, e.Approved):
-            self.yes.setdefault((event.step, event.hash), set()).add(event.actor or "")
+            self.yes.setdefault((event.step, event.direction, event.hash), set()).add(event.actor or "")
+        if isinstance(event, e.Asked):
+            self._asked(event)
         if isinstance(event, e.Started):
             self._started(before, event, after)
         if isinstance(event, e.Attempted):
@@ -96,16 +98,24 @@ class Laws:
         else:
             self._started_undo(before, event)
 
-    def _approved(self, step: int | None, hash_: str | None) -> None:
+    def _asked(self, event: e.Asked) -> None:
+        """A question expires by the rules that it is asked by: the step's own, else the saga's; an undo's does not."""
+        own = None if event.step is None else self.plan.steps[event.step].approvals
+        expires = (own or self.plan.approvals).expires if event.direction == "forward" else None
+        due = None if expires is None else self.sim.now + expires
+        assert event.due == due, "it is asked for by other rules"
+
+    def _approved(self, step: int | None, hash_: str | None, way: str = "forward") -> None:
         """As many as are needed have said yes to exactly this; with four eyes not the one who submitted."""
         rules = self.plan.approvals
         yes = {
             who
-            for (of, what), all_ in self.yes.items()
+            for (of, whence, what), all_ in self.yes.items()
             for who in all_
-            if of == step and what == (hash_ or what)
+            if (of, whence, what) == (step, way, hash_ or what)
         }
-        assert len(yes) >= rules.quorum, "it started without its approval"
+        it = "it started" if way == "forward" else "an undo ran"
+        assert len(yes) >= rules.quorum, f"{it} without its approval"
         assert not (rules.four_eyes and "ada" in yes), "who submitted it has approved it"
 
     def _started_forward(self, before: State, event: e.Started, after: State) -> None:
@@ -113,7 +123,7 @@ class Laws:
         if self.plan.approvals.start:
             self._approved(None, None)
         if asks == "each" or (asks == "irreversible" and event.irreversible):
-            self._approved(event.step, self.sim.hashes[event.step])
+            self._approved(event.step, self.sim.hashes[event.step, "forward"])
         assert before.status in ("pending", "running")
         assert before.turn is None
         each = self.plan.batch is not None and self.plan.batch.mode == "best_effort"
@@ -140,6 +150,8 @@ class Laws:
 
     def _started_undo(self, before: State, event: e.Started) -> None:
         step = before.steps[event.step]
+        if self.plan.steps[event.step].asks_undo:
+            self._approved(event.step, self.sim.hashes[event.step, "undo"], "undo")
         assert before.status == "compensating"
         started = step.undo_started and step.number > 0
         done = step.forward is not None and step.forward.phase == "over" and step.number > 0

@@ -212,7 +212,35 @@ def part_blocked() -> Script:
     return script.go("succeeded", "failed")
 
 
+def failure_accepted() -> Script:
+    """An undo failed, and the operator accepts that."""
+    script = undo_failed()
+    script.operator("failed", 1, flag=True)
+    return script
+
+
+def undone_by_hand() -> Script:
+    """An undo failed, and the operator has done it."""
+    script = undo_failed()
+    script.operator("done", 1, flag=True)
+    return script
+
+
+def undo_asks() -> Script:
+    """The second of three steps was taken back; the undo of the first waits for approval."""
+    script = Script(step(asks_undo=True), None, None).go("succeeded", "succeeded", "failed", "succeeded")
+    return script.begin()
+
+
+def undo_rejected() -> Script:
+    """It was rejected."""
+    script = undo_asks()
+    script.operator("reject", 0, flag=True)
+    return script
+
+
 TOLD = (
-    forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
-    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew, cleaned_up_then_skipped, part_blocked,
+    failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back,
+    undo_failed, undo_unknown, undo_conflict, completed, failed, rolled_back, kept_then_done, kept_then_skipped,
+    kept_then_anew, cleaned_up_then_skipped, part_blocked,
 )  # fmt: skip
