@@ -41,8 +41,22 @@ def quiet(state: State) -> bool:
 
 
 def settled(state: State) -> bool:
-    """Nothing of the saga is going on, and nobody wonders what any of its attempts has done."""
-    return quiet(state) and not any(run.doubt for _, _, run in state.seen.runs) and not state.seen.unknown
+    """Nothing of the saga is going on, nobody wonders what any of its attempts has done, and nothing is urgent."""
+    if not quiet(state) or any(run.doubt for _, _, run in state.seen.runs) or state.seen.unknown:
+        return False
+    return not state.seen.open and not urgent(state)
+
+
+def urgent(state: State) -> list[int]:
+    """Give the steps whose hook has failed: they are taken back at once, before the saga turns, the last one first."""
+    if not state.seen.failing:
+        return []
+    found = [
+        i
+        for i, step in enumerate(state.steps)
+        if step.hook_failed and step.status in ("failed", "compensating")
+    ]
+    return sorted(found, key=lambda i: -state.steps[i].number)
 
 
 def spared(plan: Plan, state: State) -> frozenset[int]:
@@ -54,7 +68,10 @@ def spared(plan: Plan, state: State) -> frozenset[int]:
 
 
 def to_undo(plan: Plan, state: State) -> list[int]:
-    """Give the steps that still have to be taken back, the one that started last first."""
+    """Give the steps that still have to be taken back, the one that started last first.
+
+    One that did and is ``running`` is done, and its hook had not begun when the saga turned.
+    """
     alone = spared(plan, state)
     return sorted(
         (
@@ -63,7 +80,7 @@ def to_undo(plan: Plan, state: State) -> list[int]:
             if step.did
             and not step.stays
             and i not in alone
-            and step.status in ("completed", "failed", "compensating")
+            and step.status in ("completed", "running", "failed", "compensating")
         ),
         key=lambda i: -state.steps[i].number,
     )
@@ -136,9 +153,10 @@ def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
         for step, now in zip(plan.steps, state.steps, strict=True):
             yield from _step_attention(step.name, now, do)
     if stopped(plan, state):
+        yield from _broken_attention(plan, state, do)
         failing = [i for i, step in enumerate(state.steps) if step.failing]
         failed = _names(plan, failing)
-        why = "; ".join(dict.fromkeys(_reason(state.steps[i].error) for i in failing))
+        why = "; ".join(dict.fromkeys(_reason(failure(state.steps[i])) for i in failing))
         skip = do("skip", plan.steps[failing[0]].name)
         yield f"step {failed} failed ({why}) and on_failure is hold: {do('retry')}, {skip} or {do('cancel')}"
     if past_irreversible(plan, state):
@@ -149,16 +167,21 @@ def _past_attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     done = _names(plan, [i for i, step in enumerate(state.steps) if step.no_return])
     failing = [plan.steps[i].name for i, step in enumerate(state.steps) if step.failing]
     skip = f"{do('skip', failing[0])} goes on without the failed one, " if failing else ""
+    yield from _broken_attention(plan, state, do)
+    yield (
+        f"everything after the irreversible step {done} was taken back: {do('retry')} starts those steps anew, "
+        f"{skip}{do('rollback', '--past-irreversible')} takes back the rest"
+    )
+
+
+def _broken_attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
+    """Say which undos failed: they come before the saga can go forward again."""
     broken = [
         plan.steps[i].name for i, step in enumerate(state.steps) if step.status == "compensation_failed"
     ]
     if broken:
         first = broken[0]
         yield f"the undo of step {', '.join(broken)} failed: {do('retry', first)} or {do('skip', first)}"
-    yield (
-        f"everything after the irreversible step {done} was taken back: {do('retry')} starts those steps anew, "
-        f"{skip}{do('rollback', '--past-irreversible')} takes back the rest"
-    )
 
 
 def _names(plan: Plan, chosen: list[int]) -> str:
@@ -170,7 +193,10 @@ def _step_attention(name: str, step: StepState, do: Commands) -> Iterator[str]:
         return  # the rest would be most of the work of a saga with a thousand steps
     resolve = do("resolve", name, "--as", "done|failed|retry")
     if step.status == "unknown":
-        yield f"nobody knows whether step {name} was done ({_why(step.forward)}): look, then {resolve}"
+        what, run = (
+            (f"the hook of step {name}", step.hook) if step.at_hook else (f"step {name}", step.forward)
+        )
+        yield f"nobody knows whether {what} was done ({_why(run)}): look, then {resolve}"
     if step.status == "compensating" and step.undo is not None:
         if step.undo.phase == "unknown":
             yield (
@@ -190,6 +216,11 @@ def _step_attention(name: str, step: StepState, do: Commands) -> Iterator[str]:
 
 def _why(run: Run | None) -> str:
     return _reason(run.error if run is not None else None)
+
+
+def failure(step: StepState) -> Error | None:
+    """Give why a step failed: what its hook failed with, whatever has become of its undo since."""
+    return step.hook.error if step.hook_failed and step.hook is not None else step.error
 
 
 def _reason(error: Error | None) -> str:
@@ -258,8 +289,10 @@ def _stopping(state: State) -> bool:
 
 def named(plan: Plan, index: int, direction: Direction) -> str:
     """Name one direction of a step for people."""
-    name = plan.steps[index].name
-    return f"step {name}" if direction == "forward" else f"the undo of step {name}"
+    return f"{_OF[direction]}step {plan.steps[index].name}"
+
+
+_OF: dict[Direction, str] = {"forward": "", "hook": "the hook of ", "undo": "the undo of "}
 
 
 def _waiting(what: str, run: Run) -> Waiting:

@@ -46,6 +46,15 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     """A template; here ``${self.FIELD}`` is the step's own outputs."""
 
 
+class Hook(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is run once a step has created, changed or deleted something, before the step counts as completed."""
+
+    operation: str
+    arguments: dict[str, Any] = {}
+    """A template; here ``${self.FIELD}`` is the step's own outputs."""
+    driver_version: str = ""
+
+
 class Approvals(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who must say yes, how many of them, and for how long they are asked. When is ``start`` and ``PlanStep.asks``."""
 
@@ -70,7 +79,9 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     needs: tuple[int, ...] = ()
     """Steps that this one needs directly: by ``needs`` and by reference. Sorted."""
     refers: tuple[tuple[int, str], ...] = ()
-    """(step, field) of each output that its arguments refer to; its undo's as well."""
+    """(step, field) of each output that its arguments refer to; its hook's and its undo's as well."""
+    hook: Hook | None = None
+    """Of the file's hooks and its own the one for what its verb does."""
     undo: Undo = Undo()
     undo_when: Literal["completed", "started"] = "completed"
     undo_retry: Retry = UNDO_RETRY

@@ -16,7 +16,7 @@ from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.outcomes import settled
-from actors.saga.plan import PlanStep
+from actors.saga.plan import Hook, PlanStep, Undo
 from actors.saga.references import BadReference, mentions, record
 from actors.saga.state import Direction, Error, State, Touch, WayBack
 from actors.saga.wants import Prepare
@@ -62,8 +62,7 @@ class Preparer:
         """Tell whether the resource has to be read. What to restore, and over what, is on record."""
         if direction == "undo" and step.undo.form != "given":
             return False
-        operation = step.operation if direction == "forward" else step.undo.operation
-        driver, _ = self._calls.driver(operation, "")
+        driver, _ = self._calls.driver(_asked(step, direction).operation, "")
         return type(driver).plan is not Driver.plan
 
     async def prepare(self, dossier: Dossier, state: State, want: Prepare) -> m.Prepared | m.NotPrepared:
@@ -101,18 +100,15 @@ class Preparer:
 
     def _draft(self, dossier: Dossier, state: State, want: Prepare) -> Draft:
         step = dossier.plan.steps[want.step]
-        if want.direction == "forward":
-            return self._operation(dossier, state, want, step, step.operation, step.arguments)
-        if step.undo.form == "given":
-            return self._operation(dossier, state, want, step, step.undo.operation, step.undo.arguments)
-        return self._restore(dossier, want, step)
+        if want.direction == "undo" and step.undo.form != "given":
+            return self._restore(dossier, want, step)
+        return self._operation(dossier, state, want, step)
 
-    def _operation(
-        self, dossier: Dossier, state: State, want: Prepare, step: PlanStep, operation: str, template: Any
-    ) -> Draft:
-        version = step.driver_version if want.direction == "forward" else ""
-        driver, verb = self._calls.driver(operation, version)
-        self_ = want.step if want.direction == "undo" else None
+    def _operation(self, dossier: Dossier, state: State, want: Prepare, step: PlanStep) -> Draft:
+        asked = _asked(step, want.direction)
+        operation, template = asked.operation, asked.arguments
+        driver, verb = self._calls.driver(operation, "" if isinstance(asked, Undo) else asked.driver_version)
+        self_ = None if want.direction == "forward" else want.step
         try:
             arguments = record(template, dossier.lookup(state, self_)) if mentions(template) else template
         except BadReference as why:
@@ -125,7 +121,7 @@ class Preparer:
         key = keys.key(dossier.header.id, want.step, want.direction, want.generation)
         intent = Intent(
             verb=verb,
-            name=keys.name(dossier.plan, dossier.header.id, want.step, want.generation),
+            name=keys.name(dossier.plan, dossier.header.id, want.step, want.generation, want.direction),
             driver=f"{driver.type} {driver.version}",
             resource=driver.resource(verb, typed),
             settle=declared.settle,
@@ -134,7 +130,7 @@ class Preparer:
             mark=mark,
         )
         call = self._calls.call(key, intent, typed)
-        nature = "forward" if want.direction == "forward" else "correct"
+        nature = "correct" if want.direction == "undo" else "forward"
         original = dossier.entries.get((want.step, "forward")) if want.direction == "undo" else None
         return Draft(
             step,
@@ -201,6 +197,7 @@ class Preparer:
             size = len(arguments) + len(encoded)
             raise NotReady("too_large", f"its arguments and images are {size} bytes, more than {PAYLOAD}")
         irreversible = draft.step.irreversible or draft.declared.irreversible
+        alias = draft.step.alias if want.direction != "hook" else None
         key = draft.call.key
         entry = Entry(
             id=keys.execution_id(key),
@@ -223,7 +220,7 @@ class Preparer:
             arguments=arguments,
             plan=encoded,
             started_at=self._calls.clock.now(),
-            resource=_label(draft.step, intent.resource),
+            resource=_label(alias, intent.resource),
             compensates=draft.original.id if draft.original is not None else None,
         )
         return m.Prepared(
@@ -236,16 +233,31 @@ class Preparer:
             repeats=draft.declared.repeat in ("idempotent", "token")
             or (draft.step.idempotent and want.direction == "forward"),
             finds=draft.declared.finds,
-            way_back=_way_back(draft.step, draft.declared, irreversible=irreversible),
+            way_back=_way_back(draft.step, draft.declared, irreversible=irreversible)
+            if want.direction != "hook"
+            else "nothing",
             irreversible=irreversible and want.direction == "forward",
-            resource=_touch(draft.step, intent.resource),
-            hash="" if draft.step.asks == "never" else _hash(draft.operation, arguments),
+            resource=_touch(alias, intent.resource),
+            hash="" if draft.step.asks == "never" else _hash(draft, arguments),
             carry=Carry(entry=entry, row=row),
         )
 
 
-def _hash(operation: str, arguments: bytes) -> str:
-    return hashlib.sha256(operation.encode() + b" " + arguments).hexdigest()
+def _asked(step: PlanStep, direction: Direction) -> PlanStep | Hook | Undo:
+    """Give what holds the operation of this direction, and its arguments."""
+    if direction == "undo":
+        return step.undo
+    if direction == "forward":
+        return step
+    assert step.hook is not None
+    return step.hook
+
+
+def _hash(draft: Draft, arguments: bytes) -> str:
+    """Tell what is approved: the operation with its arguments, and its hook as it is written."""
+    hook = draft.step.hook
+    more = b"" if hook is None else b" " + msgspec.json.encode([hook.operation, hook.arguments])
+    return hashlib.sha256(draft.operation.encode() + b" " + arguments + more).hexdigest()
 
 
 def _not_prepared(want: Prepare, why: NotReady) -> m.NotPrepared:
@@ -283,11 +295,11 @@ def _inverse(declared: str, verb: str, original: Entry) -> tuple[str, Image]:
     return declared, before
 
 
-def _touch(step: PlanStep, resource: Resource | None) -> Touch | None:
+def _touch(alias: str | None, resource: Resource | None) -> Touch | None:
     if resource is None:
         return None
-    return Touch(type=resource.type, name=step.alias or resource.name, id=resource.id, path=resource.path)
+    return Touch(type=resource.type, name=alias or resource.name, id=resource.id, path=resource.path)
 
 
-def _label(step: PlanStep, resource: Resource | None) -> str | None:
-    return None if resource is None else f"{resource.type}/{step.alias or resource.name}"
+def _label(alias: str | None, resource: Resource | None) -> str | None:
+    return None if resource is None else f"{resource.type}/{alias or resource.name}"

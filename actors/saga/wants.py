@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from actors.saga.holds import asking, runs, to_undo
+from actors.saga.holds import asking, runs, to_undo, urgent
 from actors.saga.plan import Plan
 from actors.saga.state import DONE, ENDED, Ask, Direction, Run, State, StepState
 from actors.saga.touched import Touched
@@ -82,8 +82,9 @@ def interrupted(state: State, step: int | None = None) -> bool:
     """
     steps = state.steps if step is None else (state.steps[step],)
     return any(
-        each.forward is not None and each.forward.interrupt and each.forward.phase == "calling"
+        run is not None and run.interrupt and run.phase == "calling"
         for each in steps
+        for run in (each.forward, each.hook)
     )
 
 
@@ -143,30 +144,35 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         or state.status in ENDED
     ):
         return []
-    if state.status == "compensating":
-        if state.seen.open:
+    seen = state.seen
+    if state.status == "compensating" or seen.failing:
+        if seen.open:
             return []
-        steps = list(undoable(plan, state, to_undo(plan, state)))
-        direction: Direction = "undo"
-    else:
-        seen = state.seen
-        if (
-            state.turn is not None
-            or seen.failing
-            or seen.unknown
-            or (plan.approvals.start and (state.ask is None or not state.ask.approved))
-            or overdue(plan, state, now)
-        ):
-            return []
-        steps = _startable(plan, state)
-        direction = "forward"
-    steps += [
+        left = to_undo(plan, state) if state.status == "compensating" else urgent(state)
+        return _with_generation(state, "undo", list(undoable(plan, state, left)), now)
+    if (
+        state.turn is not None
+        or seen.unknown
+        or (plan.approvals.start and (state.ask is None or not state.ask.approved))
+        or overdue(plan, state, now)
+    ):
+        return []
+    asked = {i for i, _ in seen.asking}
+    started = _with_generation(state, "forward", _startable(plan, state), now)
+    hooks = _with_generation(state, "hook", list(seen.hooks), now)
+    return [each for each in started if each[0] not in asked] + hooks
+
+
+def _with_generation(
+    state: State, direction: Direction, fresh: list[int], now: int
+) -> list[tuple[int, Direction, int]]:
+    """Give executions to begin: these, and those that could not be prepared so far and are due again."""
+    again = [
         i
         for i, way, run in state.seen.runs
         if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
     ]
-    asked = {i for i, _ in state.seen.asking} if direction == "forward" else ()
-    return [(i, direction, next_generation(state, i, direction)) for i in steps if i not in asked]
+    return [(i, direction, next_generation(state, i, direction)) for i in (*fresh, *again)]
 
 
 def unprepared(run: Run) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from actors.saga.plan import Approvals, Plan, PlanStep, Retry, Undo
+from actors.saga.plan import Approvals, Hook, Plan, PlanStep, Retry, Undo
 from actors.saga.state import Touch, WayBack
 
 T = TypeVar("T")
@@ -44,6 +44,8 @@ class Driver(msgspec.Struct, frozen=True):
     way_back: WayBack = "nothing"
     forward: Way = Way()
     undo: Way = Way()
+    hook: Way = Way()
+    hook_changes: bool = True
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ RESOURCES = (
     Touch(type="service", name="x"),
     Touch(type="service", name="y"),
 )
+WAYS = (Way(finds=True), Way(repeats=True), Way(), Way(repeats=True, finds=True))
 RETRIES = (
     Retry(attempts=2),
     Retry(attempts=1),
@@ -111,17 +114,19 @@ def _step(choose: Chooser, index: int, *, graph: bool) -> PlanStep:
         undo_retry=choose.of(RETRIES),
         on_conflict=choose.of((None, None, "hold", "force", "skip")),
         asks=choose.of(("never", "never", "never", "irreversible", "each")),
+        hook=choose.of((None, None, Hook("test.tell"))),
     )
 
 
 def _driver(choose: Chooser, step: PlanStep) -> Driver:
     if choose.chance(6):
         return Driver(forward=Way(repeats=True), undo=Way(repeats=True))
-    ways = (Way(finds=True), Way(repeats=True), Way(), Way(repeats=True, finds=True))
     forms: dict[str, WayBack] = {"restore": "restore", "given": "correct", "none": "none"}
     return Driver(
         resource=choose.of(RESOURCES),
         way_back=forms[step.undo.form],
-        forward=choose.of(ways),
-        undo=choose.of(ways),
+        forward=choose.of(WAYS),
+        undo=choose.of(WAYS),
+        hook=choose.of(WAYS) if step.hook is not None else Way(),
+        hook_changes=step.hook is None or not choose.chance(4),
     )

@@ -82,6 +82,15 @@ def test_a_refusal_names_what_is_possible_instead() -> None:
     )
 
 
+def test_what_is_said_of_another_step_than_the_one_in_question_is_refused() -> None:
+    """The step before it is done, and nobody wonders; the undo before it went well."""
+    resolved = scripts.unknown().operator("done", 0, flag=True)
+    skipped = scripts.failed().operator("skip", 0, flag=True)
+
+    assert (resolved.did, resolved.detail) == (NO, "the outcome of step s0 is not unknown")
+    assert (skipped.did, skipped.detail) == (NO, "step s0 has no failed undo")
+
+
 LATER = "nothing is possible in this release: rollback of an ended saga comes with a later one"
 
 
