@@ -121,8 +121,8 @@ class Steering:
         self, plan: Plan, step: int, output: dict[str, Any] | None, direction: Direction = "forward"
     ) -> dict[str, Any]:
         """Bring outputs that came as text to the types that the driver declares for them."""
-        hook = plan.steps[step].hook if direction == "hook" else None
-        declared = self._declared(plan.steps[step].operation if hook is None else hook.operation)
+        asked = plan.steps[step].asked("hook" if direction == "hook" else "forward")
+        declared = self._declared(asked.operation)
         typed: dict[str, Any] = {}
         for name, value in (output or {}).items():
             wanted = declared.get(name, Any)

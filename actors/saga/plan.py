@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from actors.saga.state import Direction
+
 OnFailure = Literal["compensate", "stop", "hold"]
 OnUndoFailure = Literal["continue", "hold"]
 OnConflict = Literal["hold", "force", "skip"]
@@ -97,6 +99,12 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     driver_version: str = ""
     asks: Literal["never", "irreversible", "each"] = "never"
     """Whether it needs an approval of its resolved arguments: always, or where it is irreversible."""
+
+    def asked(self, direction: Direction) -> PlanStep | Hook | Undo:
+        """Give what holds the operation of this direction and its arguments."""
+        if direction == "forward":
+            return self
+        return self.undo if direction == "undo" or self.hook is None else self.hook
 
     @property
     def type(self) -> str:

@@ -16,7 +16,7 @@ from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.outcomes import settled
-from actors.saga.plan import Hook, PlanStep, Undo
+from actors.saga.plan import PlanStep, Undo
 from actors.saga.references import BadReference, mentions, record
 from actors.saga.state import Direction, Error, State, Touch, WayBack
 from actors.saga.wants import Prepare
@@ -62,7 +62,7 @@ class Preparer:
         """Tell whether the resource has to be read. What to restore, and over what, is on record."""
         if direction == "undo" and step.undo.form != "given":
             return False
-        driver, _ = self._calls.driver(_asked(step, direction).operation, "")
+        driver, _ = self._calls.driver(step.asked(direction).operation, "")
         return type(driver).plan is not Driver.plan
 
     async def prepare(self, dossier: Dossier, state: State, want: Prepare) -> m.Prepared | m.NotPrepared:
@@ -105,7 +105,7 @@ class Preparer:
         return self._operation(dossier, state, want, step)
 
     def _operation(self, dossier: Dossier, state: State, want: Prepare, step: PlanStep) -> Draft:
-        asked = _asked(step, want.direction)
+        asked = step.asked(want.direction)
         operation, template = asked.operation, asked.arguments
         driver, verb = self._calls.driver(operation, "" if isinstance(asked, Undo) else asked.driver_version)
         self_ = None if want.direction == "forward" else want.step
@@ -241,16 +241,6 @@ class Preparer:
             hash="" if draft.step.asks == "never" else _hash(draft, arguments),
             carry=Carry(entry=entry, row=row),
         )
-
-
-def _asked(step: PlanStep, direction: Direction) -> PlanStep | Hook | Undo:
-    """Give what holds the operation of this direction, and its arguments."""
-    if direction == "undo":
-        return step.undo
-    if direction == "forward":
-        return step
-    assert step.hook is not None
-    return step.hook
 
 
 def _hash(draft: Draft, arguments: bytes) -> str:

@@ -18,9 +18,10 @@ from config.settings import Policy
 from orchestrator.files import shape
 from orchestrator.files.advice import advise
 from orchestrator.files.document import Document, Report
+from orchestrator.files.given import read_hooks
 from orchestrator.files.inputs import Input, bind_inputs, declared
 from orchestrator.files.load import DOCUMENT_BYTES, load, load_object
-from orchestrator.files.policy import agreed, read_policy
+from orchestrator.files.policy import agreed, read_policy, strictest
 from orchestrator.files.problems import Problem, shown
 from orchestrator.files.resolved import Known, check_known, known_operations
 from orchestrator.files.steps import Draft, check_steps, make_step, read_steps
@@ -36,7 +37,7 @@ _KEYS: dict[str, shape.Reader] = {
     "on_conflict": shape.choice("hold", "force", "skip"),
     "deadline": shape.duration,
     "policy": read_policy,
-    "hooks": shape.later,
+    "hooks": read_hooks,
     "steps": read_steps,
 }
 
@@ -101,7 +102,7 @@ def _check(report: Report, value: Any, registry: Registry) -> tuple[dict[str, An
     drafts: list[Draft] = keys.get("steps", [])
     if isinstance(value, dict) and "inputs" not in value:
         keys["inputs"] = {}
-    names = check_steps(report, drafts, registry, keys.get("inputs", UNSET))
+    names = check_steps(report, drafts, registry, keys.get("inputs", UNSET), keys.get("hooks"))
     advise(report, drafts, names)
     return keys, drafts
 
@@ -117,9 +118,12 @@ def _secrets(document: Document, drafts: list[Draft]) -> dict[str, Problem]:
 
 
 def _make(keys: Mapping[str, Any], drafts: list[Draft], defaults: Policy) -> Plan:
-    approvals, asks = agreed(
-        keys.get("policy", {}), defaults, [draft.keys["do"].rpartition(".")[0] for draft in drafts]
-    )
+    types = [draft.keys["do"].rpartition(".")[0] for draft in drafts]
+    hooks = [draft.hook.operation.rpartition(".")[0] if draft.hook else "" for draft in drafts]
+    approvals, each = agreed(keys.get("policy", {}), defaults, [*types, *hooks])
+    asks = map(
+        strictest, each[: len(types)], each[len(types) :]
+    )  # a hook is no way around what its type demands
     return Plan(
         kind=keys["saga"],
         steps=tuple(make_step(draft, ask) for draft, ask in zip(drafts, asks, strict=True)),

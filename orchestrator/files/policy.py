@@ -52,3 +52,8 @@ def agreed(given: Mapping[str, Any], node: Policy, types: Iterable[str]) -> tupl
         expires=given.get("expires"),
     )
     return approvals, asks
+
+
+def strictest(*words: Asks) -> Asks:
+    """Give the word that asks most."""
+    return max(words, key=_STRICT.__getitem__)
