@@ -121,6 +121,7 @@ def execution(row: Execution, compensated_by: list[str]) -> answers.Execution:
         id=row.id,
         saga=row.saga,
         step=row.step_name,
+        direction=row.direction,
         nature=row.nature,
         generation=row.generation,
         operation=row.operation,
