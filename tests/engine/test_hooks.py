@@ -377,3 +377,23 @@ def test_a_hook_that_only_fails_is_named_with_its_reason(daemon: Daemon) -> None
     document = daemon.submit(saga("plain", [{**echo("one"), "hooks": {"applied": failing}}, fail("two")]))
 
     assert why(daemon, document).endswith("because the hook test.fail of step one failed: not today.")
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hooks.yaml"
+
+
+@pytest.mark.parametrize(
+    ("page", "status", "there"),
+    [("<p>new</p></html>", "completed", "<p>new</p></html>"), ("<p>ne", "rolled_back", "old")],
+)
+def test_the_example_does_as_it_says(
+    daemon: Daemon, tmp_path: Path, page: str, status: str, there: str
+) -> None:
+    """A page that is not whole is not there for longer than it takes to look."""
+    (tmp_path / "index.html").write_text("old")
+    body = {"source": EXAMPLE.read_text(), "format": "yaml", "inputs": {"dir": str(tmp_path), "page": page}}
+    _, document = daemon.ask("POST", "/v1/sagas?wait=30s", body)
+
+    assert document["status"] == status, document
+    assert (tmp_path / "index.html").read_text() == there
+    assert (tmp_path / "released.txt").exists() == (status == "completed")
