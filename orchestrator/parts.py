@@ -99,6 +99,7 @@ async def parts(
         reload.service = service
         async with anyio.create_task_group() as tasks:
             await tasks.start(directory.run)
+            await directory.restore_locks()
             yield Parts(
                 service=service,
                 host=host,

@@ -19,6 +19,7 @@ from orchestrator.auditing import Auditing
 from orchestrator.metrics import Counts
 from orchestrator.problems import Invalid, Item, NotFound
 from orchestrator.reading import Reading
+from orchestrator.rehearsing import Rehearsing
 from orchestrator.steering import Steering
 from orchestrator.submitting import Submitting
 from providers.registry import Registry
@@ -57,9 +58,11 @@ class Service:
         reading = Reading(host, directory)
         submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
         steering = Steering(host, directory, registry, reading)
+        rehearsing = Rehearsing(registry, submitting)
         auditing = Auditing(host.queries, reading, node_key)
         self.submit = submitting.submit
         self.validate = submitting.validate
+        self.rehearse = rehearsing.rehearse
         self.resolve_ref = reading.resolve_ref
         self.saga = reading.saga
         self.sagas = reading.sagas

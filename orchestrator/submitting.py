@@ -97,7 +97,7 @@ class Submitting:
     async def _submit(
         self, caller: Caller, submission: Submission, key: IdempotencyKey | None, wait: int | None
     ) -> Submitted:
-        compiled, inputs = self._checked(submission)
+        compiled, inputs = self.checked(submission)
         if self._host.journal.full:
             raise Unavailable("the disk is full, so no new work is taken: make room", code="storage_full")
         if self._host.draining:
@@ -143,13 +143,17 @@ class Submitting:
             return self._compiler.object(submission.saga)
         return self._compiler.source(submission.source or "", format=submission.format or "yaml")
 
-    def _checked(self, submission: Submission) -> tuple[Compiled, dict[str, Any]]:
+    def checked(self, submission: Submission, *, secrets: bool = True) -> tuple[Compiled, dict[str, Any]]:
+        """Compile a saga and bind its inputs. Raises Invalid with every problem.
+
+        Without ``secrets`` those that it refers to need not be there.
+        """
         compiled = self._compiled(submission)
         inputs, wrong = self._compiler.bind(
             compiled,
             submission.inputs,
             from_text=submission.inputs_as_text,
-            has_secret=self._has_secret if compiled.secrets else None,
+            has_secret=self._has_secret if compiled.secrets and secrets else None,
         )
         problems = [*compiled.problems, *wrong]
         if problems:

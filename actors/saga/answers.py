@@ -14,7 +14,7 @@ from actors.saga import messages as m
 from actors.saga.deciding import Deciding
 from actors.saga.plan import Retry
 from actors.saga.state import ENDED, Error, Run, State, Touch
-from actors.saga.wants import at_work, preparable
+from actors.saga.wants import at_work, preparable, turnable
 
 
 def current(state: State, message: m.FromRun) -> Run | None:
@@ -45,6 +45,7 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
             return
     if message.direction == "forward" and _asks(deciding, message):
         return
+    _lock(deciding, message)
     plan = deciding.plan.steps[index]
     undo = state.steps[index].undo
     deciding.emit(
@@ -76,6 +77,42 @@ def _asks(deciding: Deciding, message: m.Prepared) -> bool:
         return False
     deciding.ask(message.hash, message.step, irreversible=message.irreversible)
     return True
+
+
+def _lock(deciding: Deciding, message: m.Prepared) -> None:
+    """Take the lock of what is to be changed, which was free; it is kept for the rest of the saga."""
+    resource = message.resource
+    if resource is not None and message.changes and not deciding.state.has_lock(resource):
+        deciding.emit(e.LockTaken(step=message.step, resource=resource))
+
+
+def blocked(deciding: Deciding, message: m.Blocked) -> None:
+    """Wait for another saga's lock: a step and its hook for as long as its ``lock_timeout``."""
+    if not _still_wanted(deciding, message):
+        return
+    timeout = deciding.plan.steps[message.step].lock_timeout if message.direction != "undo" else None
+    deciding.emit(
+        e.LockAwaited(
+            step=message.step,
+            resource=message.resource,
+            behind=message.behind,
+            due=None if timeout is None else deciding.now + timeout,
+        )
+    )
+
+
+def granted(deciding: Deciding, message: m.Granted) -> None:
+    """Take the lock that a step waits for."""
+    lock = deciding.state.steps[message.step].lock
+    if lock is not None:
+        deciding.emit(e.LockTaken(step=message.step, resource=lock.resource))
+
+
+def deadlocked(deciding: Deciding, message: m.Deadlocked) -> None:
+    """Turn back for the sake of the others; or have somebody look, where nobody of them can."""
+    state = deciding.state
+    if state.seen.locked and (state.deadlock is None if not message.turns else turnable(state)):
+        deciding.emit(e.DeadlockFound(sagas=message.sagas, turns=message.turns))
 
 
 def _at_work_on(state: State, index: int, resource: Touch) -> int | None:

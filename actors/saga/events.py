@@ -50,6 +50,17 @@ class Submitted(Event, frozen=True, kw_only=True):
     inputs: str
     deadline: int | None = None
     reason: str | None = None
+    queued: bool = False
+    """It starts nothing before its batch lets it."""
+    keeps_locks: bool = False
+    """When it has completed it keeps its locks until its batch is over."""
+
+
+class Admitted(Event, frozen=True, kw_only=True):
+    """Its batch lets it start."""
+
+    type = "saga.admitted"
+    deadline: int | None = None
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):
@@ -187,6 +198,42 @@ class Expired(ApprovalEvent, frozen=True, kw_only=True):
     """Nobody answered in time, so the saga turns back."""
 
     type = "approval.expired"
+
+
+class LockEvent(Event, frozen=True, kw_only=True):
+    """Something about the lock of a resource that a step, or its undo, is to change."""
+
+    step: int
+    resource: Touch
+
+
+class LockTaken(LockEvent, frozen=True, kw_only=True):
+    """No other saga may touch the resource until this one has ended."""
+
+    type = "lock.taken"
+
+
+class LockAwaited(LockEvent, frozen=True, kw_only=True):
+    """Another saga has the lock, or was there first; the step fails if it is not free by ``due``."""
+
+    type = "lock.awaited"
+    behind: str
+    due: int | None = None
+
+
+class LocksReleased(Event, frozen=True, kw_only=True):
+    """The saga has ended, or its batch has, and lets go of everything."""
+
+    type = "lock.released"
+    resources: tuple[Touch, ...]
+
+
+class DeadlockFound(Event, frozen=True, kw_only=True):
+    """These sagas wait for one another. This one turns back for the others' sake; or, if no one can, asks somebody."""
+
+    type = "lock.deadlocked"
+    sagas: tuple[str, ...]
+    turns: bool = True
 
 
 class Completed(Event, frozen=True, kw_only=True):

@@ -95,6 +95,13 @@ def still_done(state: State) -> bool:
     )
 
 
+def stops(plan: Plan, state: State) -> bool:
+    """Tell whether a failure keeps the saga from starting anything more; in a batch of best effort only the last can."""
+    if plan.batch is not None and plan.batch.mode == "best_effort":
+        return state.seen.failing and not state.seen.runs and not state.seen.pending
+    return state.seen.failing
+
+
 def stopped(plan: Plan, state: State) -> bool:
     """It failed, and waits for the operator's word (``on_failure: hold``)."""
     return (
@@ -149,6 +156,10 @@ def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     """Say what needs somebody, with what to do about it."""
     if state.stuck is not None:
         yield f"{state.stuck}; then {do('retry')}"
+    if state.deadlock is not None and state.seen.locked:
+        index = state.seen.locked[0][0]
+        skip = f"{do('skip', plan.steps[index].name)} or " if locked_way(state, index) != "hook" else ""
+        yield f"{state.deadlock}, and none of them can turn back: {skip}{do('abandon')} one of them"
     if state.seen.asks:
         for step, now in zip(plan.steps, state.steps, strict=True):
             yield from _step_attention(step.name, now, do)
@@ -242,12 +253,25 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         found["attention"] = "; ".join(needs)
     if state.paused:
         found["paused"] = f"{paused(state)}: {do('resume')} lets it go on"
-    if (asks := asking(plan, state)) and not state.seen.failing:
+    if (asks := asking(plan, state)) and not stops(plan, state):
         found["approval"] = "; ".join(_asks(plan, index, ask, do) for index, ask in asks)
+    if state.seen.locked:
+        found["lock"] = "; ".join(
+            f"{named(plan, i, locked_way(state, i))} waits for the lock of {lock.resource.label}"
+            for i, lock in state.seen.locked
+        )
     for reason in HOLDS:
         if reason in found:
             return reason, "; ".join(found[each] for each in HOLDS if each in found)
     return None
+
+
+def locked_way(state: State, index: int) -> Direction:
+    """Tell whether it is a step, its hook or its undo that waits for a lock."""
+    step = state.steps[index]
+    if state.status == "compensating" or step.hook_failed:
+        return "undo"
+    return "hook" if step.at_hook else "forward"
 
 
 def paused(state: State) -> str:
@@ -269,6 +293,8 @@ def waits(plan: Plan, state: State) -> Waiting | None:
     """
     if state.status in ENDED or state.hold is not None:
         return None
+    if state.queued:
+        return Waiting(for_="queue", until=None, detail="its batch lets it start when its turn has come")
     going = state.seen.runs
     calling = [(i, way) for i, way, run in going if run.phase == "calling"]
     if calling and _stopping(state):

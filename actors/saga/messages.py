@@ -21,6 +21,17 @@ class Tick(Message, frozen=True):
     """Time has passed; what is due may begin. Also the first word to a saga that is started or woken."""
 
 
+# --- from its batch -----------------------------------------------------------------------------------------------
+
+
+class Admit(Message, frozen=True):
+    """Begin."""
+
+
+class Release(Message, frozen=True):
+    """Let go of the locks that were kept for the batch."""
+
+
 # --- from the children that drive executions ----------------------------------------------------------------------
 
 
@@ -58,6 +69,13 @@ class NotPrepared(FromRun, frozen=True, kw_only=True):
     stuck: bool = False
 
 
+class Blocked(FromRun, frozen=True, kw_only=True):
+    """The intent cannot be written yet: the resource is locked by another saga, or another one was there first."""
+
+    resource: Touch
+    behind: str
+
+
 class Answered(FromRun, frozen=True, kw_only=True):
     """An attempt is over, its code has ended, and this is what came of it.
 
@@ -87,6 +105,22 @@ class Found(FromRun, frozen=True, kw_only=True):
     error: Error | None = None
     payload: str = ""
     id: str | None = None
+
+
+# --- from the locks ------------------------------------------------------------------------------------------------
+
+
+class Granted(Message, frozen=True, kw_only=True):
+    """The lock that a step waits for is free, and kept for it."""
+
+    step: int
+
+
+class Deadlocked(Message, frozen=True, kw_only=True):
+    """It waits for a saga that waits for it, if over others. ``turns``: it is the one to turn back."""
+
+    sagas: tuple[str, ...]
+    turns: bool
 
 
 # --- from the supervisor --------------------------------------------------------------------------------------------

@@ -70,6 +70,15 @@ class Approvals(msgspec.Struct, frozen=True, omit_defaults=True):
     expires: int | None = None
 
 
+class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a saga whose steps are sagas goes about them."""
+
+    mode: Literal["all_or_nothing", "best_effort"] = "all_or_nothing"
+    """``best_effort``: a failing one is no reason not to start the others."""
+    parallel: int | None = None
+    """How many may be under way at once; None: all."""
+
+
 class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """One step of a plan."""
 
@@ -130,6 +139,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     on_conflict: OnConflict = "hold"
     deadline: int | None = None
     approvals: Approvals = Approvals()
+    batch: Batch | None = None
+    """Its steps are sagas (``actors/batch``), none of which needs another."""
 
     @cached_property
     def by_name(self) -> dict[str, int]:

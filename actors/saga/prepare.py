@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from actors.locks import Locks
 from actors.saga import keys, outcomes
 from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
@@ -43,18 +44,22 @@ class Draft(msgspec.Struct):
 class Preparer:
     """Prepares executions, for all sagas of the daemon."""
 
-    def __init__(self, calls: Calls) -> None:
-        """Make calls with these."""
+    def __init__(self, calls: Calls, locks: Locks) -> None:
+        """Make calls with these; what is to be changed is locked first."""
         self._calls = calls
+        self._locks = locks
 
     def prepare_nowait(
         self, dossier: Dossier, state: State, want: Prepare
-    ) -> m.Prepared | m.NotPrepared | None:
+    ) -> m.Prepared | m.NotPrepared | m.Blocked | None:
         """Prepare an execution, if nothing has to be read for it; None: it takes ``prepare``."""
         try:
             if self._reads(dossier.plan.steps[want.step], want.direction):
                 return None
-            return self._prepared(dossier, want, self._draft(dossier, state, want), Planned())
+            draft = self._draft(dossier, state, want)
+            return self._blocked(dossier, state, want, draft) or self._prepared(
+                dossier, want, draft, Planned()
+            )
         except NotReady as why:
             return _not_prepared(want, why)
 
@@ -65,16 +70,36 @@ class Preparer:
         driver, _ = self._calls.driver(step.asked(direction).operation, "")
         return type(driver).plan is not Driver.plan
 
-    async def prepare(self, dossier: Dossier, state: State, want: Prepare) -> m.Prepared | m.NotPrepared:
-        """Prepare an execution: resolve its arguments, check them, read the resource. Changes nothing."""
+    async def prepare(
+        self, dossier: Dossier, state: State, want: Prepare
+    ) -> m.Prepared | m.NotPrepared | m.Blocked:
+        """Prepare an execution: resolve its arguments, check them, lock the resource, read it. Changes nothing."""
         try:
             draft = self._draft(dossier, state, want)
+            if blocked := self._blocked(dossier, state, want, draft):
+                return blocked
             planned = await self._plan(draft)
             return self._prepared(dossier, want, draft, planned)
         except NotReady as why:
             return _not_prepared(want, why)
         except Ended as ended:
             return self._refused(want, ended.outcome)
+
+    def _blocked(self, dossier: Dossier, state: State, want: Prepare, draft: Draft) -> m.Blocked | None:
+        """Reserve the lock of what is to be changed before it is read; or tell who is in the way."""
+        resource = _touch(_alias(draft.step, want.direction), draft.intent.resource)
+        if resource is None or not draft.declared.changes or state.has_lock(resource):
+            return None
+        behind = self._locks.acquire(dossier.header.id, dossier.header.batch, want.step, resource)
+        if behind is None:
+            return None
+        return m.Blocked(
+            step=want.step,
+            direction=want.direction,
+            generation=want.generation,
+            resource=resource,
+            behind=behind,
+        )
 
     async def _plan(self, draft: Draft) -> Planned:
         planned = await settled(lambda: draft.driver.plan(draft.call))
@@ -150,7 +175,9 @@ class Preparer:
         original = dossier.entries[want.step, "forward"]
         driver, verb = self._calls.driver(step.operation, step.driver_version)
         typed, names, mark = self._calls.reveal(original.arguments, driver.verbs[verb])
-        inverse, target = _inverse(driver.refine(verb, typed).inverse, verb, original)
+        inverse, target = inverse_of(
+            driver.refine(verb, typed).inverse, verb, original.intent.before, original.left
+        )
         declared = driver.verbs[inverse]
         key = keys.key(dossier.header.id, want.step, "undo", want.generation)
         intent = Intent(
@@ -196,8 +223,6 @@ class Preparer:
         if len(arguments) + len(encoded) > PAYLOAD:
             size = len(arguments) + len(encoded)
             raise NotReady("too_large", f"its arguments and images are {size} bytes, more than {PAYLOAD}")
-        irreversible = draft.step.irreversible or draft.declared.irreversible
-        alias = draft.step.alias if want.direction != "hook" else None
         key = draft.call.key
         entry = Entry(
             id=keys.execution_id(key),
@@ -220,27 +245,51 @@ class Preparer:
             arguments=arguments,
             plan=encoded,
             started_at=self._calls.clock.now(),
-            resource=_label(alias, intent.resource),
+            resource=_label(_alias(draft.step, want.direction), intent.resource),
             compensates=draft.original.id if draft.original is not None else None,
         )
-        return m.Prepared(
-            step=want.step,
-            direction=want.direction,
-            generation=want.generation,
+        asked = "" if draft.step.asks == "never" else _hash(draft, arguments)
+        return intended(
+            want,
+            draft.step,
+            draft.declared,
+            intent.resource,
             execution=entry.id,
             payload=hashlib.sha256(arguments + encoded).hexdigest(),
-            changes=draft.declared.changes,
-            repeats=draft.declared.repeat in ("idempotent", "token")
-            or (draft.step.idempotent and want.direction == "forward"),
-            finds=draft.declared.finds,
-            way_back=_way_back(draft.step, draft.declared, irreversible=irreversible)
-            if want.direction != "hook"
-            else "nothing",
-            irreversible=irreversible and want.direction == "forward",
-            resource=_touch(alias, intent.resource),
-            hash="" if draft.step.asks == "never" else _hash(draft, arguments),
+            hash=asked,
             carry=Carry(entry=entry, row=row),
         )
+
+
+def _alias(step: PlanStep, direction: Direction) -> str | None:
+    """Give what the step calls its resource; a hook's is another."""
+    return None if direction == "hook" else step.alias
+
+
+def intended(
+    want: Prepare,
+    step: PlanStep,
+    declared: Verb,
+    resource: Resource | None,
+    **written: Any,
+) -> m.Prepared:
+    """Say of an operation what the machine goes by: what its driver declares, and what the step says of itself."""
+    forward = want.direction == "forward"
+    irreversible = step.irreversible or declared.irreversible
+    return m.Prepared(
+        step=want.step,
+        direction=want.direction,
+        generation=want.generation,
+        changes=declared.changes,
+        repeats=declared.repeat in ("idempotent", "token") or (step.idempotent and forward),
+        finds=declared.finds,
+        way_back="nothing"
+        if want.direction == "hook"
+        else _way_back(step, declared, irreversible=irreversible),
+        irreversible=irreversible and forward,
+        resource=_touch(_alias(step, want.direction), resource),
+        **written,
+    )
 
 
 def _hash(draft: Draft, arguments: bytes) -> str:
@@ -270,13 +319,12 @@ def _way_back(step: PlanStep, declared: Verb, *, irreversible: bool) -> WayBack:
     return "restore"
 
 
-def _inverse(declared: str, verb: str, original: Entry) -> tuple[str, Image]:
+def inverse_of(declared: str, verb: str, before: Image | None, left: Image | None) -> tuple[str, Image]:
     """Give the verb that puts the earlier state back, and the image to be put back."""
-    before = original.intent.before or ABSENT
+    before = before or ABSENT
     if declared == "same":
         return verb, before
     if declared == "put_back":
-        left = original.left
         if not before.exists:
             return "delete", before
         return ("create" if left is not None and not left.exists else "update"), before

@@ -81,6 +81,12 @@ class Touch(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.id == other.id
         return self.name == other.name
 
+    def covers(self, other: Touch) -> bool:
+        """Tell whether the lock of this one is the lock of the other, too: the same resource, or one that lies below."""
+        if self.path is not None and other.path is not None:
+            return (other.path.rstrip("/") + "/").startswith(self.path.rstrip("/") + "/")
+        return self.overlaps(other)
+
     @property
     def label(self) -> str:
         """Name it for people."""
@@ -137,6 +143,15 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     """As many as are needed."""
 
 
+class LockWait(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A lock that a step waits for, in one direction."""
+
+    resource: Touch
+    since: int
+    due: int | None = None
+    """When the step gives up waiting."""
+
+
 class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     """One step."""
 
@@ -168,6 +183,8 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The approval that it needs to start."""
     behind: int | None = None
     """It may start only after this other step of the saga is over: they touch the same resource."""
+    lock: LockWait | None = None
+    """It, or its undo, may start only when another saga has let go of what it touches."""
     given: dict[str, str] | None = None
     """Outputs that the operator gave when skipping it."""
     error: Error | None = None
@@ -228,6 +245,8 @@ class Glance(msgspec.Struct, frozen=True):
     """Some step is; and so with those below."""
     asking: tuple[tuple[int, Ask], ...]
     """The steps that wait for an approval."""
+    locked: tuple[tuple[int, LockWait], ...]
+    """The steps that wait for another saga's lock."""
     unknown: bool
     open: bool
     asks: bool
@@ -240,6 +259,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     pending: list[int] = []
     hooks: list[int] = []
     asking: list[tuple[int, Ask]] = []
+    locked: list[tuple[int, LockWait]] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
         status, forward, hook, undo = step.status, step.forward, step.hook, step.undo
@@ -255,6 +275,8 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             hooks.append(index)
         if step.ask is not None and not step.ask.approved:
             asking.append((index, step.ask))
+        if step.lock is not None:
+            locked.append((index, step.lock))
         if status not in DONE:
             done = False
             unknown = unknown or status == "unknown"
@@ -269,6 +291,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
         done,
         failing,
         tuple(asking),
+        tuple(locked),
         unknown,
         open_,
         asks or open_,
@@ -327,9 +350,21 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     abandoned: str | None = None
     ask: Ask | None = None
     """The approval that it needs before anything starts."""
+    queued: bool = False
+    """It waits for its batch to let it start."""
+    locks: tuple[Touch, ...] = ()
+    """What no other saga may touch until this one has ended."""
+    keeps_locks: bool = False
+    """When it has completed it keeps them until its batch is over."""
+    deadlock: str | None = None
+    """It waits for a lock whose holder waits for one of its own, and none of them can turn back."""
     hold: Held | None = None
     updated_at: int = 0
     finished_at: int | None = None
+
+    def has_lock(self, resource: Touch) -> bool:
+        """Tell whether the saga's locks cover a resource."""
+        return any(lock.covers(resource) for lock in self.locks)
 
     @cached_property
     def seen(self) -> Glance:

@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Run": {
         "submit": Entry("submit", "Start a saga from a file."),
         "validate": Entry("submit", "Say what is wrong with a saga file, without running it."),
+        "rehearse": Entry("rehearse", "Say what a saga would leave behind, whatever goes wrong."),
         "watch": Entry("watch", "Follow a saga until it has ended or needs somebody."),
     },
     "Look": {
@@ -70,7 +71,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 LATER = frozenset(
     [
         "correct",
-        "rehearse",
         "batch",
         "plan",
         "apply",

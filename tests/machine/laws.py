@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from tests.machine.simulation import Simulation
 
 FINAL = {"completed", "failed", "unknown", "compensated", "compensation_failed", "kept", "skipped"}
-AFTER_THE_END = (e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack)
-"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, and late repair by an operator."""
+AFTER_THE_END = (
+    e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack, e.LocksReleased
+)  # fmt: skip
+"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, late repair by an operator, and that
+it lets go of its locks."""
 ACTIVE = ("calling", "settling")
 
 
@@ -91,6 +94,9 @@ class Laws:
         run = getattr(was, event.direction)
         assert run is None or run.phase == "over" or run.attempt == 0, "its earlier outcome is not settled"
         self.generations[key] = event.generation
+        assert was.lock is None, "it started though it waits for a lock"
+        if event.resource is not None and event.changes:
+            assert any(lock.covers(event.resource) for lock in before.locks), "it started without its lock"
         self.intents.add((*key, event.generation, 1))
         if event.direction == "forward":
             self._started_forward(before, event, after)
@@ -128,7 +134,16 @@ class Laws:
             self._approved(event.step, self.sim.hashes[event.step])
         assert before.status in ("pending", "running")
         assert before.turn is None
-        assert not any(step.failing for step in before.steps), "a step started though another has failed"
+        each = self.plan.batch is not None and self.plan.batch.mode == "best_effort"
+        assert each or not any(step.failing for step in before.steps), (
+            "a step started though another has failed"
+        )
+        assert self.sim.admitted, "it started before its batch let it"
+        going = sum(step.status in ("running", "unknown") for step in before.steps)
+        parallel = self.plan.batch.parallel if self.plan.batch is not None else None
+        assert before.steps[event.step].status == "running" or parallel is None or going < parallel, (
+            "more at once than the batch allows"
+        )
         number = after.steps[event.step].number
         assert number == before.numbers + 1
         assert all(step.number < number for step in before.steps)
@@ -258,6 +273,8 @@ class Laws:
             assert state.hold.detail
             going = [want for want in wanted if isinstance(want, Perform)]
             assert not going or state.quarantine is not None, "held while something runs"
+        elif state.queued:
+            assert waits(self.plan, state) is not None, "stuck without a word"
         else:
             soon = wake(self.plan, state, self.sim.now)
             assert wanted or (soon is not None and waits(self.plan, state) is not None), (
@@ -277,7 +294,10 @@ class Laws:
         assert not wants(self.plan, state, self.sim.now)
         assert wake(self.plan, state, self.sim.now) is None
         assert state.hold is None
+        kept = state.keeps_locks and state.status == "completed"
+        assert kept or not state.locks, "an ended saga has a lock"
         for step in state.steps:
+            assert step.lock is None, "an ended saga waits for a lock"
             for run in (step.forward, step.hook, step.undo):
                 assert run is None or run.phase == "over", "an execution of an ended saga is open"
         statuses = {step.status for step in state.steps}

@@ -40,6 +40,8 @@ class Script(Simulation):
         drivers: Sequence[Driver] = (),
         reached: Reached | None = None,
         choose: Chooser | None = None,
+        queued: bool = False,
+        keeps_locks: bool = False,
         **plan: Any,
     ) -> None:
         made = tuple(
@@ -50,6 +52,8 @@ class Script(Simulation):
             Plan(kind="told", steps=made, **plan),
             tuple(drivers) or DRIVERS[: len(made)],
             plan.get("deadline"),
+            queued,
+            keeps_locks,
         )
         super().__init__(case, choose or Chooser(lambda options: options[0]), reached)
 
@@ -226,8 +230,15 @@ def undo_accepted() -> Script:
     return script
 
 
+def cleaned_up_then_skipped() -> Script:
+    """A failed step whose driver has cleaned up is skipped."""
+    script = Script(None, on_failure="hold").go("compensated")
+    script.operator("skip", 0, flag=True)
+    return script
+
+
 TOLD = (
     forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
-    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew, kept_then_hooked,
+    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew, cleaned_up_then_skipped, kept_then_hooked,
     undone_before_its_hook, undo_accepted,
 )  # fmt: skip

@@ -16,7 +16,7 @@ from actors.saga import messages as m
 from actors.saga.evolve import NO_STATE, evolve
 from actors.saga.holds import asking
 from actors.saga.machine import Decision, decide, submit
-from actors.saga.state import ENDED, Direction, Error, Run, State
+from actors.saga.state import ENDED, Direction, Error, Run, State, Touch
 from actors.saga.verbs import column
 from actors.saga.wants import Perform, Poll, Prepare, Settle, Want, interrupted, wake, wants
 from tests.machine.cases import RESOURCES, Case, Chooser, Driver, Way
@@ -59,13 +59,17 @@ class Simulation:
         """Calls that are with a driver."""
         self.hashes: dict[int, str] = {}
         """Of each step's arguments as they were last resolved."""
+        self.admitted = not case.queued
+        """Its batch has let it start, or it is in none."""
         self.laws = Laws(self)
         event = e.Submitted(
             kind="random",
             steps=len(self.plan.steps),
             plan="",
             inputs="",
-            deadline=None if case.deadline is None else self.now + case.deadline,
+            deadline=None if case.deadline is None or case.queued else self.now + case.deadline,
+            queued=case.queued,
+            keeps_locks=case.keeps_locks,
         )
         self.state = NO_STATE
         self._take(None, submit(self.plan, event, self.now))
@@ -154,10 +158,14 @@ class Simulation:
         how = (
             "well"
             if well
-            else self.choose.of(("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck"))
+            else self.choose.of(("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck", "blocked"))
         )
         head = {"step": want.step, "direction": want.direction, "generation": want.generation}
-        if how != "well":
+        resource = self._resource(want)
+        if how == "blocked" and resource is not None and not self.state.has_lock(resource):
+            self.say(m.Blocked(**head, resource=resource, behind="another"))  # type: ignore[arg-type]
+            return
+        if how in ("fails", "transient", "stuck"):
             error = Error("unresolved", f"it cannot be prepared ({how})")
             self.say(
                 m.NotPrepared(**head, error=error, transient=how == "transient", stuck=how == "stuck")  # type: ignore[arg-type]
@@ -176,10 +184,16 @@ class Simulation:
                 finds=way.finds,
                 way_back=driver.way_back,
                 irreversible=self.plan.steps[want.step].irreversible and want.direction == "forward",
-                resource=driver.resource,
+                resource=resource,
                 hash=hash_,
             )
         )
+
+    def _resource(self, want: Prepare) -> Touch | None:
+        name = self._name(want.step, want.direction)
+        if want.direction == "hook":
+            return Touch(type="told", name=name) if name is not None else None
+        return self.drivers[want.step].resource
 
     def target(self, want: Perform | Poll | Settle) -> str | None:
         """Give what the resource is to become."""
@@ -434,6 +448,10 @@ class Simulation:
             self.prepare(self.wanted(Prepare)[0], well=True)
         elif due := [want for want in self.wanted(Poll) if want.due <= self.now]:
             self._calm_end(due[0])
+        elif not self.admitted:
+            self.admit()
+        elif locked := self.state.seen.locked:
+            self.say(m.Granted(step=locked[0][0]))
         elif self.state.hold is None:
             assert wake(self.plan, self.state, self.now) is not None, (
                 "nothing holds it, and nothing will move it"
@@ -487,6 +505,10 @@ class Simulation:
         """Let something happen that can."""
         rare = ["time"] if self.alone and not self.choose.chance(6) else ["time", "time", "word", "rare"]
         options = rare + ["end"] * 6 * bool(self.flights) + ["prepare"] * 6 * bool(self.wanted(Prepare))
+        options += (
+            ["batch"] * 2 * (not self.admitted or bool(self.state.status in ENDED and self.state.locks))
+        )
+        options += ["lock"] * 2 * bool(self.state.seen.locked)
         options += ["settle"] * 6 * bool(self.wanted(Settle)) + ["poll"] * 3 * bool(self.wanted(Poll))
         getattr(self, f"some_{self.choose.of(options)}")()
 
@@ -515,6 +537,27 @@ class Simulation:
     def some_settle(self) -> None:
         """Let an outcome be settled."""
         self.settle(self.choose.of(self.wanted(Settle)))
+
+    def admit(self) -> None:
+        """Let its batch let it start."""
+        self.admitted = True
+        self.say(m.Admit())
+
+    def some_batch(self) -> None:
+        """Let its batch say something."""
+        self.say(m.Release()) if self.admitted else self.admit()
+
+    def some_lock(self) -> None:
+        """Let a lock be set free, or a deadlock be found."""
+        self.say(
+            self.choose.of(
+                (
+                    m.Granted(step=self.state.seen.locked[0][0]),
+                    m.Deadlocked(sagas=("another", "this one"), turns=True),
+                    m.Deadlocked(sagas=("another", "this one"), turns=False),
+                )
+            )
+        )
 
     def some_poll(self) -> None:
         """Ask how something goes on."""
@@ -550,6 +593,7 @@ class Simulation:
                     m.Found(**head, attempt=1, kind="done"),
                     m.Prepared(**head, execution="?", payload="?"),
                     m.NotPrepared(**head, error=BOOM),
+                    m.Blocked(**head, resource=RESOURCES[0], behind="another"),
                 )
             )
         )

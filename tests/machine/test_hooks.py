@@ -383,6 +383,58 @@ def test_given_up_while_its_hook_only_looks_it_has_failed() -> None:
     assert script.statuses == ["failed"]
 
 
+def locked(script: Script) -> str:
+    """The next intent waits for another saga's lock; what is said of it."""
+    want = script.wanted(Prepare)[0]
+    head = {"step": want.step, "direction": want.direction, "generation": want.generation}
+    script.say(m.Blocked(**head, resource=touch("z"), behind="another"))
+    assert script.wanted(Prepare) == []
+    assert script.state.hold is not None
+    assert script.state.hold.reason == "lock"
+    return script.state.hold.detail
+
+
+def test_a_hook_and_an_undo_for_it_wait_for_locks() -> None:
+    """Each is named as what it is, and goes on when the lock is free."""
+    hook, at_once, later = done(), failed(), done()
+    later.operator("cancel", 0, flag=False)
+    said = [locked(each) for each in (hook, at_once, later)]
+    for script in (hook, at_once, later):
+        script.say(m.Granted(step=1))
+
+    assert said == [
+        "the hook of step s1 waits for the lock of /z",
+        "the undo of step s1 waits for the lock of /z",
+        "the undo of step s1 waits for the lock of /z",
+    ]
+    assert [wanted(each)[0][:2] for each in (hook, at_once, later)] == [(1, "hook"), (1, "undo"), (1, "undo")]
+
+
+def test_a_hook_has_its_steps_patience_for_a_lock() -> None:
+    """Then it has failed, and the step is undone."""
+    script = Script(step(hook=Hook("test.tell"), lock_timeout=5_000)).go("succeeded")
+    locked(script)
+    script.to_wake()
+
+    assert wanted(script) == [(0, "undo", 1)]
+    assert script.state.steps[0].error == Error("hook_failed", "its hook failed: /z was not free within 5 s")
+
+
+def test_a_deadlock_at_a_hook_turns_the_saga_and_at_a_failed_one_another() -> None:
+    """The step is taken back with the rest; where nobody can turn, only giving up helps, for its hook cannot be skipped."""
+    turns, asks, undoes = done(), done(), failed()
+    for script in (turns, asks, undoes):
+        locked(script)
+        script.say(m.Deadlocked(sagas=("a", "b"), turns=script is not asks))
+    assert asks.state.hold is not None
+
+    assert (turns.state.status, wanted(turns)) == ("compensating", [(1, "undo", 1)])
+    assert asks.state.hold.detail.startswith(
+        "a deadlock: the sagas a, b wait for each other's locks, and none of them can turn back: `abandon` one of them"
+    )
+    assert undoes.state.turn is None
+
+
 T = "1970-01-01T00:16:40.000Z"
 
 

@@ -182,6 +182,28 @@ BUGS: dict[str, tuple[Plant, str]] = {
         ),
         "a hook began though a step has failed",
     ),
+    "a lock is not taken": (
+        instead(answers, "_lock", lambda *_: None),
+        "it started without its lock",
+    ),
+    "a lock is waited for and not": (
+        folding(
+            e.LockTaken, lambda was, s, ev, at: _with_step(was(s, ev, at), ev, lock=s.steps[ev.step].lock)
+        ),
+        "",
+    ),
+    "a lock leaks": (
+        instead(machine, "_ended_with_locks", lambda *_: None),
+        "an ended saga has a lock",
+    ),
+    "a batch lets too many start": (
+        instead(wants, "_startable", lambda was, plan, state: was(replace(plan, batch=None), state)),
+        "more at once than the batch allows",
+    ),
+    "a saga does not wait for its batch": (
+        folding(e.Submitted, lambda was, s, ev, at: was(s, replace(ev, queued=False), at)),
+        "it started before its batch let it",
+    ),
     "held while something runs": (instead(holds, "quiet", lambda *_: True), "held while something runs"),
     "stuck without a word": (instead(holds, "attention", lambda *_: iter(())), "stuck without a word"),
     "woken for nothing": (

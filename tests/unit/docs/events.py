@@ -38,6 +38,12 @@ PARTS = (
     ),
     ("Of a step's hook", "hook.", "The step is completed after `hook.succeeded`, and not before."),
     ("Of a step's undo", "undo.", ""),
+    (
+        "Of approvals",
+        "approval.",
+        "Of the saga as submitted, or of one step's resolved arguments: `step` is its index.",
+    ),
+    ("Of locks", "lock.", ""),
 )
 
 
