@@ -146,11 +146,15 @@ class Why(Document, frozen=True, kw_only=True):
 
 
 class Execution(Document, frozen=True, kw_only=True):
-    """One governed operation on the world. Images come without contents."""
+    """One governed operation on the world. Images come without contents.
+
+    `direction`: the step's own, that of its hook, or what takes the step back.
+    """
 
     id: str
     saga: Id
     step: str
+    direction: Literal["forward", "hook", "undo"]
     nature: Literal["forward", "restore", "correct"]
     generation: int
     operation: str
@@ -228,6 +232,9 @@ Fault = Literal[
     "undo_fails",
     "undo_lost_done",
     "undo_lost_not_done",
+    "hook_fails",
+    "hook_lost_done",
+    "hook_lost_not_done",
 ]
 
 

@@ -100,12 +100,12 @@ def _output(step: StepState, output: Any) -> Any:
     """Outputs are shown once the outcome that brought them is durable; or those given for a step that was skipped."""
     if step.given is not None:
         return step.given or None
-    return None if step.status in ("pending", "running") else output
+    return output if step.did or step.status not in ("pending", "running") else None
 
 
 def _trouble(step: StepState) -> Error | None:
-    """Tell why the step, or its undo, is unknown or in conflict; else why it failed."""
-    for run in (step.undo, step.forward):
+    """Tell why the step, its hook or its undo is unknown or in conflict; else why it failed."""
+    for run in (step.undo, step.hook, step.forward):
         if run is not None and run.phase in ("unknown", "conflict"):
             return run.error
     return step.error
@@ -128,6 +128,7 @@ def execution(row: Execution, compensated_by: list[str]) -> answers.Execution:
         id=row.id,
         saga=row.saga,
         step=row.step_name,
+        direction=row.direction,
         nature=row.nature,
         generation=row.generation,
         operation=row.operation,

@@ -16,6 +16,7 @@ from anyio import to_thread
 from actors.saga.plan import Plan
 from actors.saga.rehearsal import Case, Preparing, rehearse
 from actors.saga.simulated import Simulated
+from actors.saga.state import Direction
 from orchestrator import answers, documents
 from orchestrator.requests import Submission
 from orchestrator.submitting import Submitting
@@ -35,11 +36,17 @@ _WHAT: dict[answers.Fault, str] = {
     "undo_fails": "the undo of step {} fails for good",
     "undo_lost_done": "the undo of step {} is done, and its answer is lost",
     "undo_lost_not_done": "the undo of step {} is not done, and its answer is lost",
+    "hook_fails": "the hook of step {} fails",
+    "hook_lost_done": "the hook of step {} is done, and its answer is lost",
+    "hook_lost_not_done": "the hook of step {} is not done, and its answer is lost",
 }
-_UNDO: dict[str, answers.Fault] = {
-    "fails": "undo_fails",
-    "lost_done": "undo_lost_done",
-    "lost_not_done": "undo_lost_not_done",
+_OF: dict[tuple[Direction, str], answers.Fault] = {
+    ("undo", "fails"): "undo_fails",
+    ("undo", "lost_done"): "undo_lost_done",
+    ("undo", "lost_not_done"): "undo_lost_not_done",
+    ("hook", "fails"): "hook_fails",
+    ("hook", "lost_done"): "hook_lost_done",
+    ("hook", "lost_not_done"): "hook_lost_not_done",
 }
 
 
@@ -100,9 +107,7 @@ def cases_of(rehearsed: Iterable[Case], unwanted: Event) -> list[answers.Case]:
 
 
 def _case(case: Case) -> answers.Case:
-    fault: answers.Fault = case.fault
-    if case.direction == "undo":
-        fault = _UNDO.get(case.fault, fault)
+    fault: answers.Fault = _OF.get((case.direction, case.fault), case.fault)
     hold = case.ending.hold
     return answers.Case(
         step=case.step,

@@ -14,7 +14,7 @@ from actors.saga import messages as m
 from actors.saga.dossier import Carry, Dossier, Header
 from actors.saga.host import Host
 from actors.saga.plan import Plan
-from actors.saga.state import Direction, State
+from actors.saga.state import Direction, State, StepState
 from config.problems import suggest
 from orchestrator import answers, documents
 from orchestrator.access import ROLES, Caller
@@ -96,8 +96,7 @@ class Steering:
         """Have the operator's word come with what the resource looks like and with the outputs that were given."""
         carry: Carry | None = None
         if body.as_ == "done":
-            back = state.steps[step].status in ("compensating", "compensation_failed")
-            carry = await self._seen(saga, step, "undo" if back else "forward", plan, body)
+            carry = await self._seen(saga, step, _direction(state.steps[step]), plan, body)
         elif body.output:
             raise Invalid("outputs go with --as done only", [Item("output", "goes with `as: done` only")])
         if body.as_ is None:
@@ -115,12 +114,15 @@ class Steering:
             dossier.load(await self._host.queries.executions(saga))
         if (step, direction) not in dossier.entries:
             return Carry()
-        given = self._typed(plan, step, body.output)
+        given = self._typed(plan, step, body.output, direction)
         return await self._host.executor.look(dossier, step, direction, given)
 
-    def _typed(self, plan: Plan, step: int, output: dict[str, Any] | None) -> dict[str, Any]:
+    def _typed(
+        self, plan: Plan, step: int, output: dict[str, Any] | None, direction: Direction = "forward"
+    ) -> dict[str, Any]:
         """Bring outputs that came as text to the types that the driver declares for them."""
-        declared = self._declared(plan.steps[step].operation)
+        asked = plan.steps[step].asked("hook" if direction == "hook" else "forward")
+        declared = self._declared(asked.operation)
         typed: dict[str, Any] = {}
         for name, value in (output or {}).items():
             wanted = declared.get(name, Any)
@@ -145,6 +147,13 @@ def _step(plan: Plan, name: str) -> int:
         hint = suggest(name, plan.by_name)
         raise NotFound(f"the saga has no step `{name}`" + (f": {hint}" if hint else ""), code="no_such_step")
     return plan.by_name[name]
+
+
+def _direction(step: StepState) -> Direction:
+    """Tell which execution of a step an operator speaks of."""
+    if step.status in ("compensating", "compensation_failed"):
+        return "undo"
+    return "hook" if step.at_hook else "forward"
 
 
 def _needed(step: int | None) -> int:

@@ -81,13 +81,16 @@ class Checkpoint(msgspec.Struct, frozen=True):
     finished_at: int | None = None
 
 
+Direction = Literal["forward", "hook", "undo"]
+
+
 class NewExecution(msgspec.Struct, frozen=True):
     """An execution's intent: written, and committed, before its driver is called."""
 
     id: str
     step: int
     step_name: str
-    direction: Literal["forward", "undo"]
+    direction: Direction
     nature: Literal["forward", "restore", "correct"]
     generation: int
     operation: str
@@ -129,7 +132,7 @@ class Execution(msgspec.Struct, frozen=True):
     saga: str
     step: int
     step_name: str
-    direction: str
+    direction: Direction
     nature: Literal["forward", "restore", "correct"]
     generation: int
     operation: str

@@ -82,7 +82,7 @@ CREATE TABLE executions (
     id           TEXT    NOT NULL,
     number       INTEGER NOT NULL,
     step         INTEGER NOT NULL,       -- its index in the plan
-    direction    TEXT    NOT NULL CHECK (direction IN ('forward', 'undo')),
+    direction    TEXT    NOT NULL CHECK (direction IN ('forward', 'hook', 'undo')),
     generation   INTEGER NOT NULL,
     step_name    TEXT    NOT NULL,
     nature       TEXT    NOT NULL CHECK (nature IN ('forward', 'restore', 'correct')),

@@ -88,6 +88,9 @@ def _is_given(ask: Ask, message: m.Prepared) -> bool:
 
 
 def _is_asked_for(step: PlanStep, message: m.Prepared) -> bool:
+    """A hook is asked for with its step: its operation is in the step's hash."""
+    if message.direction == "hook":
+        return False
     if message.direction == "undo":
         return step.asks_undo
     return step.asks == "each" or (step.asks == "irreversible" and message.irreversible)
@@ -101,10 +104,10 @@ def _lock(deciding: Deciding, message: m.Prepared) -> None:
 
 
 def blocked(deciding: Deciding, message: m.Blocked) -> None:
-    """Wait for another saga's lock: on the way forward for as long as the step's ``lock_timeout``."""
+    """Wait for another saga's lock: a step and its hook for as long as its ``lock_timeout``."""
     if not _still_wanted(deciding, message):
         return
-    timeout = deciding.plan.steps[message.step].lock_timeout if message.direction == "forward" else None
+    timeout = deciding.plan.steps[message.step].lock_timeout if message.direction != "undo" else None
     deciding.emit(
         e.LockAwaited(
             step=message.step,
@@ -165,7 +168,7 @@ def answered(deciding: Deciding, message: m.Answered) -> None:
         or lost_poll
         or run.attempt != message.attempt
         or run.phase not in ("calling", "polling")
-        or (message.direction == "forward" and message.kind in ("already", "conflict"))
+        or (message.direction != "undo" and message.kind in ("already", "conflict"))
     ):
         deciding.emit(
             e.AnswerIgnored(
@@ -181,14 +184,12 @@ def answered(deciding: Deciding, message: m.Answered) -> None:
 
 
 def _on_success(deciding: Deciding, message: m.Answered, _: Run) -> None:
-    deciding.emit(
-        e.Succeeded(
-            step=message.step,
-            direction=message.direction,
-            how="already" if message.kind == "already" else "answered",
-            payload=message.payload,
-            id=message.id,
-        )
+    deciding.succeed(
+        message.step,
+        message.direction,
+        how="already" if message.kind == "already" else "answered",
+        payload=message.payload,
+        id=message.id,
     )
 
 
@@ -229,7 +230,7 @@ def _error(message: m.Answered | m.Found) -> Error:
 
 def _retry_of(deciding: Deciding, message: m.FromRun) -> Retry:
     step = deciding.plan.steps[message.step]
-    return step.retry if message.direction == "forward" else step.undo_retry
+    return step.undo_retry if message.direction == "undo" else step.retry
 
 
 def _delayed(deciding: Deciding, message: m.Answered | m.NotPrepared, error: Error, spent: int) -> bool:
@@ -266,7 +267,8 @@ def _delay(deciding: Deciding, message: m.FromRun, error: Error, spent: int, due
 
 
 def _on_partial(deciding: Deciding, message: m.Answered, _: Run) -> None:
-    if message.direction == "undo":
+    """Only a step itself can be undone for the part that it did; a hook or an undo that did a part has failed."""
+    if message.direction != "forward":
         _fail(deciding, message, _error(message))
     else:
         deciding.emit(
@@ -277,7 +279,7 @@ def _on_partial(deciding: Deciding, message: m.Answered, _: Run) -> None:
 def _on_compensated(deciding: Deciding, message: m.Answered, run: Run) -> None:
     if run.doubt:
         _ask(deciding, message, run, _error(message), run.spent + 1)
-    elif message.direction == "undo":
+    elif message.direction != "forward":
         _fail(deciding, message, _error(message))
     else:
         deciding.emit(e.CleanedUp(step=message.step, error=_error(message)))
@@ -334,15 +336,7 @@ def found(deciding: Deciding, message: m.Found) -> None:
         return
     if message.kind == "done":
         _settled(deciding, message, "done")
-        deciding.emit(
-            e.Succeeded(
-                step=message.step,
-                direction=message.direction,
-                how="found",
-                payload=message.payload,
-                id=message.id,
-            )
-        )
+        deciding.succeed(message.step, message.direction, how="found", payload=message.payload, id=message.id)
     elif message.kind == "not_done":
         _settled(deciding, message, "not_done")
         _again_or_failed(deciding, message, run)

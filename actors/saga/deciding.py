@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.saga import events as e
 from actors.saga.evolve import evolve
 from actors.saga.plan import Plan
-from actors.saga.state import State
+from actors.saga.state import Direction, State
 
 
 class Deciding:
@@ -24,6 +26,13 @@ class Deciding:
         """Let something have happened."""
         self.events.append(event)
         self.state = evolve(self.state, event, self.now)
+
+    def succeed(self, step: int, direction: Direction = "forward", **how: Any) -> None:
+        """Let an execution have succeeded. A step that has changed something and has a hook is not completed by it."""
+        run = self.state.steps[step].forward
+        hook = direction == "forward" and self.plan.steps[step].hook is not None
+        hook = hook and run is not None and run.changes
+        self.emit(e.Succeeded(step=step, direction=direction, hook=hook, **how))
 
     def ask(
         self, hash: str, step: int | None = None, *, irreversible: bool = False, message: str = ""

@@ -117,11 +117,10 @@ class Dossier:
     def load(self, executions: Iterable[Execution]) -> None:
         """Take in what is on disk, the latest generation of each step and direction. Rows come in order of start."""
         for row in executions:
-            direction: Direction = "undo" if row.direction == "undo" else "forward"
-            self.entries[row.step, direction] = Entry(
+            self.entries[row.step, row.direction] = Entry(
                 id=row.id,
                 key=row.key,
-                direction=direction,
+                direction=row.direction,
                 operation=row.operation,
                 generation=row.generation,
                 arguments=msgspec.json.decode(row.arguments),
@@ -137,7 +136,7 @@ class Dossier:
         return entry.outputs if entry is not None else None
 
     def lookup(self, state: State, self_: int | None = None) -> Lookup:
-        """Give what resolves references for this saga; ``self_`` is the step whose undo asks. Secrets are not its."""
+        """Give what resolves references for this saga; ``self_`` is the step whose hook or undo asks. Secrets are not its."""
 
         def find(ref: Ref) -> Any:
             if ref.root == "inputs":

@@ -3,7 +3,8 @@
 An event's meaning never changes. A new meaning is a new version of its type; bodies of old versions are brought up to
 date by an upcaster when they are read (``UPCASTERS``). Bodies hold digests and small scalars, never payloads.
 
-Events with a ``direction`` are called ``step.…`` on the way forward and ``undo.…`` on the way back.
+Events with a ``direction`` are called ``step.…`` on the way forward, ``hook.…`` where they are of a step's hook, and
+``undo.…`` on the way back.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class StepEvent(Event, frozen=True, kw_only=True):
 
 
 class RunEvent(StepEvent, frozen=True, kw_only=True):
-    """Something that happened to a step's execution, forward or undo."""
+    """Something that happened to a step's execution: forward, of its hook, or undo."""
 
     direction: Direction = "forward"
 
@@ -313,17 +314,24 @@ class Working(RunEvent, frozen=True, kw_only=True):
 
 
 class Succeeded(RunEvent, frozen=True, kw_only=True):
-    """Done. ``how``: by the driver's answer, by finding it done, already so, or by the operator's word."""
+    """Done. ``how``: by the driver's answer, by finding it done, already so, or by the operator's word.
+
+    ``hook``: the step's hook is to be run now, and only after it the step is completed.
+    """
 
     type = "succeeded"
     how: str = "answered"
     payload: str = ""
     id: str | None = None
+    hook: bool = False
     reason: str | None = None
 
 
 class Failed(RunEvent, frozen=True, kw_only=True):
-    """Not done for good, and nothing changed. An undo that is ``open`` waits for the operator's word."""
+    """Not done for good, and nothing changed. An undo that is ``open`` waits for the operator's word.
+
+    A hook's: its step's work is undone at once, and the saga fails from there.
+    """
 
     type = "failed"
     error: Error
@@ -444,7 +452,7 @@ class FailureAccepted(StepEvent, frozen=True, kw_only=True):
 
 # --- their form in the journal -------------------------------------------------------------------------------------
 
-_PREFIX: dict[Direction, str] = {"forward": "step.", "undo": "undo."}
+_PREFIX: dict[Direction, str] = {"forward": "step.", "hook": "hook.", "undo": "undo."}
 
 
 def type_of(event: Event) -> str:

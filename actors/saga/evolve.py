@@ -24,6 +24,7 @@ from actors.saga.state import (
     State,
     Status,
     StepState,
+    StepStatus,
 )
 
 NO_STATE = State(created_at=0, steps=())
@@ -83,13 +84,15 @@ def _cancel_requested(state: State, event: e.CancelRequested, at: int) -> State:
 
 
 def _interrupted(state: State) -> tuple[StepState, ...]:
-    """What is on its way forward right now is to be interrupted; what begins later is not."""
+    """What is on its way forward right now, hooks too, is to be interrupted; what begins later is not."""
     return tuple(
-        replace(step, forward=replace(step.forward, interrupt=True))
-        if step.forward is not None and step.forward.phase in ("calling", "polling")
-        else step
-        for step in state.steps
+        replace(step, forward=_interrupt(step.forward), hook=_interrupt(step.hook)) for step in state.steps
     )
+
+
+def _interrupt(run: Run | None) -> Run | None:
+    goes = run is not None and run.phase in ("calling", "polling")
+    return replace(run, interrupt=True) if run is not None and goes else run
 
 
 def _deadline_passed(state: State, _: e.DeadlinePassed, __: int) -> State:
@@ -133,15 +136,20 @@ def _anew(step: StepState) -> StepState:
     """Forget all of a step but how often it has run: generations only rise."""
     return StepState(
         forward=step.forward and Run(generation=step.forward.generation, phase="over"),
+        hook=step.hook and Run(generation=step.hook.generation, phase="over"),
         undo=step.undo and Run(generation=step.undo.generation, phase="over"),
     )
 
 
 def _still_done(step: StepState) -> StepState:
-    """What was kept on the way back is done, on the way forward; unless it had failed."""
+    """What was kept on the way back is done, on the way forward; unless it had failed. Its hook may still be to come."""
     if step.status == "kept" and not step.failing:
-        return replace(step, status="completed", left=None)
+        return replace(step, status=_as_done(step), left=None)
     return step
+
+
+def _as_done(step: StepState) -> StepStatus:
+    return "running" if step.owes_hook else "completed"
 
 
 def _went_past(state: State, _: e.WentPastIrreversible, __: int) -> State:
@@ -205,13 +213,24 @@ def _undo_anew(step: StepState, *, force: bool) -> StepState:
     generation = step.undo.generation if step.undo is not None else 0
     return replace(
         step,
-        status="failed" if step.failing else "completed",
+        status="failed" if step.failing else _as_done(step),
         undo=Run(generation=generation, phase="over", force=force),
-        error=step.forward.error if step.failing and step.forward is not None else None,
+        error=_own_error(step),
         left=None,
         open=False,
         finished_at=None,
     )
+
+
+def _own_error(step: StepState) -> Error | None:
+    """Give what a step itself failed with, or its hook."""
+    if step.hook_failed and step.hook is not None:
+        return _of_hook(step.hook.error)
+    return step.forward.error if step.failing and step.forward is not None else None
+
+
+def _of_hook(error: Error | None) -> Error:
+    return Error("hook_failed", f"its hook failed: {error.message if error is not None else ''}")
 
 
 def _let_be(step: StepState) -> StepState:
@@ -340,6 +359,8 @@ def _never_started(step: StepState) -> StepState:
 
 def _given_up(step: StepState) -> StepState:
     """Given up on the way forward: failed where it is certain that nothing changed, else unknown."""
+    if step.owes_hook:
+        return _hook_given_up(step)
     run = step.forward or Run(generation=0)
     over = replace(run, phase="over", interrupt=False)
     if not run.changes or (run.phase == "retrying" and not run.doubt):
@@ -349,6 +370,17 @@ def _given_up(step: StepState) -> StepState:
         )
     why = "given up before its outcome was known"
     return replace(step, status="unknown", did=True, left=why, error=run.error, forward=over)
+
+
+def _hook_given_up(step: StepState) -> StepState:
+    """Without its hook a step is not completed, though it was done."""
+    run = step.hook if not step.awaits_hook else None
+    over = run and replace(run, phase="over", interrupt=False)
+    if run is None or not run.changes or (run.phase == "retrying" and not run.doubt):
+        error = Error("hook_failed", "given up before its hook had run")
+        return replace(step, status="failed", failing=True, error=error, left=None, hook=over or step.hook)
+    why = "given up before the outcome of its hook was known"
+    return replace(step, status="unknown", left=why, error=run.error, hook=over)
 
 
 def _undo_given_up(step: StepState) -> StepState:
@@ -385,6 +417,8 @@ def _started(state: State, event: e.Started, at: int) -> State:
     )
     if event.direction == "undo":
         return _step(state, event.step, status="compensating", undo=run)
+    if event.direction == "hook":
+        return _step(state, event.step, hook=run)
     number = state.numbers + 1
     changed = _step(
         state,
@@ -433,15 +467,18 @@ def _succeeded(state: State, event: e.Succeeded, at: int) -> State:
             open=False,
             **_error_kept(state, event),
         )
+    if event.direction == "hook":
+        return _step(state, event.step, hook=over, status="completed", owes_hook=False, finished_at=at)
     return _step(
         _identified(state, event),
         event.step,
         forward=over,
-        status="completed",
+        status="running" if event.hook else "completed",
         did=True,
+        owes_hook=event.hook,
         failing=False,
         error=None,
-        finished_at=at,
+        finished_at=None if event.hook else at,
     )
 
 
@@ -475,6 +512,9 @@ def _failed(state: State, event: e.Failed, at: int) -> State:
             open=event.open,
             finished_at=at,
         )
+    if event.direction == "hook":
+        failing = _failing(changed, replace(event, error=_of_hook(event.error)), at, status="failed")
+        return replace(failing, stuck=None)  # so that its undo can begin, whatever a later step was stuck at
     did = _counts(changed.steps[event.step])
     return _failing(changed, event, at, status="failed", did=did)
 

@@ -41,8 +41,27 @@ def quiet(state: State) -> bool:
 
 
 def settled(state: State) -> bool:
-    """Nothing of the saga is going on, and nobody wonders what any of its attempts has done."""
-    return quiet(state) and not any(run.doubt for _, _, run in state.seen.runs) and not state.seen.unknown
+    """Nothing of the saga is going on, nobody wonders what any of its attempts has done, and nothing is urgent."""
+    if not quiet(state) or any(run.doubt for _, _, run in state.seen.runs) or state.seen.unknown:
+        return False
+    return not state.seen.open and not urgent(state)
+
+
+def urgent(state: State) -> list[int]:
+    """Give the steps whose hook has failed: they are taken back at once, before the saga turns, the last one first."""
+    if not state.seen.failing:
+        return []
+    found = [
+        i
+        for i, step in enumerate(state.steps)
+        if step.hook_failed and step.status in ("failed", "compensating")
+    ]
+    return sorted(found, key=lambda i: -state.steps[i].number)
+
+
+def undoing(state: State) -> bool:
+    """Tell whether something is being taken back: on the way back, or at once because a hook has failed."""
+    return state.status == "compensating" or (state.status == "running" and bool(urgent(state)))
 
 
 def spared(plan: Plan, state: State) -> frozenset[int]:
@@ -54,7 +73,10 @@ def spared(plan: Plan, state: State) -> frozenset[int]:
 
 
 def to_undo(plan: Plan, state: State) -> list[int]:
-    """Give the steps that still have to be taken back, the one that started last first."""
+    """Give the steps that still have to be taken back, the one that started last first.
+
+    One that did and is ``running`` is done, and its hook had not begun when the saga turned.
+    """
     alone = spared(plan, state)
     return sorted(
         (
@@ -63,7 +85,7 @@ def to_undo(plan: Plan, state: State) -> list[int]:
             if step.did
             and not step.stays
             and i not in alone
-            and step.status in ("completed", "failed", "compensating")
+            and step.status in ("completed", "running", "failed", "compensating")
         ),
         key=lambda i: -state.steps[i].number,
     )
@@ -103,8 +125,8 @@ def past_irreversible(plan: Plan, state: State) -> bool:
 
 def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
     """Give the approvals that are asked for: for the whole saga (None) or a step; on the way back for a step's undo."""
-    if state.status == "compensating" and state.seen.undo_asking and state.abandoned is None:
-        left = to_undo(plan, state)
+    if undoing(state) and state.seen.undo_asking and state.abandoned is None:
+        left = to_undo(plan, state) if state.status == "compensating" else urgent(state)
         return [(index, ask) for index, ask in state.seen.undo_asking if index in left]
     forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
     if not forward:
@@ -116,7 +138,7 @@ def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
 
 def asked(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     """Say of each approval that is asked for what it is of, who may give it, and how; of none where the saga stops."""
-    back = state.status == "compensating"
+    back = undoing(state)
     if stops(plan, state) and not back:
         return
     asks = asking(plan, state)
@@ -154,15 +176,17 @@ def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     if state.stuck is not None:
         yield f"{state.stuck}; then {do('retry')}"
     if state.deadlock is not None and state.seen.locked:
-        waiting = plan.steps[state.seen.locked[0][0]].name
-        yield f"{state.deadlock}, and none of them can turn back: {do('skip', waiting)} or {do('abandon')} one of them"
+        index = state.seen.locked[0][0]
+        skip = f"{do('skip', plan.steps[index].name)} or " if locked_way(state, index) != "hook" else ""
+        yield f"{state.deadlock}, and none of them can turn back: {skip}{do('abandon')} one of them"
     if state.seen.asks:
         for step, now in zip(plan.steps, state.steps, strict=True):
             yield from _step_attention(step.name, now, do)
     if stopped(plan, state):
+        yield from _broken_attention(plan, state, do)
         failing = [i for i, step in enumerate(state.steps) if step.failing]
         failed = _names(plan, failing)
-        why = "; ".join(dict.fromkeys(_reason(state.steps[i].error) for i in failing))
+        why = "; ".join(dict.fromkeys(_reason(failure(state.steps[i])) for i in failing))
         skip = do("skip", plan.steps[failing[0]].name)
         yield f"step {failed} failed ({why}) and on_failure is hold: {do('retry')}, {skip} or {do('cancel')}"
     if past_irreversible(plan, state):
@@ -173,16 +197,21 @@ def _past_attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     done = _names(plan, [i for i, step in enumerate(state.steps) if step.no_return])
     failing = [plan.steps[i].name for i, step in enumerate(state.steps) if step.failing]
     skip = f"{do('skip', failing[0])} goes on without the failed one, " if failing else ""
+    yield from _broken_attention(plan, state, do)
+    yield (
+        f"everything after the irreversible step {done} was taken back: {do('retry')} starts those steps anew, "
+        f"{skip}{do('rollback', '--past-irreversible')} takes back the rest"
+    )
+
+
+def _broken_attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
+    """Say which undos failed: they come before the saga can go forward again."""
     broken = [
         plan.steps[i].name for i, step in enumerate(state.steps) if step.status == "compensation_failed"
     ]
     if broken:
         first = broken[0]
         yield f"the undo of step {', '.join(broken)} failed: {do('retry', first)} or {do('skip', first)}"
-    yield (
-        f"everything after the irreversible step {done} was taken back: {do('retry')} starts those steps anew, "
-        f"{skip}{do('rollback', '--past-irreversible')} takes back the rest"
-    )
 
 
 def _names(plan: Plan, chosen: list[int]) -> str:
@@ -194,7 +223,10 @@ def _step_attention(name: str, step: StepState, do: Commands) -> Iterator[str]:
         return  # the rest would be most of the work of a saga with a thousand steps
     resolve = do("resolve", name, "--as", "done|failed|retry")
     if step.status == "unknown":
-        yield f"nobody knows whether step {name} was done ({_why(step.forward)}): look, then {resolve}"
+        what, run = (
+            (f"the hook of step {name}", step.hook) if step.at_hook else (f"step {name}", step.forward)
+        )
+        yield f"nobody knows whether {what} was done ({_why(run)}): look, then {resolve}"
     if step.status == "compensating" and step.undo is not None:
         if step.undo.phase == "unknown":
             yield (
@@ -214,6 +246,11 @@ def _step_attention(name: str, step: StepState, do: Commands) -> Iterator[str]:
 
 def _why(run: Run | None) -> str:
     return _reason(run.error if run is not None else None)
+
+
+def failure(step: StepState) -> Error | None:
+    """Give why a step failed: what its hook failed with, whatever has become of its undo since."""
+    return step.hook.error if step.hook_failed and step.hook is not None else step.error
 
 
 def _reason(error: Error | None) -> str:
@@ -239,7 +276,7 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         found["approval"] = asks
     if state.seen.locked:
         found["lock"] = "; ".join(
-            f"{named(plan, i, locked_way(state))} waits for the lock of {lock.resource.label}"
+            f"{named(plan, i, locked_way(state, i))} waits for the lock of {lock.resource.label}"
             for i, lock in state.seen.locked
         )
     for reason in HOLDS:
@@ -248,9 +285,12 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
     return None
 
 
-def locked_way(state: State) -> Direction:
-    """Tell whether it is a step or its undo that waits for a lock."""
-    return "undo" if state.status == "compensating" else "forward"
+def locked_way(state: State, index: int) -> Direction:
+    """Tell whether it is a step, its hook or its undo that waits for a lock."""
+    step = state.steps[index]
+    if state.status == "compensating" or step.hook_failed:
+        return "undo"
+    return "hook" if step.at_hook else "forward"
 
 
 def paused(state: State) -> str:
@@ -294,8 +334,10 @@ def _stopping(state: State) -> bool:
 
 def named(plan: Plan, index: int, direction: Direction) -> str:
     """Name one direction of a step for people."""
-    name = plan.steps[index].name
-    return f"step {name}" if direction == "forward" else f"the undo of step {name}"
+    return f"{_OF[direction]}step {plan.steps[index].name}"
+
+
+_OF: dict[Direction, str] = {"forward": "", "hook": "the hook of ", "undo": "the undo of "}
 
 
 def _waiting(what: str, run: Run) -> Waiting:

@@ -46,12 +46,13 @@ def execution_id(key: str) -> str:
     return crockford(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]))
 
 
-def name(plan: Plan, saga: str, step: int, generation: int) -> str:
+def name(plan: Plan, saga: str, step: int, generation: int, direction: Direction = "forward") -> str:
     """Give the name hint for what a step creates: first 8 of the saga's id, then `-2`, `-3`… so that no two share one.
 
-    Two steps with the same operation, and two generations of one step, never get the same name.
+    Two steps with the same operation, two generations of one step, and a step and its hook never get the same name.
     """
     operation = plan.steps[step].operation
     same = [other.index for other in plan.steps if other.operation == operation]
     number = same.index(step) + 1 + (generation - 1) * len(same)
-    return saga[:8] if number == 1 else f"{saga[:8]}-{number}"
+    made = saga[:8] if number == 1 else f"{saga[:8]}-{number}"
+    return f"{made}-hook-{step + 1}" if direction == "hook" else made

@@ -14,12 +14,14 @@ All three are pure and total: no clock, no randomness, no input or output; the s
 Life of a step
 --------------
 Each row is a status and where it may lead (``STEP`` below; the documentation's diagram is drawn from it). A step has
-an execution forward and, later, one on the way back; the phases of an execution are in ``state.Run``. The rules:
+an execution forward, one of its hook where it has one and, later, one on the way back; the phases of an execution are in ``state.Run``. The rules:
 
 * no driver call without a committed intent (``Started``), and none for an attempt that is not the current one;
 * an attempt is over when its code has ended; until then nothing else happens to the step;
 * an unknown outcome is settled before anything else happens to the step: found, surely not done, safe to repeat, or
   somebody must say;
+* a step that has a hook is completed only after it; if the hook fails, the step is undone at once, before the saga
+  turns; where the saga turns before the hook has begun, it is not begun, and the step is undone with the rest;
 * the way back begins when nothing of the way forward is going on; undos go in reverse order of start numbers.
 """
 
@@ -36,7 +38,19 @@ from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
 from actors.saga.evolve import NO_STATE
-from actors.saga.holds import hold, quiet, settled, shown, spared, still_done, stops, to_undo
+from actors.saga.holds import (
+    failure,
+    hold,
+    locked_way,
+    quiet,
+    settled,
+    shown,
+    spared,
+    still_done,
+    stops,
+    to_undo,
+    urgent,
+)
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Direction, Error, LockWait, Run, State, Status, StepStatus
 from actors.saga.wants import expired, impatient, overdue, same_resource, undoable
@@ -54,14 +68,16 @@ after an unwinding that stopped at an irreversible step."""
 
 STEP: dict[StepStatus, frozenset[StepStatus]] = {
     "pending": frozenset({"running", "failed", "skipped"}),
-    "running": frozenset({"completed", "failed", "unknown", "compensated"}),
+    "running": frozenset(
+        {"completed", "failed", "unknown", "compensating", "compensated", "compensation_failed", "kept"}
+    ),
     "unknown": frozenset({"completed", "failed", "running"}),
     "completed": frozenset({"compensating", "compensated", "compensation_failed", "kept"}),
     "failed": frozenset({"pending", "skipped", "compensating", "compensated", "compensation_failed", "kept"}),
     "compensating": frozenset({"compensated", "compensation_failed", "kept"}),
     "compensated": frozenset({"pending", "skipped"}),
-    "compensation_failed": frozenset({"completed", "failed", "compensated", "kept"}),
-    "kept": frozenset({"completed", "pending", "skipped"}),
+    "compensation_failed": frozenset({"completed", "running", "failed", "compensated", "kept"}),
+    "kept": frozenset({"completed", "running", "pending", "skipped"}),
     "skipped": frozenset(),
 }
 """Step status -> those it may change to."""
@@ -157,13 +173,16 @@ def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
         return e.Expired(step=late[0], hash=late[1].hash)
     for index, lock in impatient(plan, state):
         if lock.due is not None and lock.due <= now:
-            return e.Failed(step=index, error=_not_free(lock))
+            return e.Failed(step=index, direction=locked_way(state, index), error=_not_free(lock))
     stopping = state.turn is not None or stops(plan, state)
     for index, direction, run in state.seen.runs:
-        move = _run_stops(index, run) if stopping else None
+        move = _run_stops(index, direction, run) if stopping and direction != "undo" else None
         move = move or _run_due(state, index, direction, run, now)
         if move is not None:
             return move
+    move = _undone_without_call(plan, state, urgent(state))
+    if move is not None:
+        return move
     if stopping and settled(state):
         return _turn(plan, state)
     return None
@@ -174,15 +193,17 @@ def _not_free(lock: LockWait) -> Error:
     return Error("lock_timeout", f"{lock.resource.label} was not free within {seconds:g} s")
 
 
-def _run_stops(index: int, run: Run) -> e.Event | None:
+def _run_stops(index: int, direction: Direction, run: Run) -> e.Event | None:
     """Nothing new starts: what only waits ends. A repeat that settles an unknown outcome is made all the same."""
     if run.phase == "retrying" and not run.doubt:
-        return e.Failed(step=index, error=run.error or Error("interrupted", "it was not tried again"))
+        error = run.error or Error("interrupted", "it was not tried again")
+        return e.Failed(step=index, direction=direction, error=error)
     if run.phase == "polling" and not run.changes:
-        return e.Failed(step=index, error=Error("interrupted", "the saga stops, so it no longer waits"))
+        error = Error("interrupted", "the saga stops, so it no longer waits")
+        return e.Failed(step=index, direction=direction, error=error)
     if run.phase == "polling" and run.interrupt:
         error = Error("interrupted", "cancelled while it went on elsewhere")
-        return e.WentUnknown(step=index, error=error, spent=run.spent)
+        return e.WentUnknown(step=index, direction=direction, error=error, spent=run.spent)
     return None
 
 
@@ -200,13 +221,24 @@ def _turn(plan: Plan, state: State) -> e.Event | None:
         return e.TurnedBack(error=state.turn)
     failing = [i for i, step in enumerate(state.steps) if step.failing]
     index = state.culprit if state.culprit in failing else failing[0]
-    failed = state.steps[index]
-    error = Error("step_failed", failed.error.message if failed.error else "", plan.steps[index].name)
+    error = _why(plan, state, index)
     if plan.on_failure == "compensate":
         return e.TurnedBack(error=error)
     if plan.on_failure == "stop":
         return e.SagaFailed(error=error)
     return None
+
+
+def _why(plan: Plan, state: State, index: int) -> Error:
+    """Say why the saga fails at this step."""
+    name, error = plan.steps[index].name, failure(state.steps[index])
+    said = error.message if error else ""
+    if not state.steps[index].hook_failed:
+        return Error("step_failed", said, name)
+    hook = plan.steps[index].hook
+    return Error(
+        "hook_failed", f"the hook {hook.operation if hook else ''} of step {name} failed: {said}", name
+    )
 
 
 def _back(plan: Plan, state: State, now: int) -> e.Event | None:
@@ -215,12 +247,9 @@ def _back(plan: Plan, state: State, now: int) -> e.Event | None:
         if move is not None:
             return move
     left = to_undo(plan, state)
-    if not state.paused and not state.seen.open:
-        broken = [i for i, step in enumerate(state.steps) if step.status == "compensation_failed"]
-        for index in undoable(plan, state, left):
-            move = _undo_without_call(plan, state, index, broken)
-            if move is not None:
-                return move
+    move = _undone_without_call(plan, state, left)
+    if move is not None:
+        return move
     if left or state.seen.open or not quiet(state):
         return None
     if spared(plan, state):
@@ -232,6 +261,15 @@ def _end(state: State) -> e.Event:
     if still_done(state):
         return e.SagaFailed(error=state.error or Error("internal", "an undo failed"))
     return e.RolledBack()
+
+
+def _undone_without_call(plan: Plan, state: State, left: list[int]) -> e.Event | None:
+    """Give the next of these undos that needs no driver, if undos may begin."""
+    if not left or state.paused or state.seen.open:
+        return None
+    broken = [i for i, step in enumerate(state.steps) if step.status == "compensation_failed"]
+    moves = (_undo_without_call(plan, state, index, broken) for index in undoable(plan, state, left))
+    return next((move for move in moves if move is not None), None)
 
 
 def _undo_without_call(plan: Plan, state: State, index: int, broken: list[int]) -> e.Event | None:

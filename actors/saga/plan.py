@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from actors.saga.state import Direction
+
 OnFailure = Literal["compensate", "stop", "hold"]
 OnUndoFailure = Literal["continue", "hold"]
 OnConflict = Literal["hold", "force", "skip"]
@@ -44,6 +46,15 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     operation: str = ""
     arguments: dict[str, Any] = {}
     """A template; here ``${self.FIELD}`` is the step's own outputs."""
+
+
+class Hook(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is run once a step has created, changed or deleted something, before the step counts as completed."""
+
+    operation: str
+    arguments: dict[str, Any] = {}
+    """A template; here ``${self.FIELD}`` is the step's own outputs."""
+    driver_version: str = ""
 
 
 class Approvals(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,7 +90,9 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     needs: tuple[int, ...] = ()
     """Steps that this one needs directly: by ``needs`` and by reference. Sorted."""
     refers: tuple[tuple[int, str], ...] = ()
-    """(step, field) of each output that its arguments refer to; its undo's as well."""
+    """(step, field) of each output that its arguments refer to; its hook's and its undo's as well."""
+    hook: Hook | None = None
+    """Of the file's hooks and its own the one for what its verb does."""
     undo: Undo = Undo()
     undo_when: Literal["completed", "started"] = "completed"
     undo_retry: Retry = UNDO_RETRY
@@ -99,6 +112,12 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """Who is asked, and for how long, where the step says so itself (``wait.approval``)."""
     asks_undo: bool = False
     """Whether its undo needs an approval of what it would do."""
+
+    def asked(self, direction: Direction) -> PlanStep | Hook | Undo:
+        """Give what holds the operation of this direction and its arguments."""
+        if direction == "forward":
+            return self
+        return self.undo if direction == "undo" or self.hook is None else self.hook
 
     @property
     def type(self) -> str:

@@ -17,7 +17,7 @@ from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.outcomes import settled
-from actors.saga.plan import PlanStep
+from actors.saga.plan import PlanStep, Undo
 from actors.saga.references import BadReference, mentions, record
 from actors.saga.state import Ask, Direction, Error, State, Touch, WayBack
 from actors.saga.wants import Prepare
@@ -79,8 +79,7 @@ class Preparer:
         """Tell whether the resource has to be read. What to restore, and over what, is on record."""
         if direction == "undo" and step.undo.form != "given":
             return False
-        operation = step.operation if direction == "forward" else step.undo.operation
-        driver, _ = self._calls.driver(operation, "")
+        driver, _ = self._calls.driver(step.asked(direction).operation, "")
         return type(driver).plan is not Driver.plan
 
     async def prepare(
@@ -100,7 +99,7 @@ class Preparer:
 
     def _blocked(self, dossier: Dossier, state: State, want: Prepare, draft: Draft) -> m.Blocked | None:
         """Reserve the lock of what is to be changed before it is read; or tell who is in the way."""
-        resource = _touch(draft.step, draft.intent.resource)
+        resource = _touch(_alias(draft.step, want.direction), draft.intent.resource)
         if resource is None or not draft.declared.changes or state.has_lock(resource):
             return None
         behind = self._locks.acquire(dossier.header.id, dossier.header.batch, want.step, resource)
@@ -138,18 +137,15 @@ class Preparer:
 
     def _draft(self, dossier: Dossier, state: State, want: Prepare) -> Draft:
         step = dossier.plan.steps[want.step]
-        if want.direction == "forward":
-            return self._operation(dossier, state, want, step, step.operation, step.arguments)
-        if step.undo.form == "given":
-            return self._operation(dossier, state, want, step, step.undo.operation, step.undo.arguments)
-        return self._restore(dossier, want, step)
+        if want.direction == "undo" and step.undo.form != "given":
+            return self._restore(dossier, want, step)
+        return self._operation(dossier, state, want, step)
 
-    def _operation(
-        self, dossier: Dossier, state: State, want: Prepare, step: PlanStep, operation: str, template: Any
-    ) -> Draft:
-        version = step.driver_version if want.direction == "forward" else ""
-        driver, verb = self._calls.driver(operation, version)
-        self_ = want.step if want.direction == "undo" else None
+    def _operation(self, dossier: Dossier, state: State, want: Prepare, step: PlanStep) -> Draft:
+        asked = step.asked(want.direction)
+        operation, template = asked.operation, asked.arguments
+        driver, verb = self._calls.driver(operation, "" if isinstance(asked, Undo) else asked.driver_version)
+        self_ = None if want.direction == "forward" else want.step
         try:
             arguments = record(template, dossier.lookup(state, self_)) if mentions(template) else template
         except BadReference as why:
@@ -162,7 +158,7 @@ class Preparer:
         key = keys.key(dossier.header.id, want.step, want.direction, want.generation)
         intent = Intent(
             verb=verb,
-            name=keys.name(dossier.plan, dossier.header.id, want.step, want.generation),
+            name=keys.name(dossier.plan, dossier.header.id, want.step, want.generation, want.direction),
             driver=f"{driver.type} {driver.version}",
             resource=driver.resource(verb, typed),
             settle=declared.settle,
@@ -171,7 +167,7 @@ class Preparer:
             mark=mark,
         )
         call = self._calls.call(key, intent, typed)
-        nature = "forward" if want.direction == "forward" else "correct"
+        nature = "correct" if want.direction == "undo" else "forward"
         original = dossier.entries.get((want.step, "forward")) if want.direction == "undo" else None
         return Draft(
             step,
@@ -264,7 +260,7 @@ class Preparer:
             arguments=arguments,
             plan=encoded,
             started_at=self._calls.clock.now(),
-            resource=_label(draft.step, intent.resource),
+            resource=_label(_alias(draft.step, want.direction), intent.resource),
             compensates=draft.original.id if draft.original is not None else None,
         )
         return intended(
@@ -285,6 +281,11 @@ class Preparer:
         return outcomes.clip(" ".join(message.split()))
 
 
+def _alias(step: PlanStep, direction: Direction) -> str | None:
+    """Give what the step calls its resource; a hook's is another."""
+    return None if direction == "hook" else step.alias
+
+
 def intended(
     want: Prepare,
     step: PlanStep,
@@ -302,9 +303,11 @@ def intended(
         changes=declared.changes,
         repeats=declared.repeat in ("idempotent", "token") or (step.idempotent and forward),
         finds=declared.finds,
-        way_back=_way_back(step, declared, irreversible=irreversible),
+        way_back="nothing"
+        if want.direction == "hook"
+        else _way_back(step, declared, irreversible=irreversible),
         irreversible=irreversible and forward,
-        resource=_touch(step, resource),
+        resource=_touch(_alias(step, want.direction), resource),
         **written,
     )
 
@@ -321,9 +324,11 @@ def _asks(draft: Draft) -> bool:
 
 
 def _hash(draft: Draft, arguments: bytes, intent: Intent) -> str:
-    """Give what an approval is for: the operation, its resolved arguments, and the image that is to be put back."""
-    image = b" " + msgspec.msgpack.encode(intent.after) if intent.restore else b""
-    return hashlib.sha256(draft.operation.encode() + b" " + arguments + image).hexdigest()
+    """Give what an approval is for: operation, resolved arguments, the image to be put back; its hook as it is written."""
+    more = b" " + msgspec.msgpack.encode(intent.after) if intent.restore else b""
+    if (hook := draft.step.hook) is not None and draft.direction == "forward":
+        more += b" " + msgspec.json.encode([hook.operation, hook.arguments])
+    return hashlib.sha256(draft.operation.encode() + b" " + arguments + more).hexdigest()
 
 
 def _not_prepared(want: Prepare, why: NotReady) -> m.NotPrepared:
@@ -360,11 +365,11 @@ def inverse_of(declared: str, verb: str, before: Image | None, left: Image | Non
     return declared, before
 
 
-def _touch(step: PlanStep, resource: Resource | None) -> Touch | None:
+def _touch(alias: str | None, resource: Resource | None) -> Touch | None:
     if resource is None:
         return None
-    return Touch(type=resource.type, name=step.alias or resource.name, id=resource.id, path=resource.path)
+    return Touch(type=resource.type, name=alias or resource.name, id=resource.id, path=resource.path)
 
 
-def _label(step: PlanStep, resource: Resource | None) -> str | None:
-    return None if resource is None else f"{resource.type}/{step.alias or resource.name}"
+def _label(alias: str | None, resource: Resource | None) -> str | None:
+    return None if resource is None else f"{resource.type}/{alias or resource.name}"

@@ -79,6 +79,8 @@ class Moment(msgspec.Struct, frozen=True):
     state: State
     world: frozenset[int]
     now: int
+    hooks: frozenset[int] = frozenset()
+    """The steps whose hooks have had their effect, which is never taken back."""
 
 
 Key = tuple[int, Direction]
@@ -136,7 +138,7 @@ class _Rehearsal:
             return
         name = self.plan.steps[index].name
         failed = self.run(moment, (*key, "fails"))
-        if direction == "forward":
+        if direction != "undo":
             self.note(failed)
         yield Case(name, direction, "fails", failed.ending)
         for fault in LOSSES:
@@ -218,7 +220,7 @@ def _told(plan: Plan, moment: Moment, message: m.Message) -> Moment:
 
 def _over(state: State, key: Key) -> bool:
     """Tell whether a call has come to its usual end."""
-    return state.steps[key[0]].status == ("completed" if key[1] == "forward" else "compensated")
+    return state.steps[key[0]].status == ("compensated" if key[1] == "undo" else "completed")
 
 
 def _going_wrong(want: Perform, fault: tuple[int, Direction, Fault] | None) -> Fault | None:
@@ -232,11 +234,9 @@ def _going_wrong(want: Perform, fault: tuple[int, Direction, Fault] | None) -> F
 
 def _performed(plan: Plan, prepare: Preparing, moment: Moment, want: Perform, fault: Fault | None) -> Moment:
     """Make one attempt: change the world or not, and say or do not say so."""
-    world = moment.world
     if fault in (None, "lost_done") or (fault == "fails" and _half(plan, want)):
-        world = _effect(prepare, world, want)
-    answer = m.Answered(**_attempt(want), **_OUTCOMES[fault])
-    return _told(plan, msgspec.structs.replace(moment, world=world), answer)
+        moment = _effect(prepare, moment, want)
+    return _told(plan, moment, m.Answered(**_attempt(want), **_OUTCOMES[fault]))
 
 
 def _half(plan: Plan, want: Perform) -> bool:
@@ -244,18 +244,23 @@ def _half(plan: Plan, want: Perform) -> bool:
     return want.direction == "forward" and plan.steps[want.step].undo_when == "started"
 
 
-def _effect(prepare: Preparing, world: frozenset[int], want: Perform) -> frozenset[int]:
+def _effect(prepare: Preparing, moment: Moment, want: Perform) -> Moment:
+    here = {want.step}
     if want.direction == "undo":
-        return world - {want.step}
-    changes = prepare(Prepare(want.step, "forward", want.generation)).changes
-    return world | {want.step} if changes else world
+        return msgspec.structs.replace(moment, world=moment.world - here)
+    if not prepare(Prepare(want.step, want.direction, want.generation)).changes:
+        return moment
+    if want.direction == "hook":
+        return msgspec.structs.replace(moment, hooks=moment.hooks | here)
+    return msgspec.structs.replace(moment, world=moment.world | here)
 
 
 def _found(moment: Moment, want: Settle) -> m.Found:
     """Look, where the driver can: it tells the truth."""
     if not want.finds:
         return m.Found(**_attempt(want), kind="cannot")
-    done = (want.step in moment.world) == (want.direction == "forward")
+    there = want.step in (moment.hooks if want.direction == "hook" else moment.world)
+    done = there == (want.direction != "undo")
     return m.Found(**_attempt(want), kind="done" if done else "not_done")
 
 

@@ -51,6 +51,8 @@ class Simulated:
             forward = self._intend(step, "forward")
             if forward.way_back in ("restore", "correct"):
                 self._intend(step, "undo")
+            if step.hook is not None:
+                self._intend(step, "hook")
 
     def prepare(self, want: Prepare) -> m.Prepared:
         """Say what the machine is to know of an operation, as ``Preparer.prepare`` would. Any thread may call."""
@@ -65,8 +67,9 @@ class Simulated:
         step = self.plan.steps[want.step]
         operation = self._operation(want.step)
         declared, resource = operation.declared, operation.resource
-        if want.direction == "undo" and step.undo.form == "given":
-            given = self._made(step, step.undo.operation, step.undo.arguments)
+        if want.direction == "hook" or (want.direction == "undo" and step.undo.form == "given"):
+            asked = step.asked(want.direction)
+            given = self._made(step, asked.operation, asked.arguments)
             declared, resource = given.declared, given.resource
         elif want.direction == "undo":
             declared = _restoring(operation)

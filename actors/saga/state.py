@@ -27,7 +27,8 @@ StepStatus = Literal[
     "kept",
     "skipped",
 ]
-Direction = Literal["forward", "undo"]
+Direction = Literal["forward", "hook", "undo"]
+"""Of an execution: the step itself, what it has run after its success, and what takes it back."""
 Phase = Literal["calling", "polling", "retrying", "settling", "unknown", "conflict", "over"]
 WayBack = Literal["restore", "correct", "none", "nothing"]
 Hold = Literal["quarantined", "attention", "paused", "approval", "lock"]
@@ -162,11 +163,14 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     number: int = 0
     """Start number: unwinding goes by it, never by time."""
     forward: Run | None = None
+    hook: Run | None = None
     undo: Run | None = None
     way_back: WayBack = "nothing"
     """What an undo would be: known once it was prepared."""
     did: bool = False
     """There is something to take back (completed, adopted, partial; or started, where ``undo_when`` says so)."""
+    owes_hook: bool = False
+    """It is done itself, and its hook has not succeeded since: it is not completed."""
     partial: bool = False
     """It failed, and something exists of it."""
     stays: bool = False
@@ -204,9 +208,32 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.status == "compensating" and undo is not None and undo.phase in ("unknown", "conflict")
 
     @property
+    def at_hook(self) -> bool:
+        """Whatever is going on with it forward is its hook, which may not have begun."""
+        return self.owes_hook and self.status in ("running", "unknown")
+
+    @property
+    def awaits_hook(self) -> bool:
+        """Its hook is what comes next; what there may be of one is from an earlier start."""
+        waits = self.owes_hook and self.status == "running"
+        return waits and (self.hook is None or self.hook.phase == "over")
+
+    @property
+    def hook_failed(self) -> bool:
+        """It was done itself, and its hook failed: it is taken back at once, before anything else of the saga."""
+        return self.failing and self.owes_hook
+
+    @property
+    def remains(self) -> bool:
+        """It failed, and yet something of it is there, which a new start would know nothing of."""
+        there = self.partial or self.hook_failed
+        return there and self.status in ("failed", "kept")
+
+    @property
     def no_return(self) -> bool:
         """It is irreversible and done, if only partly: what came before it cannot simply be taken back."""
-        return self.irreversible and self.did and not self.stays and (self.partial or not self.failing)
+        done = self.partial or self.hook_failed or not self.failing
+        return self.irreversible and self.did and not self.stays and done
 
 
 class Glance(msgspec.Struct, frozen=True):
@@ -216,6 +243,8 @@ class Glance(msgspec.Struct, frozen=True):
     """Every execution that has no outcome yet."""
     pending: tuple[int, ...]
     """The steps that were not started."""
+    hooks: tuple[int, ...]
+    """The steps that are done and whose hook has not begun."""
     done: bool
     """All steps are."""
     failing: bool
@@ -236,24 +265,27 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     """Look at all steps once."""
     runs: list[tuple[int, Direction, Run]] = []
     pending: list[int] = []
+    hooks: list[int] = []
     asking: list[tuple[int, Ask]] = []
     undo_asking: list[tuple[int, Ask]] = []
     locked: list[tuple[int, LockWait]] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
-        status, forward, undo = step.status, step.forward, step.undo
+        status, forward, hook, undo = step.status, step.forward, step.hook, step.undo
         if forward is not None and forward.phase != "over":
             runs.append((index, "forward", forward))
+        if hook is not None and hook.phase != "over":
+            runs.append((index, "hook", hook))
         if undo is not None and undo.phase != "over":
             runs.append((index, "undo", undo))
         if status == "pending":
             pending.append(index)
-        if step.ask is not None and not step.ask.approved and status in ("pending", "running"):
-            asking.append((index, step.ask))
-        if step.undo_ask is not None and not step.undo_ask.approved:
-            undo_asking.append((index, step.undo_ask))
+        elif status == "running" and step.awaits_hook:
+            hooks.append(index)
         if step.lock is not None:
             locked.append((index, step.lock))
+        if step.ask is not None or step.undo_ask is not None:
+            _questions(index, step, asking, undo_asking)
         if status not in DONE:
             done = False
             unknown = unknown or status == "unknown"
@@ -264,6 +296,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     return Glance(
         tuple(runs),
         tuple(pending),
+        tuple(hooks),
         done,
         failing,
         tuple(asking),
@@ -274,6 +307,16 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
         asks or open_,
         no_return,
     )
+
+
+def _questions(
+    index: int, step: StepState, asking: list[tuple[int, Ask]], undo_asking: list[tuple[int, Ask]]
+) -> None:
+    """Note what a step asks for that nobody has approved yet."""
+    if step.ask is not None and not step.ask.approved and step.status in ("pending", "running"):
+        asking.append((index, step.ask))
+    if step.undo_ask is not None and not step.undo_ask.approved:
+        undo_asking.append((index, step.undo_ask))
 
 
 class Cancel(msgspec.Struct, frozen=True):

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
-from actors.saga.holds import asking, past_irreversible, still_done, stopped, to_undo
+from actors.saga.holds import asking, named, past_irreversible, still_done, stopped, to_undo, undoing, urgent
 from actors.saga.plan import Plan
-from actors.saga.state import DONE, Ask, Direction, Error, State, StepState
+from actors.saga.state import DONE, Ask, Direction, Error, Run, State, StepState
 
 Column = Literal[
     "forward",
@@ -29,7 +29,8 @@ Column = Literal[
     "rolled_back",
 ]
 """The table's columns: on the way forward; an unknown outcome to be resolved; failed with ``on_failure: hold``; held
-past an irreversible step; on the way back; an undo failed, in conflict or unknown, held; and the three ends.
+past an irreversible step; on the way back; an undo failed, in conflict or unknown, held (also before the saga turns:
+that of a step whose hook failed); and the three ends.
 
 A saga that is stuck (a driver is gone) or quarantined is in the column that it would otherwise be in."""
 
@@ -43,9 +44,9 @@ def column(plan: Plan, state: State) -> Column:
     """Tell which column of the table a saga is in."""
     if state.status in ("completed", "failed", "rolled_back"):
         return state.status
+    if any(_undo_held(step) for step in state.steps):
+        return "undo_held"
     if state.status == "compensating":
-        if any(_undo_held(step) for step in state.steps):
-            return "undo_held"
         return "past" if past_irreversible(plan, state) else "back"
     if state.seen.unknown:
         return "unknown"
@@ -167,7 +168,7 @@ def _reject_undos(deciding: Deciding, verb: m.Reject, chosen: list[tuple[int | N
 
 def _way(deciding: Deciding) -> Direction:
     """Tell which way the approvals are of that are asked for now."""
-    return "undo" if deciding.state.status == "compensating" else "forward"
+    return "undo" if undoing(deciding.state) else "forward"
 
 
 def _not_by_own(plan: Plan, verb: m.Approve) -> bool:
@@ -221,6 +222,9 @@ def _retry_failed(deciding: Deciding, verb: m.Retry) -> m.Reply:
     chosen = _named(deciding, verb, lambda step: step.failing)
     if not chosen:
         return _refused(f"step {_name(deciding, verb.step)} has not failed")
+    answer = _broken_first(deciding, verb, [i for i in _broken(deciding) if i in chosen])
+    if answer is not None:
+        return answer
     partly = _partly_done(deciding, chosen)
     if partly is not None:
         return _refused(
@@ -234,21 +238,28 @@ def _retry_failed(deciding: Deciding, verb: m.Retry) -> m.Reply:
 def _partly_done(deciding: Deciding, chosen: list[int]) -> str | None:
     """Name a step of which something still exists that its new start would know nothing of."""
     steps = deciding.state.steps
-    return next((_name(deciding, i) for i in chosen if steps[i].partial and steps[i].status in LEFT), None)
+    return next((_name(deciding, i) for i in chosen if steps[i].remains), None)
 
 
-LEFT = ("failed", "kept")
-"""What a partly done step is while its part has not been taken back."""
+def _broken(deciding: Deciding) -> list[int]:
+    return [i for i, step in enumerate(deciding.state.steps) if step.status == "compensation_failed"]
 
 
-def _retry_past(deciding: Deciding, verb: m.Retry) -> m.Reply:
-    steps = deciding.state.steps
-    broken = [i for i, step in enumerate(steps) if step.status == "compensation_failed"]
+def _broken_first(deciding: Deciding, verb: m.Retry, broken: list[int]) -> m.Reply | None:
+    """Nothing goes forward over an undo that failed: that is tried again, by its step's name."""
     if verb.step in broken:
         return _undo_anew(deciding, verb, [verb.step])
     if broken:
         name = _name(deciding, broken[0])
         return _refused(f"the undo of step {name} failed: first `retry {name}` or `skip {name}`")
+    return None
+
+
+def _retry_past(deciding: Deciding, verb: m.Retry) -> m.Reply:
+    steps = deciding.state.steps
+    answer = _broken_first(deciding, verb, _broken(deciding))
+    if answer is not None:
+        return answer
     partly = _partly_done(deciding, [i for i, step in enumerate(steps) if step.failing])
     if partly is not None:
         return _refused(
@@ -259,7 +270,9 @@ def _retry_past(deciding: Deciding, verb: m.Retry) -> m.Reply:
 
 
 def _undone(step: StepState) -> bool:
-    return step.status == "compensated" or (step.failing and step.status in LEFT and not step.partial)
+    return step.status == "compensated" or (
+        step.failing and step.status in ("failed", "kept") and not step.remains
+    )
 
 
 def _forward_again(deciding: Deciding, verb: m.Retry | m.Skip, anew: list[int]) -> None:
@@ -302,6 +315,8 @@ def _retry_late(deciding: Deciding, verb: m.Retry) -> m.Reply:
 def _skip_pending(deciding: Deciding, verb: m.Skip) -> m.Reply:
     if deciding.state.steps[verb.step].status == "skipped":
         return m.Reply("nothing", "it is skipped already")
+    if verb.step in urgent(deciding.state):
+        return _skip_undo(deciding, verb)
     if deciding.state.steps[verb.step].status != "pending":
         return _refused(
             f"step {_name(deciding, verb.step)} has started; only one that has not can be skipped"
@@ -310,6 +325,8 @@ def _skip_pending(deciding: Deciding, verb: m.Skip) -> m.Reply:
 
 
 def _skip_failed(deciding: Deciding, verb: m.Skip) -> m.Reply:
+    if deciding.state.steps[verb.step].status == "compensation_failed":
+        return _keep(deciding, verb)
     if not deciding.state.steps[verb.step].failing:
         return _refused(f"step {_name(deciding, verb.step)} has not failed")
     return _skip(deciding, verb)
@@ -358,7 +375,8 @@ def _skip_undo(deciding: Deciding, verb: m.Skip) -> m.Reply:
     step = deciding.state.steps[verb.step]
     if step.status == "kept":
         return m.Reply("nothing", "it is kept already")
-    left = to_undo(deciding.plan, deciding.state)
+    turned = deciding.state.status == "compensating"
+    left = to_undo(deciding.plan, deciding.state) if turned else urgent(deciding.state)
     if not _undo_held(step) and (verb.step not in left or _going(step)):
         return _refused(f"there is no undo of step {_name(deciding, verb.step)} that could be skipped")
     return _keep(deciding, verb)
@@ -394,27 +412,31 @@ def _close_late(deciding: Deciding) -> None:
 
 def _resolve_forward(deciding: Deciding, verb: m.Resolve) -> m.Reply:
     step = deciding.state.steps[verb.step]
-    if step.status != "unknown" or step.forward is None:
+    direction: Direction = "hook" if step.at_hook else "forward"
+    run: Run | None = getattr(step, direction)
+    if step.status != "unknown" or run is None:
         return _refused(f"the outcome of step {_name(deciding, verb.step)} is not unknown")
     by: dict[str, Any] = {"step": verb.step, "actor": verb.by, "reason": verb.reason}
     if verb.as_ == "done":
-        deciding.emit(e.Succeeded(**by, how="resolved", payload=verb.payload, id=verb.id))
+        deciding.succeed(**by, direction=direction, how="resolved", payload=verb.payload, id=verb.id)
     elif verb.as_ == "failed":
-        why = step.forward.error
+        why = run.error
         message = (
             f"{why.message}; it was not done, by the word of {verb.by}"
             if why
             else f"not done, says {verb.by}"
         )
-        deciding.emit(e.Failed(**by, error=Error("resolved_failed", message)))
+        deciding.emit(e.Failed(**by, direction=direction, error=Error("resolved_failed", message)))
     else:
-        deciding.emit(e.Settled(**by, as_="repeat"))
-        deciding.emit(e.Attempted(step=verb.step, attempt=step.forward.attempt + 1))
-    return _accepted(f"step {_name(deciding, verb.step)} is resolved as {verb.as_}")
+        deciding.emit(e.Settled(**by, direction=direction, as_="repeat"))
+        deciding.emit(e.Attempted(step=verb.step, direction=direction, attempt=run.attempt + 1))
+    return _accepted(f"{named(deciding.plan, verb.step, direction)} is resolved as {verb.as_}")
 
 
 def _resolve_undo(deciding: Deciding, verb: m.Resolve) -> m.Reply:
     step = deciding.state.steps[verb.step]
+    if step.status == "unknown":
+        return _resolve_forward(deciding, verb)
     if not _undo_held(step):
         return _refused(f"the undo of step {_name(deciding, verb.step)} is not held")
     by: dict[str, Any] = {"step": verb.step, "actor": verb.by, "reason": verb.reason}
@@ -588,13 +610,19 @@ def possible(plan: Plan, state: State) -> list[str]:
     stuck = {"retry"} if state.stuck is not None else set()
     idle = set() if asking(plan, state) else {"approve", "reject"}
     return [
-        name for name, cells in TABLE.items() if (callable(cells[at]) or name in stuck) and name not in idle
+        name for name in TABLE if (callable(_cell(name, state, at)) or name in stuck) and name not in idle
     ]
+
+
+def _cell(name: str, state: State, at: Column) -> Handler | str:
+    """Give what a verb does. Where an undo is held before the saga has turned (a hook failed), it can be cancelled."""
+    before = at == "undo_held" and state.status != "compensating"
+    return TABLE[name]["forward" if before and name in ("cancel", "rollback", "approve", "reject") else at]
 
 
 def _say(name: str, deciding: Deciding, verb: m.Verb) -> m.Reply:
     at = column(deciding.plan, deciding.state)
-    cell = TABLE[name][at]
+    cell = _cell(name, deciding.state, at)
     can = possible(deciding.plan, deciding.state)
     if deciding.state.abandoned is not None and deciding.state.status not in (
         "completed",

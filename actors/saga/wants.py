@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from actors.saga.holds import asking, runs, stops, to_undo
+from actors.saga.holds import asking, runs, stops, to_undo, urgent
 from actors.saga.plan import Plan
 from actors.saga.state import DONE, ENDED, Ask, Direction, LockWait, Run, State, StepState
 from actors.saga.touched import Touched
@@ -82,8 +82,9 @@ def interrupted(state: State, step: int | None = None) -> bool:
     """
     steps = state.steps if step is None else (state.steps[step],)
     return any(
-        each.forward is not None and each.forward.interrupt and each.forward.phase == "calling"
+        run is not None and run.interrupt and run.phase == "calling"
         for each in steps
+        for run in (each.forward, each.hook)
     )
 
 
@@ -149,32 +150,43 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         or state.status in ENDED
     ):
         return []
-    if state.status == "compensating":
-        if state.seen.open:
-            return []
-        steps = list(undoable(plan, state, to_undo(plan, state)))
-        direction: Direction = "undo"
-    else:
-        seen = state.seen
-        if (
-            state.turn is not None
-            or state.queued
-            or stops(plan, state)
-            or seen.unknown
-            or (plan.approvals.start and (state.ask is None or not state.ask.approved))
-            or overdue(plan, state, now)
-        ):
-            return []
-        steps = _startable(plan, state)
-        direction = "forward"
-    steps += [
+    turned, seen = state.status == "compensating", state.seen
+    left = to_undo(plan, state) if turned else urgent(state)
+    found = [] if seen.open else _with_generation(state, "undo", list(undoable(plan, state, left)), now)
+    if not turned and _goes_on(plan, state, now):
+        asked = {i for i, _ in seen.asking}
+        steps = _with_generation(state, "forward", _startable(plan, state), now)
+        found += [each for each in steps if each[0] not in asked]
+        found += _with_generation(state, "hook", list(seen.hooks), now)
+    held_up = {i for i, _ in seen.locked}
+    unasked = {i for i, _ in seen.undo_asking}
+    return [
+        each for each in found if each[0] not in held_up and (each[1] != "undo" or each[0] not in unasked)
+    ]
+
+
+def _goes_on(plan: Plan, state: State, now: int) -> bool:
+    """Tell whether anything new may start on the way forward."""
+    return not (
+        state.turn is not None
+        or state.queued
+        or stops(plan, state)
+        or state.seen.unknown
+        or (plan.approvals.start and (state.ask is None or not state.ask.approved))
+        or overdue(plan, state, now)
+    )
+
+
+def _with_generation(
+    state: State, direction: Direction, fresh: list[int], now: int
+) -> list[tuple[int, Direction, int]]:
+    """Give executions to begin: these, and those that could not be prepared so far and are due again."""
+    again = [
         i
         for i, way, run in state.seen.runs
         if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
     ]
-    held_up = {i for i, _ in (state.seen.asking if direction == "forward" else state.seen.undo_asking)}
-    held_up |= {i for i, _ in state.seen.locked}
-    return [(i, direction, next_generation(state, i, direction)) for i in steps if i not in held_up]
+    return [(i, direction, next_generation(state, i, direction)) for i in (*fresh, *again)]
 
 
 def turnable(state: State) -> bool:
@@ -184,6 +196,7 @@ def turnable(state: State) -> bool:
         and state.turn is None
         and state.abandoned is None
         and not state.seen.no_return
+        and not urgent(state)
     )
 
 

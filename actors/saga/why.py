@@ -76,6 +76,8 @@ def _because(state: State) -> str:
     if error is None:
         return ""
     message = _message(error)
+    if error.code == "hook_failed":
+        return f" because {message}"
     if error.code == "step_failed":
         return f" because step {error.step} failed: {message}"
     if error.code == "cancelled" and state.cancel is not None:

@@ -38,8 +38,8 @@ _DIGEST = 10
 def executions(session: Session, id: str) -> int:
     """List what a saga did to the world, and what undid it.
 
-    NATURE is forward (the step itself), restore (the earlier state was put back) or correct (another operation made
-    up for it). GEN counts the starts of the step or undo, TRIES the attempts since.
+    NATURE is forward (the step itself), hook (what was run after it), restore (the earlier state was put back) or
+    correct (another operation made up for it). GEN counts the starts of the step or undo, TRIES the attempts since.
     Columns that say nothing are left out.
     """
     answer = session.client.get(saga_route(id, "executions"))
@@ -67,7 +67,7 @@ def _row(execution: dict[str, Any]) -> list[str]:
     return [
         str(execution.get("id", "")),
         str(execution.get("step", "")),
-        str(execution.get("nature", "")),
+        nature(execution),
         _unless_one(execution.get("generation")),
         str(execution.get("operation", "")),
         str(execution.get("status", "")),
@@ -77,6 +77,11 @@ def _row(execution: dict[str, Any]) -> list[str]:
         _links(execution),
         brief(error_text(execution.get("error"))),
     ]
+
+
+def nature(execution: dict[str, Any]) -> str:
+    """Name what an execution is to its step: forward, hook, restore or correct."""
+    return "hook" if execution.get("direction") == "hook" else str(execution.get("nature", ""))
 
 
 def _unless_one(number: Any) -> str:

@@ -30,6 +30,9 @@ _SHORT = {
     "undo_fails": "undo fails for good",
     "undo_lost_done": "undo's answer lost, done",
     "undo_lost_not_done": "undo's answer lost, not done",
+    "hook_fails": "hook fails",
+    "hook_lost_done": "hook's answer lost, done",
+    "hook_lost_not_done": "hook's answer lost, not done",
 }
 
 Case = dict[str, Any]
@@ -46,7 +49,7 @@ def rehearse(session: Session, file: str, inputs: tuple[str, ...], format: str |
     """Say what a saga would leave behind, whatever goes wrong.
 
     Runs FILE against simulated drivers, made from what the real ones declare: each step fails in turn, and each answer
-    is lost in turn, after the effect and before it; the same with each undo. Nothing is touched and nothing recorded;
+    is lost in turn, after the effect and before it; the same with each hook and undo. Nothing is touched and nothing recorded;
     secrets need not exist; approvals are taken as given.
 
     Exits with 3 if anything would be left behind, or somebody would have to be asked, in any case but those in which an

@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.cli.client import Client, saga_route
 from orchestrator.cli.draw import Words
 from orchestrator.cli.events import status_of_type
+from orchestrator.cli.executions import nature
 from orchestrator.cli.failures import NOT_FOUND, Refused
 from orchestrator.cli.sagas import error_text, saga_of, state
 from orchestrator.cli.text import brief, clock
@@ -71,7 +72,8 @@ class Story:
         about, _, happened = str(event.get("type", "")).partition(".")
         if about == "lock":
             return f"lock {happened} {' '.join(self._lock(event))}".rstrip()
-        subject = f"{'undo of' if about == 'undo' else about} {event.get('step') or ''}".rstrip()
+        subject = f"{about} of" if about in ("hook", "undo") else about
+        subject = f"{subject} {event.get('step') or ''}".rstrip()
         return " ".join([subject, happened.replace("_", " "), ", ".join(self._done(event))]).rstrip()
 
     def _done(self, event: Event) -> Iterator[str]:
@@ -79,7 +81,7 @@ class Story:
         began = (event.get("data") or {}).get("execution")
         execution = self._executions.get(str(began), {})
         if began:
-            what = f"({execution['operation']}, {execution['nature']})" if execution else ""
+            what = f"({execution['operation']}, {nature(execution)})" if execution else ""
             where = f"on {event['resource']}" if event.get("resource") else ""
             yield " ".join(part for part in (what, where, f"as execution {began}") if part)
         if execution.get("compensates"):

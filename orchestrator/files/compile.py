@@ -18,9 +18,10 @@ from config.settings import Policy, TypePolicy
 from orchestrator.files import shape
 from orchestrator.files.advice import advise
 from orchestrator.files.document import Document, Report
+from orchestrator.files.given import read_hooks
 from orchestrator.files.inputs import Input, bind_inputs, declared
 from orchestrator.files.load import DOCUMENT_BYTES, load, load_object
-from orchestrator.files.policy import agreed, check_types, read_policy, rule_of
+from orchestrator.files.policy import agreed, check_types, read_policy, rule_of, strictest
 from orchestrator.files.problems import Problem, shown
 from orchestrator.files.resolved import Known, check_known, known_operations
 from orchestrator.files.steps import Draft, check_steps, make_step, read_steps
@@ -36,7 +37,7 @@ _KEYS: dict[str, shape.Reader] = {
     "on_conflict": shape.choice("hold", "force", "skip"),
     "deadline": shape.duration,
     "policy": read_policy,
-    "hooks": shape.later,
+    "hooks": read_hooks,
     "steps": read_steps,
 }
 
@@ -103,7 +104,7 @@ def _check(
     drafts: list[Draft] = keys.get("steps", [])
     if isinstance(value, dict) and "inputs" not in value:
         keys["inputs"] = {}
-    names = check_steps(report, drafts, registry, keys.get("inputs", UNSET))
+    names = check_steps(report, drafts, registry, keys.get("inputs", UNSET), keys.get("hooks"))
     given = keys.get("policy", {})
     check_types(report, given, [*registry.drivers, *registry.refused], {draft.type for draft in drafts})
     for draft in drafts:
@@ -124,7 +125,11 @@ def _secrets(document: Document, drafts: list[Draft]) -> dict[str, Problem]:
 
 
 def _make(keys: Mapping[str, Any], drafts: list[Draft], defaults: Policy) -> Plan:
-    approvals, asks = agreed(keys.get("policy", {}), defaults, [draft.type for draft in drafts])
+    types = [draft.type for draft in drafts]
+    hooks = [draft.hook.operation.rpartition(".")[0] if draft.hook else "" for draft in drafts]
+    approvals, each = agreed(keys.get("policy", {}), defaults, [*types, *hooks])
+    # A hook is no way around what its type demands.
+    asks = list(map(strictest, each[: len(types)], each[len(types) :]))
     return Plan(
         kind=keys["saga"],
         steps=tuple(

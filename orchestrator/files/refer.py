@@ -44,14 +44,16 @@ class Names(msgspec.Struct, frozen=True):
 
 
 class Scope:
-    """The references that one step may make, in its arguments or in its undo (where ``self`` has a meaning).
+    """The references that one step may make, in its arguments or in its hook and undo (where ``self`` has a meaning).
 
     ``check`` goes through a template and reports; afterwards ``used`` holds the inputs, ``refers`` the (step, field)
     pairs and ``secrets`` the names that it uses with a place of each, and ``kinds`` tells what each reference stands for.
     """
 
-    def __init__(self, report: Report, names: Names, index: int, *, in_undo: bool = False) -> None:
-        """Make the scope of the step with this index."""
+    def __init__(
+        self, report: Report, names: Names, index: int, *, has_self: bool = False, shared_by: str = ""
+    ) -> None:
+        """Make the scope of the step with this index; ``shared_by``: its name, of a template that others share."""
         self.used: set[str] = set()
         self.refers: set[tuple[int, str]] = set()
         self.secrets: dict[str, Path] = {}
@@ -62,7 +64,8 @@ class Scope:
         self._report = report
         self._names = names
         self._index = index
-        self._in_undo = in_undo
+        self._has_self = has_self
+        self._shared_by = shared_by
         self._kinds: dict[Ref, Kinds] = {}
 
     def kinds(self, ref: Ref) -> Kinds:
@@ -118,7 +121,12 @@ class Scope:
         return _TEXT
 
     def _bad(self, path: Path, ref: Ref, why: str, hint: str = "") -> Kinds:
-        self._report.problem(path, f"{shown(str(ref))}: {why}", hint)
+        for_ = (
+            f", for step {shown(self._shared_by)}"
+            if self._shared_by and ref.root in ("self", "steps")
+            else ""
+        )
+        self._report.problem(path, f"{shown(str(ref))}: {why}{for_}", hint)
         return ANY
 
     def _input(self, path: Path, ref: Ref) -> Kinds:
@@ -139,7 +147,7 @@ class Scope:
         return self._below(path, ref, 1, _TEXT)
 
     def _self(self, path: Path, ref: Ref) -> Kinds:
-        if not self._in_undo:
+        if not self._has_self:
             hint = "the outputs of an earlier step are ${steps.NAME.FIELD}"
             return self._bad(path, ref, "a step's own outputs are there only in its undo and hooks", hint)
         self.late = True
@@ -153,7 +161,7 @@ class Scope:
             return self._bad(path, ref, f"there is no step {shown(name)}", suggest(name, others))
         index = steps[name]
         if index == self._index:
-            hint = "write ${self.FIELD}" if self._in_undo else "use its arguments instead"
+            hint = "write ${self.FIELD}" if self._has_self else "use its arguments instead"
             return self._bad(path, ref, "a step cannot refer to itself", hint)
         if index > self._index and not self._names.graph:
             hint = "move it up, or give the steps `needs` so that they form a graph"

@@ -11,6 +11,7 @@ import msgspec
 from actors.saga import references
 from actors.saga.plan import Plan
 from actors.saga.references import BadReference, Ref
+from actors.saga.state import Direction
 from orchestrator.files.arguments import Arguments
 from orchestrator.files.document import Report
 from orchestrator.files.kinds import ANY
@@ -29,18 +30,16 @@ Operation = tuple[str, Path, dict[str, Any]]
 
 
 class Known(msgspec.Struct, frozen=True):
-    """An operation of a plan: a step's, or its undo's."""
+    """An operation of a plan: a step's, its hook's or its undo's, and where the file has its arguments."""
 
     step: int
-    in_undo: bool
+    direction: Direction
+    path: Path
 
     def find(self, plan: Plan) -> Operation:
         """Give the operation."""
-        step = plan.steps[self.step]
-        path: Path = ("steps", self.step)
-        if self.in_undo:
-            return step.undo.operation, (*path, "undo", "with"), step.undo.arguments
-        return step.operation, (*path, "with"), step.arguments
+        asked = plan.steps[self.step].asked(self.direction)
+        return asked.operation, self.path, asked.arguments
 
 
 def known_operations(drafts: Sequence[Draft]) -> tuple[list[Operation], tuple[Known, ...]]:
@@ -48,15 +47,13 @@ def known_operations(drafts: Sequence[Draft]) -> tuple[list[Operation], tuple[Kn
     fixed: list[Operation] = []
     bound: list[Known] = []
     for draft in drafts:
-        for in_undo, scope in enumerate(draft.scopes):
-            if scope.late or not scope.sound or (in_undo and draft.undo.form != "given"):
+        for part in draft.parts:
+            if part.scope.late or not part.scope.sound:
                 continue
-            if scope.used:
-                bound.append(Known(draft.index, bool(in_undo)))
-            elif in_undo:
-                fixed.append((draft.undo.operation, (*draft.path, "undo", "with"), draft.undo.arguments))
+            if part.scope.used:
+                bound.append(Known(draft.index, part.direction, part.path))
             else:
-                fixed.append((draft.keys["do"], (*draft.path, "with"), draft.keys.get("with", {})))
+                fixed.append((part.name, part.path, part.template))
     return fixed, tuple(bound)
 
 

@@ -189,11 +189,3 @@ def labels(report: Report, path: Path, value: Any) -> Any:
         return wrong_kind(report, path, value, "a mapping of text to text")
     read = {key: plain_text(report, (*path, key), item) for key, item in value.items()}
     return {key: item for key, item in read.items() if item is not UNSET}
-
-
-def later(report: Report, path: Path, _value: Any) -> Any:
-    """Refuse a key that is known but comes with a later version, so that nobody relies on it in vain."""
-    report.problem(
-        path, f"`{path[-1]}` is not supported yet by this version", "leave it out for now", key=True
-    )
-    return UNSET

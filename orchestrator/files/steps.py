@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from actors.saga.plan import UNDO_RETRY, Approvals, OnConflict, PlanStep, Retry, Undo
+from actors.saga.plan import UNDO_RETRY, Approvals, Hook, OnConflict, PlanStep, Retry, Undo
+from actors.saga.state import Direction
 from orchestrator.files import shape
 from orchestrator.files.arguments import Arguments
 from orchestrator.files.document import Report
+from orchestrator.files.given import (
+    OPERATION_KEYS,
+    GivenHook,
+    Hooks,
+    arguments,
+    choose,
+    find_hooks,
+    read_hooks,
+    warn_unused,
+    why_unused,
+)
 from orchestrator.files.operations import Operation, find_operation, refined
 from orchestrator.files.order import check_cycles
 from orchestrator.files.policy import Asks, Own, UndoRule, read_own
@@ -30,6 +43,18 @@ class GivenUndo(msgspec.Struct):
     arguments: dict[str, Any] = {}
 
 
+class Part(msgspec.Struct):
+    """An operation of a step: its own, its hook's or its undo's."""
+
+    direction: Direction
+    name: str
+    path: Path
+    """Of its arguments."""
+    template: dict[str, Any]
+    operation: Operation | None
+    scope: Scope
+
+
 class Draft(msgspec.Struct):
     """A step on its way from the file to the plan."""
 
@@ -39,8 +64,9 @@ class Draft(msgspec.Struct):
     """What could be read of it, by the file's keys."""
     operation: Operation | None = None
     undo_operation: Operation | None = None
-    scopes: tuple[Scope, ...] = ()
-    """Of its arguments and of its undo's."""
+    hook: GivenHook | None = None
+    """Of its own hooks and the file's the one that is run after it."""
+    parts: tuple[Part, ...] = ()
     needs: frozenset[int] = frozenset()
     rule: UndoRule = UndoRule()
     """What the policy of its type makes of its undo."""
@@ -58,6 +84,17 @@ class Draft(msgspec.Struct):
         return str(self.keys.get("name", f"steps[{self.index}]"))
 
     @property
+    def hooks(self) -> Hooks:
+        """Its own hooks."""
+        found: Hooks = self.keys.get("hooks", {})
+        return found
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Of the arguments of its operations."""
+        return tuple(part.scope for part in self.parts)
+
+    @property
     def undo(self) -> GivenUndo:
         """Its undo, ``restore`` where nothing is said."""
         found: GivenUndo = self.keys.get("undo", GivenUndo("restore"))
@@ -67,18 +104,9 @@ class Draft(msgspec.Struct):
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _arguments(report: Report, path: Path, value: Any) -> Any:
-    if isinstance(value, dict):
-        return value
-    return shape.wrong_kind(report, path, value, "a mapping of arguments")
-
-
-_UNDO_KEYS: dict[str, Reader] = {"do": shape.text, "with": _arguments}
-
-
 def _undo(report: Report, path: Path, value: Any) -> Any:
     if isinstance(value, dict):
-        read = shape.read_keys(report, path, value, _UNDO_KEYS, ("do",))
+        read = shape.read_keys(report, path, value, OPERATION_KEYS, ("do",))
         return GivenUndo("given", read.get("do", ""), read.get("with", {}))
     if value in ("restore", "none"):
         return GivenUndo(value)
@@ -118,7 +146,7 @@ def _retry(base: Retry) -> Reader:
 _STEP_KEYS: dict[str, Reader] = {
     "name": shape.name,
     "do": shape.text,
-    "with": _arguments,
+    "with": arguments,
     "as": shape.plain_text,
     "needs": shape.each(shape.text, "step names"),
     "undo": _undo,
@@ -130,7 +158,7 @@ _STEP_KEYS: dict[str, Reader] = {
     "timeout": shape.duration,
     "lock_timeout": shape.duration,
     "on_conflict": shape.choice("hold", "force", "skip"),
-    "hooks": shape.later,
+    "hooks": read_hooks,
     "keep": shape.flag,
 }
 
@@ -158,11 +186,17 @@ def read_steps(report: Report, path: Path, value: Any) -> Any:
 # --- checking -------------------------------------------------------------------------------------------------------
 
 
-def check_steps(report: Report, drafts: list[Draft], registry: Registry, inputs: Any) -> Names:
-    """Check the steps together: names, operations, references, arguments, needs. Fills in the drafts."""
+def check_steps(
+    report: Report, drafts: list[Draft], registry: Registry, inputs: Any, hooks: Hooks | None = None
+) -> Names:
+    """Check the steps together, and the file's hooks: names, operations, references, arguments, needs.
+
+    Fills in the drafts.
+    """
     steps = _names(report, drafts)
     for draft in drafts:
         _find_operations(report, draft, registry)
+    _find_hooks(report, drafts, registry, hooks or {})
     verbs = [draft.operation.verb if draft.operation else None for draft in drafts]
     graph = any("needs" in draft.keys for draft in drafts)
     names = Names(None if inputs is UNSET else inputs, steps, verbs, graph)
@@ -197,25 +231,42 @@ def _find_operations(report: Report, draft: Draft, registry: Registry) -> None:
         )
 
 
+def _find_hooks(report: Report, drafts: list[Draft], registry: Registry, hooks: Hooks) -> None:
+    find_hooks(report, hooks, registry)
+    for draft in drafts:
+        find_hooks(report, draft.hooks, registry)
+        draft.hook = choose(draft.hooks, hooks, draft.operation)
+        if draft.operation is not None:
+            warn_unused(report, draft.hooks, why_unused(draft.operation))
+    warn_unused(report, hooks, "no step has it run")
+
+
 def _check_templates(report: Report, draft: Draft, names: Names) -> None:
-    forward = Scope(report, names, draft.index)
-    back = Scope(report, names, draft.index, in_undo=True)
-    draft.scopes = (forward, back)
-    parts = (
-        (forward, draft.operation, (*draft.path, "with"), draft.keys.get("with", {})),
-        (back, draft.undo_operation, (*draft.path, "undo", "with"), draft.undo.arguments),
-    )
-    for scope, operation, path, template in parts:
+    draft.parts = tuple(_parts(report, draft, names))
+    for part in draft.parts:
         before = len(report.problems)
-        scope.check(path, template)
-        if operation is not None:
-            Arguments(report, scope.kinds).check(path, template, operation.verb.arguments)
-            scope.sound = len(report.problems) == before
+        part.scope.check(part.path, part.template)
+        if part.operation is not None:
+            Arguments(report, part.scope.kinds).check(part.path, part.template, part.operation.verb.arguments)
+            part.scope.sound = len(report.problems) == before
+
+
+def _parts(report: Report, draft: Draft, names: Names) -> Iterator[Part]:
+    index, path, hook, undo = draft.index, draft.path, draft.hook, draft.undo
+    own, do = draft.keys.get("with", {}), draft.keys.get("do", "")
+    yield Part("forward", do, (*path, "with"), own, draft.operation, Scope(report, names, index))
+    if hook is not None:
+        shared = draft.name if hook.path[0] == "hooks" else ""
+        scope = Scope(report, names, index, has_self=True, shared_by=shared)
+        yield Part("hook", hook.operation, (*hook.path, "with"), hook.arguments, hook.found, scope)
+    if undo.form == "given":
+        scope, where = Scope(report, names, index, has_self=True), (*path, "undo", "with")
+        yield Part("undo", undo.operation, where, undo.arguments, draft.undo_operation, scope)
 
 
 def _check_asking(report: Report, draft: Draft) -> None:
     """Read whom a step asks that waits for approval; only a step can, since an undo asks by its type's policy."""
-    if draft.operation is not None and draft.operation.verb.asks and draft.scopes[0].sound:
+    if draft.operation is not None and draft.operation.verb.asks and draft.parts[0].scope.sound:
         draft.own = read_own(report, (*draft.path, "with"), draft.keys.get("with", {}))
     if draft.undo_operation is not None and draft.undo_operation.verb.asks:
         what = f"{shown(draft.undo_operation.name)} is no undo"
@@ -264,8 +315,15 @@ def make_step(
         arguments=keys.get("with", {}),
         needs=tuple(sorted(draft.needs)),
         refers=tuple(sorted(refers)),
+        hook=_made_hook(draft.hook),
         undo=Undo(form, undo.operation, undo.arguments),  # type: ignore[arg-type]
         alias=keys.get("as"),
         driver_version=draft.operation.driver.version if draft.operation else "",
         **kept,
     )
+
+
+def _made_hook(hook: GivenHook | None) -> Hook | None:
+    if hook is None or hook.found is None:
+        return None
+    return Hook(hook.operation, hook.arguments, hook.found.driver.version)

@@ -162,6 +162,16 @@ def test_executions_are_linked_both_ways(daemon: StandIn, sagactl: Sagactl) -> N
     assert "undoes f" in second
 
 
+def test_the_execution_of_a_hook_is_told_from_that_of_its_step(daemon: StandIn, sagactl: Sagactl) -> None:
+    """Both go forward."""
+    own = {"id": "f", "step": "one", "direction": "forward", "nature": "forward", "status": "completed"}
+    hook = own | {"id": "h", "direction": "hook"}
+    daemon.on("GET", f"/v1/sagas/{ID}/executions", (200, {"executions": [own, hook]}))
+    _, *lines = sagactl("executions", ID).stdout.splitlines()
+
+    assert [line.split()[:3] for line in lines] == [["f", "one", "forward"], ["h", "one", "hook"]]
+
+
 def test_executions_leave_out_the_columns_that_say_nothing(daemon: StandIn, sagactl: Sagactl) -> None:
     """A number that is 1 in every row, links and errors that there are none of."""
     one = {

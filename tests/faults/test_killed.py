@@ -188,6 +188,41 @@ def test_dying_at_any_commit_or_effect_changes_nothing_about_the_end(
     assert no_leftovers(tmp_path)
 
 
+HOOK_POINTS = [(point, n) for point in ("before", "after", "effect") for n in range(1, 9)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("point", "number"), HOOK_POINTS if KILLS >= 200 else HOOK_POINTS[::3])
+def test_dying_anywhere_around_hooks_changes_nothing_about_the_end(
+    tmp_path: Path, point: str, number: int
+) -> None:
+    """The hook of the third step fails: it is as before, and so are the two before it, of which the hooks went well."""
+    folder = tmp_path / "site"
+    fill(folder)
+    before = look(folder)
+    log = tmp_path / "log"
+    argv = ["sh", "-c", 'grep -qxF "$1" "$2" || echo "$1" >> "$2"', "sh", "${self.path}", str(log)]
+    check = ["grep", "-qxF", "${self.path}", str(log)]
+    told = {"applied": {"do": "command.run", "with": {"argv": argv, "check": check}}}
+    made = [step for step in steps(folder, 7) if step["do"] == "local.file.create"]
+    made[-1]["hooks"] = {"applied": {"do": "test.fail", "with": {"kind": "error"}}}
+    log.touch()
+    daemon = Daemon(tmp_path)
+    try:
+        daemon.start(module=("tests.faults.dying", point, str(number)))
+        id_ = submit_through_death(daemon, saga("hooked", made, hooks=told))
+        document = wait_through_death(daemon, id_)
+    finally:
+        daemon.__exit__()
+
+    assert document["status"] == "rolled_back", document
+    assert document["error"]["code"] == "hook_failed"
+    assert [step["status"] for step in document["steps"]] == ["compensated"] * 3
+    assert look(folder) == before
+    assert log.read_text().splitlines() == [step["with"]["path"] for step in made[:2]]
+    assert no_leftovers(tmp_path)
+
+
 def wait_through_death(daemon: Daemon, id_: str) -> dict[str, Any]:
     """Wait for the saga's end; start the daemon again when it has died."""
     while True:

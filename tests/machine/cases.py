@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from actors.saga.plan import Approvals, Batch, OnFailure, Plan, PlanStep, Retry, Undo
+from actors.saga.plan import Approvals, Batch, Hook, OnFailure, Plan, PlanStep, Retry, Undo
 from actors.saga.state import Touch, WayBack
 
 T = TypeVar("T")
@@ -44,6 +44,8 @@ class Driver(msgspec.Struct, frozen=True):
     way_back: WayBack = "nothing"
     forward: Way = Way()
     undo: Way = Way()
+    hook: Way = Way()
+    hook_changes: bool = True
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -65,6 +67,8 @@ RESOURCES = (
 )
 OWN = Approvals(approvers=("admin",), expires=5_000)
 """What a step says itself of its approval; how many are needed is the plan's."""
+WAYS = (Way(finds=True), Way(repeats=True), Way(), Way(repeats=True, finds=True))
+BEST_EFFORT = (Batch(mode="best_effort", parallel=1), Batch(mode="best_effort"))
 RETRIES = (
     Retry(attempts=2),
     Retry(attempts=1),
@@ -77,16 +81,7 @@ def random_case(choose: Chooser) -> Case:
     count = choose.of((3, 2, 1, 4, 4, 5, 6))
     graph = choose.chance(2)
     deadline = choose.of((None, None, 20_000))
-    batch = choose.of(
-        (
-            None,
-            None,
-            None,
-            Batch(parallel=2),
-            Batch(mode="best_effort", parallel=1),
-            Batch(mode="best_effort"),
-        )
-    )
+    batch = choose.of((*[None] * 12, Batch(parallel=2), *BEST_EFFORT))
     graph = graph or batch is not None
     plan = Plan(
         kind="random",
@@ -136,17 +131,19 @@ def _step(choose: Chooser, index: int, *, graph: bool, batch: Batch | None) -> P
         asks=choose.of(("never", "never", "never", "irreversible", "each")),
         approvals=choose.of((None, None, OWN)),
         asks_undo=choose.chance(5),
+        hook=choose.of((None, None, Hook("test.tell"))) if batch is None else None,
     )
 
 
 def _driver(choose: Chooser, step: PlanStep) -> Driver:
     if choose.chance(6):
         return Driver(forward=Way(repeats=True), undo=Way(repeats=True))
-    ways = (Way(finds=True), Way(repeats=True), Way(), Way(repeats=True, finds=True))
     forms: dict[str, WayBack] = {"restore": "restore", "given": "correct", "none": "none"}
     return Driver(
         resource=choose.of(RESOURCES),
         way_back=forms[step.undo.form],
-        forward=choose.of(ways),
-        undo=choose.of(ways),
+        forward=choose.of(WAYS),
+        undo=choose.of(WAYS),
+        hook=choose.of(WAYS) if step.hook is not None else Way(),
+        hook_changes=step.hook is None or not choose.chance(4),
     )

@@ -42,6 +42,8 @@ class Laws:
         self.yes: dict[tuple[int | None, str, str], set[str]] = {}
         """Who has approved what."""
         self.generations: dict[tuple[int, str], int] = {}
+        self.owing: set[int] = set()
+        """The steps that were done and whose hook has not been."""
 
     # --- about one decision ----------------------------------------------------------------------------------------
 
@@ -70,6 +72,12 @@ class Laws:
             self._asked(event)
         if isinstance(event, e.Started):
             self._started(before, event, after)
+        if isinstance(event, e.Succeeded):
+            self._succeeded(before, event)
+        if isinstance(event, e.TurnedBack) or (isinstance(event, e.SagaFailed) and not before.abandoned):
+            assert not self._urgent(before), "the saga turned before the work of a failed hook was undone"
+        done = {index for index, step in enumerate(after.steps) if step.status == "completed"}
+        assert not done & self.owing, "a step is completed without its hook"
         if isinstance(event, e.Attempted):
             run = getattr(before.steps[event.step], event.direction)
             assert run.phase not in (*ACTIVE, "over"), "an attempt began before the one before was settled"
@@ -95,8 +103,19 @@ class Laws:
         self.intents.add((*key, event.generation, 1))
         if event.direction == "forward":
             self._started_forward(before, event, after)
+        elif event.direction == "hook":
+            self._started_hook(before, event)
         else:
             self._started_undo(before, event)
+
+    def _succeeded(self, before: State, event: e.Succeeded) -> None:
+        """A hook is owed by a step that was done and has changed something, until the hook was done."""
+        if event.direction == "hook":
+            self.owing.discard(event.step)
+        elif event.direction == "forward" and self.plan.steps[event.step].hook is not None:
+            run = before.steps[event.step].forward
+            if run is not None and run.changes:
+                self.owing.add(event.step)
 
     def _asked(self, event: e.Asked) -> None:
         """A question expires by the rules that it is asked by: the step's own, else the saga's; an undo's does not."""
@@ -148,15 +167,39 @@ class Laws:
             if other != event.step and step.status in ("running", "unknown") and step.number:
                 assert not self._same(before, event, other), "two steps touch the same side by side"
 
-    def _started_undo(self, before: State, event: e.Started) -> None:
+    def _started_hook(self, before: State, event: e.Started) -> None:
+        """Nothing new starts in a saga that stops; a hook comes after its step's effect."""
         step = before.steps[event.step]
-        if self.plan.steps[event.step].asks_undo:
-            self._approved(event.step, self.sim.hashes[event.step, "undo"], "undo")
-        assert before.status == "compensating"
+        assert before.status == "running"
+        assert before.turn is None, "a hook began though the saga turns back"
+        assert not any(each.failing for each in before.steps), "a hook began though a step has failed"
+        over = step.forward is not None and step.forward.phase == "over" and step.forward.error is None
+        assert over, "a hook before its step was done"
+        assert event.step in self.owing, "a hook of a step that has done nothing"
+
+    def _urgent(self, state: State) -> set[int]:
+        """Steps that were done, whose hook failed, and of which nobody has yet tried to take back what they did."""
+        return {
+            index
+            for index, step in enumerate(state.steps)
+            if index in self.owing
+            and step.hook is not None
+            and step.hook.phase == "over"
+            and step.hook.error is not None
+            and step.status in ("failed", "compensating", "running", "completed")
+        }
+
+    def _started_undo(self, before: State, event: e.Started) -> None:
+        step, urgent = before.steps[event.step], self._urgent(before)
+        assert before.status == "compensating" or event.step in urgent, "an undo though the saga goes forward"
+        assert not urgent - {event.step} or event.step in urgent, "another undo before that of a failed hook"
         started = step.undo_started and step.number > 0
         done = step.forward is not None and step.forward.phase == "over" and step.number > 0
         assert done, "an undo without a done"
-        assert step.status != "failed" or step.partial or started, "an undo of a step that failed"
+        partly = step.partial or started or event.step in urgent
+        assert step.status != "failed" or partly, "an undo of a step that failed"
+        if self.plan.steps[event.step].asks_undo:
+            self._approved(event.step, self.sim.hashes[event.step, "undo"], "undo")
         assert not step.irreversible
         for other, later in enumerate(before.steps):
             if other != event.step and later.number > step.number and self._still_to_undo(before, other):
@@ -165,7 +208,7 @@ class Laws:
     def _still_to_undo(self, state: State, index: int) -> bool:
         step = state.steps[index]
         return step.status == "compensating" or (
-            step.status in ("completed", "failed")
+            step.status in ("completed", "running", "failed")
             and step.did
             and not step.stays
             and step.number > 0
@@ -176,9 +219,9 @@ class Laws:
         """What an unwinding leaves alone: irreversible steps that are done, and what comes before them."""
         alone: set[int] = set()
         for index, step in enumerate(state.steps):
-            if step.irreversible and (
-                step.status == "completed" or (step.status == "failed" and step.partial)
-            ):
+            hooked = index in self.owing and step.status in ("running", "failed", "kept")
+            partly = step.status == "failed" and step.partial
+            if step.irreversible and (step.status == "completed" or partly or hooked):
                 alone |= {index} | (self._needs(index) if self.plan.graph else set(range(index)))
         return alone
 
@@ -268,7 +311,7 @@ class Laws:
         assert kept or not state.locks, "an ended saga has a lock"
         for step in state.steps:
             assert step.lock is None, "an ended saga waits for a lock"
-            for run in (step.forward, step.undo):
+            for run in (step.forward, step.hook, step.undo):
                 assert run is None or run.phase == "over", "an execution of an ended saga is open"
         statuses = {step.status for step in state.steps}
         if state.status == "completed":

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from actors.saga.plan import Batch, Plan, PlanStep, Undo
-from actors.saga.state import Touch
+from actors.saga import messages as m
+from actors.saga.plan import Batch, Hook, Plan, PlanStep, Undo
+from actors.saga.state import Error, Touch
 from actors.saga.wants import Perform, Poll, Prepare, Settle
 from tests.machine.cases import Case, Chooser, Driver, Way
 from tests.machine.reached import Reached
@@ -24,7 +25,7 @@ def touch(name: str) -> Touch:
 
 def put(resource: Touch | None, way: Way = FINDS, undo: Way = FINDS) -> Driver:
     """A step that changes one resource and can be taken back."""
-    return Driver(resource, "restore" if resource is not None else "nothing", way, undo)
+    return Driver(resource, "restore" if resource is not None else "nothing", way, undo, hook=way)
 
 
 DRIVERS = (put(touch("c")), put(touch("a/b")), put(Touch(type="service", name="x")), put(touch("a")))
@@ -84,6 +85,13 @@ class Script(Simulation):
         self.end(self.wanted(Poll)[0], how)
         return self
 
+    def refuse(self, *, stuck: bool = False) -> Script:
+        """Let the next intent not be written, for good or until somebody mends the node."""
+        want = self.wanted(Prepare)[0]
+        head = {"step": want.step, "direction": want.direction, "generation": want.generation}
+        self.say(m.NotPrepared(**head, error=Error("gone", "it cannot be prepared"), stuck=stuck))
+        return self
+
     def call(self) -> Perform:
         """Give the one call that is with a driver."""
         (want,) = self.flights
@@ -101,6 +109,7 @@ def step(**fields: Any) -> PlanStep:
 
 
 IRREVERSIBLE = step(irreversible=True)
+HOOKED = step(hook=Hook("test.tell"))
 
 
 def forward() -> Script:
@@ -195,6 +204,32 @@ def kept_then_anew() -> Script:
     return script.go("succeeded")
 
 
+def kept_then_hooked() -> Script:
+    """What was kept on the way back before its hook had begun has it run when the saga goes forward again."""
+    drivers = (DRIVERS[0], Driver(touch("a/b"), "none", FINDS, FINDS, FINDS))
+    script = Script(IRREVERSIBLE, step(undo=Undo(form="none"), hook=Hook("test.tell")), drivers=drivers)
+    script.go("succeeded", "succeeded")
+    script.operator("cancel", 0, flag=False)
+    script.operator("retry", 0, flag=False)
+    return script.go("succeeded")
+
+
+def undone_before_its_hook() -> Script:
+    """The saga turned before the hook began; the undo cannot be prepared, then fails, and is tried once more."""
+    script = Script(None, HOOKED, on_undo_failure="hold").go("succeeded", "succeeded")
+    script.operator("cancel", 0, flag=False)
+    script.refuse()
+    script.operator("retry", 1, flag=True)
+    return script.go("succeeded", "succeeded")
+
+
+def undo_accepted() -> Script:
+    """The operator says that an undo which failed is to be left so."""
+    script = undo_failed()
+    script.operator("failed", 1, flag=True)
+    return script
+
+
 def cleaned_up_then_skipped() -> Script:
     """A failed step whose driver has cleaned up is skipped."""
     script = Script(None, on_failure="hold").go("compensated")
@@ -239,8 +274,16 @@ def undo_rejected() -> Script:
     return script
 
 
+def repaired() -> Script:
+    """The undo that failed was done by hand, long after the saga had ended."""
+    script = failed()
+    script.operator("done", 1, flag=True)
+    return script
+
+
 TOLD = (
     failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back,
     undo_failed, undo_unknown, undo_conflict, completed, failed, rolled_back, kept_then_done, kept_then_skipped,
-    kept_then_anew, cleaned_up_then_skipped, part_blocked,
+    kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, undone_before_its_hook, undo_accepted,
+    repaired,
 )  # fmt: skip

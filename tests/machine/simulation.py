@@ -16,10 +16,10 @@ from actors.saga import messages as m
 from actors.saga.evolve import NO_STATE, evolve
 from actors.saga.holds import asking
 from actors.saga.machine import Decision, decide, submit
-from actors.saga.state import ENDED, Direction, Error, Run, State
+from actors.saga.state import ENDED, Direction, Error, Run, State, Touch
 from actors.saga.verbs import column
 from actors.saga.wants import Perform, Poll, Prepare, Settle, Want, interrupted, wake, wants
-from tests.machine.cases import RESOURCES, Case, Chooser, Driver
+from tests.machine.cases import RESOURCES, Case, Chooser, Driver, Way
 from tests.machine.laws import Laws
 from tests.machine.reached import Reached
 
@@ -44,6 +44,8 @@ class Simulation:
             touch.name: f"{touch.name} as it was" for touch in (*RESOURCES, *touched)
         }
         self.before = dict(self.world)
+        hooked = [step.name for step in case.plan.steps if step.hook is not None]
+        self.world |= {f"the hook of {name}": "not run" for name in hooked}  # and never taken back
         self.images: dict[Key, str] = {}
         """Before-images, by forward execution."""
         self.made: dict[int, str] = {}
@@ -108,10 +110,10 @@ class Simulation:
             self.flights = wanted
 
     def _image(self, event: e.Event) -> None:
-        if isinstance(event, e.Started) and event.direction == "forward":
-            name = self._name(event.step)
+        if isinstance(event, e.Started) and event.direction != "undo":
+            name = self._name(event.step, event.direction)
             if name is not None:
-                self.images[event.step, "forward", event.generation] = self.world[name]
+                self.images[event.step, event.direction, event.generation] = self.world[name]
 
     def restart(self) -> None:
         """Come back from disk: what was with a driver was lost."""
@@ -144,7 +146,10 @@ class Simulation:
         """Give a step's driver."""
         return self.drivers[step]
 
-    def _name(self, step: int) -> str | None:
+    def _name(self, step: int, direction: Direction = "forward") -> str | None:
+        """Give what an execution changes; None: nothing."""
+        if direction == "hook":
+            return f"the hook of {self.plan.steps[step].name}" if self.drivers[step].hook_changes else None
         resource = self.drivers[step].resource
         return resource.name if resource is not None else None
 
@@ -156,7 +161,7 @@ class Simulation:
             else self.choose.of(("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck", "blocked"))
         )
         head = {"step": want.step, "direction": want.direction, "generation": want.generation}
-        resource = self.drivers[want.step].resource
+        resource = self._resource(want)
         if how == "blocked" and resource is not None and not self.state.has_lock(resource):
             self.say(m.Blocked(**head, resource=resource, behind="another"))  # type: ignore[arg-type]
             return
@@ -169,36 +174,39 @@ class Simulation:
         hash_ = "same" if well or not self.choose.chance(6) else f"other {self.now}"
         self.hashes[want.step, want.direction] = hash_
         driver = self.drivers[want.step]
-        way = driver.forward if want.direction == "forward" else driver.undo
+        way: Way = getattr(driver, want.direction)
         self.say(
             m.Prepared(
                 **head,  # type: ignore[arg-type]
                 execution=f"{want.step}.{want.direction}.{want.generation}",
                 payload="digest",
-                changes=driver.resource is not None,
+                changes=self._name(want.step, want.direction) is not None,
                 repeats=way.repeats,
                 finds=way.finds,
                 way_back=driver.way_back,
                 irreversible=self.plan.steps[want.step].irreversible and want.direction == "forward",
-                resource=driver.resource,
+                resource=resource,
                 hash=hash_,
             )
         )
 
-    def _value(self, step: int, generation: int) -> str:
-        return f"s{step}.{generation}"
+    def _resource(self, want: Prepare) -> Touch | None:
+        name = self._name(want.step, want.direction)
+        if want.direction == "hook":
+            return Touch(type="told", name=name) if name is not None else None
+        return self.drivers[want.step].resource
 
     def target(self, want: Perform | Poll | Settle) -> str | None:
         """Give what the resource is to become."""
-        if want.direction == "forward":
-            return self._value(want.step, want.generation)
-        return self.images.get(self._forward_key(want.step))
+        if want.direction == "undo":
+            return self.images.get(self._forward_key(want.step))
+        return f"s{want.step}.{want.generation}"
 
     def origin(self, want: Perform | Poll | Settle) -> str | None:
         """Give what the resource is before the operation, if nobody else touches it."""
-        if want.direction == "forward":
-            return self.images.get((want.step, "forward", want.generation))
-        return self.made.get(want.step)
+        if want.direction == "undo":
+            return self.made.get(want.step)
+        return self.images.get((want.step, want.direction, want.generation))
 
     def _forward_key(self, step: int) -> Key:
         run = self.state.steps[step].forward
@@ -206,7 +214,7 @@ class Simulation:
 
     def _effect(self, want: Perform | Poll, suffix: str = "") -> None:
         """Change the world."""
-        name, target = self._name(want.step), self.target(want)
+        name, target = self._name(want.step, want.direction), self.target(want)
         if name is None or target is None:
             return
         guarded = want.direction == "undo" and self.drivers[want.step].way_back == "restore"
@@ -259,7 +267,7 @@ class Simulation:
         )
 
     def _done(self, want: Perform | Poll | Settle) -> bool:
-        name = self._name(want.step)
+        name = self._name(want.step, want.direction)
         return name is not None and self.world[name] == self.target(want)
 
     def end(self, want: Perform | Poll, how: str | None = None) -> None:
@@ -274,7 +282,7 @@ class Simulation:
             return self._answer(want, how, error=Error("conflict", "somebody changed it"))
         if how == "succeeded":
             self._effect_once(want)
-            return self._answer(want, how, payload="digest", id=f"id{want.generation}")
+            return self._answer(want, how, payload="digest", id=f"the id of {self._name(want.step)}")
         if how in ("failed", "transient", "rate limited"):
             return self._answer(
                 want,
@@ -324,7 +332,7 @@ class Simulation:
     def _finding(self, want: Settle) -> str:
         if not want.finds:
             return "cannot"
-        name = self._name(want.step)
+        name = self._name(want.step, want.direction)
         if name is None:
             return "not_done"
         if self.world[name] == self.target(want):
@@ -371,27 +379,31 @@ class Simulation:
 
     def _judge(self, verb: str, step: int) -> None:
         """An operator who says what is not so has the last word on that resource."""
-        name = self._name(step)
+        name = self._name(step, self._spoken_of(step))
         if name is None or self.truth(step) == verb:
             return
         self.others.add(name)
 
     def truth(self, step: int) -> str | None:
         """Give what an honest operator would say of an unknown outcome."""
-        now = self.state.steps[step]
-        direction: Direction = "undo" if now.undo is not None and now.undo.phase != "over" else "forward"
-        if now.status == "compensation_failed":
-            direction = "undo"
-        run: Run | None = now.undo if direction == "undo" else now.forward
-        name = self._name(step)
+        direction = self._spoken_of(step)
+        run: Run | None = getattr(self.state.steps[step], direction)
+        name = self._name(step, direction)
         if name is None or run is None:
             return None
         want = Settle(step, direction, run.generation, run.attempt, 0, finds=True)
         return {"done": "done", "not_done": "failed"}.get(self._finding(want))
 
+    def _spoken_of(self, step: int) -> Direction:
+        """Tell which execution of a step an operator means."""
+        now = self.state.steps[step]
+        if now.status == "compensation_failed" or (now.undo is not None and now.undo.phase != "over"):
+            return "undo"
+        return "hook" if now.hook is not None and now.hook.phase != "over" else "forward"
+
     def _permit(self, step: int | None) -> None:
         """By ``retry`` an operator takes it upon himself that an effect may be made again."""
-        directions: tuple[Direction, ...] = ("forward", "undo")
+        directions: tuple[Direction, ...] = ("forward", "hook", "undo")
         for index, now in enumerate(self.state.steps):
             for direction in directions:
                 run: Run | None = getattr(now, direction)
@@ -514,7 +526,7 @@ class Simulation:
     def some_end(self) -> None:
         """Let a call end."""
         want = self.choose.of(sorted(self.flights, key=repr))
-        if interrupted(self.state, want.step) and want.direction == "forward" and self.choose.chance(2):
+        if interrupted(self.state, want.step) and want.direction != "undo" and self.choose.chance(2):
             self.end(want, self.choose.of(("nothing and lost", "lost answer")))
         else:
             self.end(want)
@@ -574,7 +586,7 @@ class Simulation:
         step = self.choose.of(range(-1, len(self.plan.steps) + 1))
         head: dict[str, Any] = {
             "step": step,
-            "direction": self.choose.of(("forward", "undo")),
+            "direction": self.choose.of(("forward", "undo", "hook")),
             "generation": 99,
         }
         before = self.state

@@ -69,8 +69,8 @@ BUGS: dict[str, tuple[Plant, str]] = {
         "",
     ),
     "a status goes where the table does not lead": (
-        folding(e.CleanedUp, lambda was, s, ev, at: _with_step(was(s, ev, at), ev, status="kept")),
-        "('running', 'kept')",
+        folding(e.CleanedUp, lambda was, s, ev, at: _with_step(was(s, ev, at), ev, status="skipped")),
+        "('running', 'skipped')",
     ),
     "a step of an ended saga has no final status": (
         instead(evolve, "_closed", lambda _, step: step),
@@ -125,7 +125,7 @@ BUGS: dict[str, tuple[Plant, str]] = {
         instead(
             machine,
             "_run_stops",
-            lambda _, index, run: e.Failed(step=index, error=Error("stopped", "stopped")),
+            lambda _, index, way, run: e.Failed(step=index, direction=way, error=Error("stopped", "stopped")),
         ),
         "an attempt was over before its code had ended",
     ),
@@ -180,6 +180,24 @@ BUGS: dict[str, tuple[Plant, str]] = {
     "who submitted it may approve it": (
         instead(verbs, "_not_by_own", lambda *_: False),
         "who submitted it has approved it",
+    ),
+    "a step is completed by its own success": (
+        folding(e.Succeeded, lambda was, s, ev, at: was(s, replace(ev, hook=False), at)),
+        "a step is completed without its hook",
+    ),
+    "a failed hook is a failure as any other": (
+        instead(holds, "urgent", lambda *_: []),
+        "the saga turned before the work of a failed hook was undone",
+    ),
+    "a hook begins in a saga that stops": (
+        instead(
+            wants,
+            "preparable",
+            lambda was, plan, state, now: (
+                was(plan, state, now) + [(i, "hook", 1) for i in state.seen.hooks if state.seen.failing]
+            ),
+        ),
+        "a hook began though a step has failed",
     ),
     "a lock is not taken": (
         instead(answers, "_lock", lambda *_: None),

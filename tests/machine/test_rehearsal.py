@@ -28,19 +28,20 @@ def declared(case: cases.Case) -> Preparing:
     @cache
     def prepare(want: Prepare) -> m.Prepared:
         driver = case.drivers[want.step]
-        way = driver.forward if want.direction == "forward" else driver.undo
+        way: cases.Way = getattr(driver, want.direction)
+        hook = want.direction == "hook"
         return m.Prepared(
             step=want.step,
             direction=want.direction,
             generation=want.generation,
             execution="",
             payload="",
-            changes=driver.resource is not None,
+            changes=driver.hook_changes if hook else driver.resource is not None,
             repeats=way.repeats,
             finds=way.finds,
             way_back=driver.way_back,
             irreversible=case.plan.steps[want.step].irreversible and want.direction == "forward",
-            resource=driver.resource,
+            resource=None if hook else driver.resource,
         )
 
     return prepare
@@ -86,16 +87,23 @@ def test_each_case_ends_or_asks_and_the_machine_knows_what_is_left(compared: Cou
 
 
 def test_each_call_goes_wrong_in_each_way() -> None:
-    """Three cases a step, three an undo that anything leads to, and the two runs of the whole."""
-    case = next(each for each in map(random_case, range(PLANS)) if len(each.plan.steps) > 2)
+    """Three cases a step, three a hook, three an undo that anything leads to, and the two runs of the whole."""
+    case = next(each for each in map(random_case, range(PLANS)) if _hooked(each) and len(each.plan.steps) > 2)
     found = [each for each in rehearse(case.plan, declared(case)) if each.step is not None]
 
     forward = Counter((each.step, each.fault) for each in found if each.direction == "forward")
+    hook = Counter((each.step, each.fault) for each in found if each.direction == "hook")
     undo = Counter((each.step, each.fault) for each in found if each.direction == "undo")
     faults = ("fails", "lost_done", "lost_not_done")
     assert forward == Counter((step.name, fault) for step in case.plan.steps for fault in faults)
+    assert hook == Counter((name, fault) for name in _hooked(case) for fault in faults)
     assert set(undo.values()) <= {1}
     assert len(undo) % len(faults) == 0
+
+
+def _hooked(case: cases.Case) -> list[str]:
+    steps = zip(case.plan.steps, case.drivers, strict=True)
+    return [step.name for step, driver in steps if step.hook is not None and driver.resource is not None]
 
 
 def test_a_case_that_joins_its_run_ends_as_that_run_does(monkeypatch: pytest.MonkeyPatch) -> None:

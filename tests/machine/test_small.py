@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from actors.saga.plan import OnFailure
+from actors.saga.plan import OnFailure, PlanStep
 from actors.saga.wants import Perform
 from tests.machine.cases import Chooser, Way
-from tests.machine.scripts import DRIVERS, FINDS, NEITHER, REPEATS, Script, put
+from tests.machine.scripts import DRIVERS, FINDS, HOOKED, NEITHER, REPEATS, Script, put
 from tests.machine.simulation import Simulation
 
 FORWARD = (
@@ -50,10 +50,12 @@ class Told(Script):
 
     ways: tuple[tuple[str, ...], tuple[str, ...]] = (FORWARD, UNDO)
 
+    step: PlanStep | None = None
+
     def __init__(self, count: int, way: Way, choose: Chooser, on_failure: OnFailure) -> None:
         self.fatal: list[str] = []
         drivers = [put(driver.resource, way, way) for driver in DRIVERS[:count]]
-        super().__init__(*[None] * count, drivers=drivers, choose=choose, on_failure=on_failure)
+        super().__init__(*[self.step] * count, drivers=drivers, choose=choose, on_failure=on_failure)
 
     def _calm_end(self, want: Any) -> None:
         if not isinstance(want, Perform) or want.attempt > 1:
@@ -79,10 +81,16 @@ class Fewer(Told):
     ways = (FEWER, ("succeeded", "failed", "lost answer"))
 
 
+class Hooked(Fewer):
+    """Every step has a hook."""
+
+    step = HOOKED
+
+
 def check(told: Told, on_failure: OnFailure) -> None:
     """The end follows from the outcomes alone."""
     told.calm()
-    forward = any(each.startswith("forward") for each in told.fatal)
+    forward = any(each.startswith(("forward", "hook")) for each in told.fatal)
     undo = any(each.startswith("undo") for each in told.fatal)
     if not forward:
         assert told.state.status == "completed"
@@ -99,6 +107,14 @@ def check(told: Told, on_failure: OnFailure) -> None:
 def test_one_and_two_steps(count: int, way: Way, on_failure: OnFailure) -> None:
     """Every outcome of every first attempt, forward and back, whatever the driver can do and the file says."""
     assert every_path(lambda choose: check(Told(count, way, choose, on_failure), on_failure)) > 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on_failure", ["compensate", "hold", "stop"])
+@pytest.mark.parametrize("way", [FINDS, REPEATS, NEITHER], ids=["finds", "repeats", "neither"])
+def test_two_steps_with_hooks(way: Way, on_failure: OnFailure) -> None:
+    """The outcomes that matter most, of steps, hooks and undos."""
+    assert every_path(lambda choose: check(Hooked(2, way, choose, on_failure), on_failure)) > 50
 
 
 @pytest.mark.slow

@@ -84,6 +84,17 @@ def test_a_refusal_names_what_is_possible_instead() -> None:
     )
 
 
+def test_what_is_said_of_another_step_than_the_one_in_question_is_refused() -> None:
+    """The step before it is done, and nobody wonders; the undo before it went well."""
+    retried = scripts.stopped().operator("retry", 0, flag=True)
+    resolved = scripts.unknown().operator("done", 0, flag=True)
+    skipped = scripts.failed().operator("skip", 0, flag=True)
+
+    assert (retried.did, retried.detail) == (NO, "step s0 has not failed")
+    assert (resolved.did, resolved.detail) == (NO, "the outcome of step s0 is not unknown")
+    assert (skipped.did, skipped.detail) == (NO, "step s0 has no failed undo")
+
+
 LATER = "nothing is possible in this release: rollback of an ended saga comes with a later one"
 
 
@@ -218,6 +229,14 @@ def test_closing_the_last_failed_undo_of_a_failed_saga_rolls_it_back() -> None:
 def test_abandon_needs_a_reason() -> None:
     """Giving up is on the record with its reason."""
     assert scripts.forward().operator("abandon", 0, flag=False).did == "refused"
+
+
+def test_what_was_given_up_between_two_attempts_has_failed() -> None:
+    """Nothing of it is there, for certain."""
+    script = Script(None).go("transient")
+    script.operator("abandon", 0, flag=True)
+
+    assert (script.state.status, script.statuses) == ("failed", ["failed"])
 
 
 def test_abandon_of_a_quarantined_saga_ends_at_once() -> None:

@@ -34,8 +34,9 @@ PARTS = (
     (
         "Of a step, forward",
         "step.",
-        "Those that have an `undo.` twin below mean the same for the way back; `direction` is then `undo`.",
+        "Those that have a `hook.` or `undo.` twin below mean the same for the hook or the way back, their `direction`.",
     ),
+    ("Of a step's hook", "hook.", "The step is completed after `hook.succeeded`, and not before."),
     ("Of a step's undo", "undo.", ""),
     (
         "Of approvals",

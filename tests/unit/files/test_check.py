@@ -69,7 +69,7 @@ GOOD = "\nsteps: [{name: x, do: demo.thing.create, with: {path: /ok}}]"
             "policy: each",
             "policy: must be a mapping with `approve`, `approvers`, `quorum`, `four_eyes`, not text",
         ),
-        ("hooks: {}", "hooks: `hooks` is not supported yet by this version (leave it out for now)"),
+        ("hooks: [a]", "hooks: must be a mapping with `applied`, `deleted`, not a list"),
         (
             "on_failure: compensat",
             "on_failure: `compensat` is not `compensate` or `stop` or `hold` (did you mean `compensate`?)",
@@ -148,7 +148,8 @@ def test_a_kind_is_small_letters_and_digits(wrong: Wrong, kind: str) -> None:
     ("keys", "problem"),
     [
         ("retires: 3", "5:3: steps[0].retires: unknown key `retires` (did you mean `retry`?)"),
-        ("hooks: {}", "5:3: steps[0].hooks: `hooks` is not supported yet by this version (leave it out for now)"),
+        ("hooks: {aplied: {}}", "5:11: steps[0].hooks.aplied: unknown key `aplied` (did you mean `applied`?)"),
+        ("hooks: {applied: yes}", "5:20: steps[0].hooks.applied: must be a mapping with `do`, `with`, not text"),
         ("as: 5", "5:7: steps[0].as: must be text, not a whole number (quote it)"),
         ('as: "${saga.id}"', "5:7: steps[0].as: a reference is not resolved here (write the text out)"),
         ("keep: yes", "5:9: steps[0].keep: must be true or false, not text (write `true`)"),

@@ -63,8 +63,8 @@ def rehearsed(text: str, **inputs: Any) -> Rehearsed:
 
 
 def _name(case: Case) -> str:
-    undo = "undo " if case.direction == "undo" and case.step else ""
-    return " ".join(part for part in (case.step, f"{undo}{case.fault}") if part)
+    of = f"{case.direction} " if case.direction != "forward" and case.step else ""
+    return " ".join(part for part in (case.step, f"{of}{case.fault}") if part)
 
 
 def _came(case: Case) -> Came:
@@ -122,6 +122,20 @@ def test_a_lost_answer_that_nobody_can_find_out_asks() -> None:
     assert found["it lost_not_done"] == Came("hold", ("page",))
     assert found["it fails"] == found["word fails"] == found["it undo lost_done"] == BACK
     assert rehearsed(one(post + ", idempotent: true"))["it lost_done"] == COMPLETED
+
+
+def test_a_hook_that_fails_leaves_nothing_and_one_that_is_lost_is_found_out_or_asked_about() -> None:
+    """The step is there while somebody is asked about its hook."""
+    blind_hook = "command.run, with: {argv: [tell, '${self.path}']}"
+    checked_hook = "command.run, with: {argv: [tell, '${self.path}'], check: [told]}"
+    created = "local.file.create, with: {path: /srv/it, content: x}, hooks: "
+    checked = rehearsed(one(f"{created} {{applied: {{do: {checked_hook}}}}}"))
+    blind = rehearsed(one(f"{created} {{applied: {{do: {blind_hook}}}}}"))
+
+    assert checked["it hook fails"] == blind["it hook fails"] == BACK
+    assert [checked[f"it hook {fault}"] for fault in LOSSES] == [COMPLETED, COMPLETED]
+    assert [blind[f"it hook {fault}"] for fault in LOSSES] == [Came("hold", ("page", "it"))] * 2
+    assert checked["word fails"] == blind["cancelled"] == BACK
 
 
 def test_what_changes_nothing_is_asked_again() -> None:
@@ -257,6 +271,7 @@ steps:
         ("approval", []),
         ("carried-on", []),
         ("graph", []),
+        ("hooks", []),
         (
             "irreversible",
             ["cancelled", "certificate fails", "certificate undo lost", "shred fails", "shred lost"],
@@ -269,7 +284,7 @@ steps:
 )
 def test_the_examples_leave_behind_what_they_say(name: str, bad: list[str]) -> None:
     """Those that are about the way back leave nothing; the others what they keep, or what cannot be found out."""
-    inputs = {"page": "x"} if name in ("approval", "publish-site") else {}
+    inputs = {"page": "x"} if name in ("approval", "hooks", "publish-site") else {}
     found = rehearsed((EXAMPLES / f"{name}.yaml").read_text(), **inputs)
     unclean = {
         case.removesuffix("_done").removesuffix("_not") for case, came in found.items() if not _clean(came)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from store import database
@@ -22,7 +24,7 @@ from store.errors import (
 )
 from store.journal import Journal
 from store.runner import Inline
-from tests.unit.store.samples import KEY, submitted, went_on
+from tests.unit.store.samples import KEY, began, submitted, went_on
 
 
 @pytest.fixture
@@ -58,6 +60,39 @@ def test_migrations_are_numbered_without_a_gap() -> None:
     numbers = [number for number, _ in database.migrations()]
 
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_a_database_of_before_there_were_hooks_is_brought_up_to_date(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its executions are there, in their order, linked as they were; and a hook's may join them."""
+    first = next(database.migrations())
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "migrations", lambda: iter([first]))
+        journal = Journal.open(path, KEY, Inline(), reserve=0)
+        await journal.commit(submitted("a"))
+        for number, execution in enumerate("zyx"):  # so that the order is not that of the ids
+            await journal.commit(began("a", execution, number))
+        await journal.commit(began("a", "w", 2, compensates="x"))
+        await journal.close()
+    before = rows(path, "SELECT * FROM executions ORDER BY rowid")
+    journal = Journal.open(path, KEY, Inline(), reserve=0)
+    after = began("a", "hook", 0)
+    after.executions = [msgspec.structs.replace(after.executions[0], direction="hook")]
+    await journal.commit(after)
+    await journal.close()
+
+    assert rows(path, "PRAGMA user_version") == [(2,)]
+    assert rows(path, "SELECT * FROM executions ORDER BY rowid")[:-1] == before
+    assert rows(path, "SELECT id, direction FROM executions ORDER BY rowid") == [
+        ("z", "forward"), ("y", "forward"), ("x", "forward"), ("w", "undo"), ("hook", "hook"),
+    ]  # fmt: skip
+
+
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """Give what is in the database."""
+    with closing(sqlite3.connect(path)) as db:
+        return list(db.execute(query))
 
 
 async def test_a_new_database_is_for_its_owner_only(filled: Path) -> None:
