@@ -88,11 +88,8 @@ def _is_given(ask: Ask, message: m.Prepared) -> bool:
 
 
 def _is_asked_for(step: PlanStep, message: m.Prepared) -> bool:
-    """A hook is asked for with its step: its operation is in the step's hash."""
-    if message.direction == "hook":
-        return False
-    if message.direction == "undo":
-        return step.asks_undo
+    if message.direction != "forward":
+        return message.direction == "undo" and step.asks_undo
     return step.asks == "each" or (step.asks == "irreversible" and message.irreversible)
 
 

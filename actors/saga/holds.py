@@ -59,11 +59,6 @@ def urgent(state: State) -> list[int]:
     return sorted(found, key=lambda i: -state.steps[i].number)
 
 
-def undoing(state: State) -> bool:
-    """Tell whether something is being taken back: on the way back, or at once because a hook has failed."""
-    return state.status == "compensating" or (state.status == "running" and bool(urgent(state)))
-
-
 def spared(plan: Plan, state: State) -> frozenset[int]:
     """Give the steps that an unwinding leaves alone: irreversible ones that are done, and all that come before them."""
     if state.past or not state.seen.no_return:
@@ -89,6 +84,16 @@ def to_undo(plan: Plan, state: State) -> list[int]:
         ),
         key=lambda i: -state.steps[i].number,
     )
+
+
+def to_undo_now(plan: Plan, state: State) -> list[int]:
+    """Give the steps whose undos may be due: on the way back all that is left, before it those whose hook has failed."""
+    return to_undo(plan, state) if state.status == "compensating" else urgent(state)
+
+
+def undos_ask(state: State) -> bool:
+    """Tell whether it is undos that ask for approval, not steps."""
+    return bool(state.seen.undo_asking) and (state.status == "compensating" or bool(urgent(state)))
 
 
 def still_done(state: State) -> bool:
@@ -125,8 +130,8 @@ def past_irreversible(plan: Plan, state: State) -> bool:
 
 def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
     """Give the approvals that are asked for: for the whole saga (None) or a step; on the way back for a step's undo."""
-    if undoing(state) and state.seen.undo_asking and state.abandoned is None:
-        left = to_undo(plan, state) if state.status == "compensating" else urgent(state)
+    if undos_ask(state) and state.abandoned is None:
+        left = to_undo_now(plan, state)
         return [(index, ask) for index, ask in state.seen.undo_asking if index in left]
     forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
     if not forward:
@@ -138,7 +143,7 @@ def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
 
 def asked(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     """Say of each approval that is asked for what it is of, who may give it, and how; of none where the saga stops."""
-    back = undoing(state)
+    back = undos_ask(state)
     if stops(plan, state) and not back:
         return
     asks = asking(plan, state)

@@ -320,13 +320,19 @@ def _approved(ask: Ask | None) -> Approved | None:
 
 
 def _asks(draft: Draft) -> bool:
+    if draft.direction == "hook":
+        return False
     return draft.step.asks_undo if draft.direction == "undo" else draft.step.asks != "never"
 
 
 def _hash(draft: Draft, arguments: bytes, intent: Intent) -> str:
-    """Give what an approval is for: operation, resolved arguments, the image to be put back; its hook as it is written."""
+    """Give what an approval is for: the operation, its resolved arguments, and the image that is to be put back.
+
+    Of a step that has a hook also that, as it is written.
+    """
     more = b" " + msgspec.msgpack.encode(intent.after) if intent.restore else b""
-    if (hook := draft.step.hook) is not None and draft.direction == "forward":
+    hook = draft.step.hook
+    if hook is not None and draft.direction == "forward":
         more += b" " + msgspec.json.encode([hook.operation, hook.arguments])
     return hashlib.sha256(draft.operation.encode() + b" " + arguments + more).hexdigest()
 

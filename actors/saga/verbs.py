@@ -13,7 +13,16 @@ from typing import Any, Literal
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
-from actors.saga.holds import asking, named, past_irreversible, still_done, stopped, to_undo, undoing, urgent
+from actors.saga.holds import (
+    asking,
+    named,
+    past_irreversible,
+    still_done,
+    stopped,
+    to_undo_now,
+    undos_ask,
+    urgent,
+)
 from actors.saga.plan import Plan
 from actors.saga.state import DONE, Ask, Direction, Error, Run, State, StepState
 
@@ -168,7 +177,7 @@ def _reject_undos(deciding: Deciding, verb: m.Reject, chosen: list[tuple[int | N
 
 def _way(deciding: Deciding) -> Direction:
     """Tell which way the approvals are of that are asked for now."""
-    return "undo" if undoing(deciding.state) else "forward"
+    return "undo" if undos_ask(deciding.state) else "forward"
 
 
 def _not_by_own(plan: Plan, verb: m.Approve) -> bool:
@@ -375,8 +384,7 @@ def _skip_undo(deciding: Deciding, verb: m.Skip) -> m.Reply:
     step = deciding.state.steps[verb.step]
     if step.status == "kept":
         return m.Reply("nothing", "it is kept already")
-    turned = deciding.state.status == "compensating"
-    left = to_undo(deciding.plan, deciding.state) if turned else urgent(deciding.state)
+    left = to_undo_now(deciding.plan, deciding.state)
     if not _undo_held(step) and (verb.step not in left or _going(step)):
         return _refused(f"there is no undo of step {_name(deciding, verb.step)} that could be skipped")
     return _keep(deciding, verb)
@@ -617,7 +625,7 @@ def possible(plan: Plan, state: State) -> list[str]:
 def _cell(name: str, state: State, at: Column) -> Handler | str:
     """Give what a verb does. Where an undo is held before the saga has turned (a hook failed), it can be cancelled."""
     before = at == "undo_held" and state.status != "compensating"
-    return TABLE[name]["forward" if before and name in ("cancel", "rollback", "approve", "reject") else at]
+    return TABLE[name]["forward" if before and name in ("cancel", "rollback") else at]
 
 
 def _say(name: str, deciding: Deciding, verb: m.Verb) -> m.Reply:

@@ -106,7 +106,8 @@ def _check(
         keys["inputs"] = {}
     names = check_steps(report, drafts, registry, keys.get("inputs", UNSET), keys.get("hooks"))
     given = keys.get("policy", {})
-    check_types(report, given, [*registry.drivers, *registry.refused], {draft.type for draft in drafts})
+    used = {type_ for draft in drafts for type_ in (draft.type, draft.hook_type)}
+    check_types(report, given, [*registry.drivers, *registry.refused], used)
     for draft in drafts:
         if draft.operation is not None:
             draft.rule = rule_of(draft.operation.driver.policy, node, given, draft.type)
@@ -125,11 +126,10 @@ def _secrets(document: Document, drafts: list[Draft]) -> dict[str, Problem]:
 
 
 def _make(keys: Mapping[str, Any], drafts: list[Draft], defaults: Policy) -> Plan:
-    types = [draft.type for draft in drafts]
-    hooks = [draft.hook.operation.rpartition(".")[0] if draft.hook else "" for draft in drafts]
-    approvals, each = agreed(keys.get("policy", {}), defaults, [*types, *hooks])
-    # A hook is no way around what its type demands.
-    asks = list(map(strictest, each[: len(types)], each[len(types) :]))
+    types = [draft.type for draft in drafts] + [draft.hook_type for draft in drafts]
+    approvals, words = agreed(keys.get("policy", {}), defaults, types)
+    # Both are as many. A hook is no way around what is demanded of its type.
+    asks = map(strictest, words[: len(drafts)], words[len(drafts) :])
     return Plan(
         kind=keys["saga"],
         steps=tuple(

@@ -119,6 +119,11 @@ def agreed(given: Mapping[str, Any], node: Policy, types: Iterable[str]) -> tupl
     return approvals, asks
 
 
+def strictest(*words: Asks) -> Asks:
+    """Give the word that asks most."""
+    return max(words, key=_STRICT.__getitem__)
+
+
 class Own(msgspec.Struct, frozen=True):
     """What a step that waits for approval says itself."""
 
@@ -152,8 +157,3 @@ def _said_of(type_: str, given: Mapping[str, Any], node: Policy) -> set[Approve]
     """Give what the node's settings and the file say of one type."""
     said = (node.types.get(type_, TypePolicy()).approve, given.get("types", {}).get(type_, {}).get("approve"))
     return {word for word in said if word is not None}
-
-
-def strictest(*words: Asks) -> Asks:
-    """Give the word that asks most."""
-    return max(words, key=_STRICT.__getitem__)

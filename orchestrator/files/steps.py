@@ -79,6 +79,11 @@ class Draft(msgspec.Struct):
         return str(self.keys.get("do", "")).rpartition(".")[0]
 
     @property
+    def hook_type(self) -> str:
+        """The resource type of its hook; none: nothing."""
+        return self.hook.operation.rpartition(".")[0] if self.hook is not None else ""
+
+    @property
     def name(self) -> str:
         """Its name, or how to call it where it has none."""
         return str(self.keys.get("name", f"steps[{self.index}]"))
@@ -266,7 +271,7 @@ def _parts(report: Report, draft: Draft, names: Names) -> Iterator[Part]:
 
 def _check_asking(report: Report, draft: Draft) -> None:
     """Read whom a step asks that waits for approval; only a step can, since an undo asks by its type's policy."""
-    if draft.operation is not None and draft.operation.verb.asks and draft.parts[0].scope.sound:
+    if draft.operation is not None and draft.operation.verb.asks and draft.scopes[0].sound:
         draft.own = read_own(report, (*draft.path, "with"), draft.keys.get("with", {}))
     if draft.undo_operation is not None and draft.undo_operation.verb.asks:
         what = f"{shown(draft.undo_operation.name)} is no undo"

@@ -170,8 +170,8 @@ class Laws:
     def _started_hook(self, before: State, event: e.Started) -> None:
         """Nothing new starts in a saga that stops; a hook comes after its step's effect."""
         step = before.steps[event.step]
-        assert before.status == "running"
         assert before.turn is None, "a hook began though the saga turns back"
+        assert before.status == "running"
         assert not any(each.failing for each in before.steps), "a hook began though a step has failed"
         over = step.forward is not None and step.forward.phase == "over" and step.forward.error is None
         assert over, "a hook before its step was done"
@@ -191,6 +191,8 @@ class Laws:
 
     def _started_undo(self, before: State, event: e.Started) -> None:
         step, urgent = before.steps[event.step], self._urgent(before)
+        if self.plan.steps[event.step].asks_undo:
+            self._approved(event.step, self.sim.hashes[event.step, "undo"], "undo")
         assert before.status == "compensating" or event.step in urgent, "an undo though the saga goes forward"
         assert not urgent - {event.step} or event.step in urgent, "another undo before that of a failed hook"
         started = step.undo_started and step.number > 0
@@ -198,8 +200,6 @@ class Laws:
         assert done, "an undo without a done"
         partly = step.partial or started or event.step in urgent
         assert step.status != "failed" or partly, "an undo of a step that failed"
-        if self.plan.steps[event.step].asks_undo:
-            self._approved(event.step, self.sim.hashes[event.step, "undo"], "undo")
         assert not step.irreversible
         for other, later in enumerate(before.steps):
             if other != event.step and later.number > step.number and self._still_to_undo(before, other):

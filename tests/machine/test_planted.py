@@ -189,15 +189,15 @@ BUGS: dict[str, tuple[Plant, str]] = {
         instead(holds, "urgent", lambda *_: []),
         "the saga turned before the work of a failed hook was undone",
     ),
-    "a hook begins in a saga that stops": (
+    "a hook begins on the way back": (
         instead(
             wants,
             "preparable",
             lambda was, plan, state, now: (
-                was(plan, state, now) + [(i, "hook", 1) for i in state.seen.hooks if state.seen.failing]
+                was(plan, state, now) + [(i, "hook", 1) for i in state.seen.hooks if state.turn is not None]
             ),
         ),
-        "a hook began though a step has failed",
+        "a hook began though the saga turns back",
     ),
     "a lock is not taken": (
         instead(answers, "_lock", lambda *_: None),
