@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from actors.directory import Directory
+from actors.rolling_back import RollingBack
 from actors.saga.host import Host
 from config.problems import SettingsError, suggest
 from config.settings import Settings
 from orchestrator import VERSION, answers, documents
 from orchestrator.access import Caller
 from orchestrator.auditing import Auditing
+from orchestrator.making_up import MakingUp, asks_of
 from orchestrator.metrics import Counts
 from orchestrator.problems import Invalid, Item, NotFound
 from orchestrator.reading import Reading
@@ -56,7 +59,9 @@ class Service:
         self._began = host.clock.now()
         reading = Reading(host, directory)
         submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
-        steering = Steering(host, directory, registry, reading)
+        rolling_back = RollingBack(directory, random_bytes, partial(asks_of, settings.policy))
+        making_up = MakingUp(host, reading, rolling_back, submitting)
+        steering = Steering(host, directory, registry, reading, making_up)
         auditing = Auditing(host.queries, reading, node_key)
         self.submit = submitting.submit
         self.validate = submitting.validate

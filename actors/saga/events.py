@@ -49,6 +49,10 @@ class Submitted(Event, frozen=True, kw_only=True):
     inputs: str
     deadline: int | None = None
     reason: str | None = None
+    rollback_of: str | None = None
+    """The saga that this one takes back."""
+    corrects: str | None = None
+    """The saga that this one makes up for."""
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):
@@ -334,17 +338,19 @@ class Queued(StepEvent, frozen=True, kw_only=True):
 
 
 class Reset(StepEvent, frozen=True, kw_only=True):
-    """The operator has the step start anew."""
+    """The operator has the step start anew. ``force``: over what somebody else has changed."""
 
     type = "step.reset"
+    force: bool = False
     reason: str | None = None
 
 
 class Skipped(StepEvent, frozen=True, kw_only=True):
-    """The operator has the saga go on without the step; ``given`` stand for its outputs."""
+    """The saga goes on without the step; ``given`` stand for its outputs. ``left``: what stays in the world by that."""
 
     type = "step.skipped"
     given: dict[str, str] = {}
+    left: str | None = None
     reason: str | None = None
 
 

@@ -9,6 +9,7 @@ import structlog
 from actors.clock import Clock
 from actors.saga.calls import Calls
 from actors.saga.execute import Executor
+from actors.saga.later import Later
 from actors.saga.prepare import Preparer
 from store.journal import Journal
 from store.queries import Queries
@@ -40,7 +41,7 @@ class Host:
         self.journal = journal
         self.queries = queries
         self.preparer = Preparer(calls)
-        self.executor = Executor(calls)
+        self.executor = Executor(calls, Later(queries))
         self.secrets = calls.secrets
         self.clock = clock
         self.passivate = passivate

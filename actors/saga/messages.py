@@ -61,7 +61,8 @@ class NotPrepared(FromRun, frozen=True, kw_only=True):
 class Answered(FromRun, frozen=True, kw_only=True):
     """An attempt is over, its code has ended, and this is what came of it.
 
-    ``lost``: nothing came of it but a crash of ours. ``already``, ``conflict``: what an undo found before it began.
+    ``lost``: nothing came of it but a crash of ours. ``already``, ``conflict``: what an undo, or a step that takes back
+    another saga's, found before it began.
     """
 
     attempt: int

@@ -86,6 +86,9 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     driver_version: str = ""
     asks: Literal["never", "irreversible", "each"] = "never"
     """Whether it needs an approval of its resolved arguments: always, or where it is irreversible."""
+    takes_back: int | None = None
+    """In a rollback saga: the index of the original's step that this one takes back. ``operation`` is then only what is
+    expected to be done; what is done is made from the original's record just before."""
 
     @property
     def type(self) -> str:

@@ -14,10 +14,10 @@ import msgspec
 from actors.saga import keys, outcomes
 from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
-from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
+from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep
-from actors.saga.references import BadReference, mentions, record
+from actors.saga.references import BadReference, Lookup, mentions, record
 from actors.saga.state import Direction, Error, State, Touch, WayBack
 from actors.saga.wants import Prepare
 from providers.contract import ABSENT, Call, Driver, Ended, Failed, Image, Outcome, Planned, Resource, Verb
@@ -52,24 +52,30 @@ class Preparer:
     ) -> m.Prepared | m.NotPrepared | None:
         """Prepare an execution, if nothing has to be read for it; None: it takes ``prepare``."""
         try:
-            if self._reads(dossier.plan.steps[want.step], want.direction):
+            if self._reads(dossier, want):
                 return None
-            return self._prepared(dossier, want, self._draft(dossier, state, want), Planned())
+            return self._prepared(dossier, want, self.draft(dossier, state, want), Planned())
         except NotReady as why:
             return _not_prepared(want, why)
 
-    def _reads(self, step: PlanStep, direction: Direction) -> bool:
-        """Tell whether the resource has to be read. What to restore, and over what, is on record."""
-        if direction == "undo" and step.undo.form != "given":
+    def _reads(self, dossier: Dossier, want: Prepare) -> bool:
+        """Tell whether the resource has to be read. What an undo restores, and over what, is on record."""
+        step = dossier.plan.steps[want.step]
+        if want.direction == "forward":
+            if step.takes_back is not None:
+                return True
+            operation = step.operation
+        elif step.undo.form == "given":
+            operation = step.undo.operation
+        else:
             return False
-        operation = step.operation if direction == "forward" else step.undo.operation
         driver, _ = self._calls.driver(operation, "")
         return type(driver).plan is not Driver.plan
 
     async def prepare(self, dossier: Dossier, state: State, want: Prepare) -> m.Prepared | m.NotPrepared:
         """Prepare an execution: resolve its arguments, check them, read the resource. Changes nothing."""
         try:
-            draft = self._draft(dossier, state, want)
+            draft = self.draft(dossier, state, want)
             planned = await self._plan(draft)
             return self._prepared(dossier, want, draft, planned)
         except NotReady as why:
@@ -99,22 +105,47 @@ class Preparer:
             retry_after=failed.retry_after,
         )
 
-    def _draft(self, dossier: Dossier, state: State, want: Prepare) -> Draft:
+    def draft(self, dossier: Dossier, state: State, want: Prepare) -> Draft:
+        """Make an intent of what is on record, without reading anything. Raises NotReady."""
         step = dossier.plan.steps[want.step]
         if want.direction == "forward":
-            return self._operation(dossier, state, want, step, step.operation, step.arguments)
+            if step.takes_back is not None:
+                return self._taking_back(dossier, want, step, step.takes_back)
+            find = dossier.lookup(state)
+            return self._operation(dossier, want, find, step.operation, step.arguments, step.driver_version)
+        original = dossier.entries.get((want.step, "forward"))
         if step.undo.form == "given":
-            return self._operation(dossier, state, want, step, step.undo.operation, step.undo.arguments)
-        return self._restore(dossier, want, step)
+            find = dossier.lookup(state, want.step)
+            undo = step.undo
+            return self._operation(dossier, want, find, undo.operation, undo.arguments, original=original)
+        return self._restore(dossier, want, dossier.entries[want.step, "forward"], step.driver_version)
+
+    def _taking_back(self, dossier: Dossier, want: Prepare, step: PlanStep, theirs: int) -> Draft:
+        """Take back a step of another saga, by the record of that saga."""
+        past = dossier.past
+        original = dossier.original(want.step, "forward")
+        if past is None or original is None:
+            raise NotReady("record", "the record of what it is to take back is gone")
+        undo = past.dossier.plan.steps[theirs].undo
+        if undo.form != "given":
+            return self._restore(dossier, want, original, step.driver_version)
+        find = past.dossier.lookup(past.state, theirs)
+        return self._operation(dossier, want, find, undo.operation, undo.arguments, original=original)
 
     def _operation(
-        self, dossier: Dossier, state: State, want: Prepare, step: PlanStep, operation: str, template: Any
+        self,
+        dossier: Dossier,
+        want: Prepare,
+        find: Lookup,
+        operation: str,
+        template: Any,
+        version: str = "",
+        original: Entry | None = None,
     ) -> Draft:
-        version = step.driver_version if want.direction == "forward" else ""
+        step = dossier.plan.steps[want.step]
         driver, verb = self._calls.driver(operation, version)
-        self_ = want.step if want.direction == "undo" else None
         try:
-            arguments = record(template, dossier.lookup(state, self_)) if mentions(template) else template
+            arguments = record(template, find) if mentions(template) else template
         except BadReference as why:
             raise NotReady("reference", str(why)) from why
         typed, names, mark = self._calls.reveal(arguments, driver.verbs[verb])
@@ -134,12 +165,12 @@ class Preparer:
             mark=mark,
         )
         call = self._calls.call(key, intent, typed)
-        nature = "forward" if want.direction == "forward" else "correct"
-        original = dossier.entries.get((want.step, "forward")) if want.direction == "undo" else None
+        if want.direction == "forward" and dossier.header.corrects is not None:
+            original = original or _corrected(dossier.past, step, intent.resource)
         return Draft(
             step,
             want.direction,
-            nature,
+            "correct" if original is not None or dossier.header.corrects is not None else "forward",
             driver,
             declared,
             operation,
@@ -149,14 +180,14 @@ class Preparer:
             original,
         )
 
-    def _restore(self, dossier: Dossier, want: Prepare, step: PlanStep) -> Draft:
+    def _restore(self, dossier: Dossier, want: Prepare, original: Entry, version: str) -> Draft:
         """Derive the inverse from the driver's declaration and the before-image."""
-        original = dossier.entries[want.step, "forward"]
-        driver, verb = self._calls.driver(step.operation, step.driver_version)
-        typed, names, mark = self._calls.reveal(original.arguments, driver.verbs[verb])
-        inverse, target = _inverse(driver.refine(verb, typed).inverse, verb, original)
+        step = dossier.plan.steps[want.step]
+        driver, verb = self._calls.driver(original.operation, version)
+        typed, names, mark = self._calls.reveal(original.arguments, driver.verbs[original.verb])
+        inverse, target = _inverse(_declared(driver, verb, typed, original), verb, original)
         declared = driver.verbs[inverse]
-        key = keys.key(dossier.header.id, want.step, "undo", want.generation)
+        key = keys.key(dossier.header.id, want.step, want.direction, want.generation)
         intent = Intent(
             verb=inverse,
             name=original.intent.name,
@@ -166,6 +197,7 @@ class Preparer:
             after=target,
             fields=original.intent.fields,
             restore=True,
+            typed_as=original.verb,
             settle=declared.settle,
             limit=declared.timeout if step.timeout is None else step.timeout,
             secrets=names,
@@ -175,7 +207,7 @@ class Preparer:
         operation = f"{driver.type}.{inverse}"
         return Draft(
             step,
-            "undo",
+            want.direction,
             "restore",
             driver,
             declared,
@@ -188,7 +220,11 @@ class Preparer:
 
     def _prepared(self, dossier: Dossier, want: Prepare, draft: Draft, planned: Planned) -> m.Prepared:
         intent = draft.intent
-        if not intent.restore:
+        if intent.restore:
+            # Of a step of its own the before-image is kept as it was found, so that it too can be put back.
+            before = planned.before and self._calls.redacted(planned.before)
+            intent = msgspec.structs.replace(intent, before=before or intent.before)
+        else:
             intent = msgspec.structs.replace(
                 intent,
                 before=planned.before and self._calls.redacted(planned.before),
@@ -244,6 +280,20 @@ class Preparer:
         )
 
 
+def _corrected(past: Past | None, step: PlanStep, resource: Resource | None) -> Entry | None:
+    """Give the execution that a corrective saga's step makes up for: of the step of its name, else on its resource."""
+    if past is None:
+        return None
+    entries, touch = past.dossier.entries, _touch(step, resource)
+    named = past.dossier.plan.by_name.get(step.name)
+    if named is not None and (named, "forward") in entries:
+        return entries[named, "forward"]
+    for index, theirs in enumerate(past.state.steps):
+        if touch is not None and theirs.resource is not None and theirs.resource.overlaps(touch):
+            return entries.get((index, "forward"))
+    return None
+
+
 def _hash(operation: str, arguments: bytes) -> str:
     return hashlib.sha256(operation.encode() + b" " + arguments).hexdigest()
 
@@ -266,6 +316,14 @@ def _way_back(step: PlanStep, declared: Verb, *, irreversible: bool) -> WayBack:
     if step.undo.form == "none" or irreversible or declared.inverse == "none":
         return "none"
     return "restore"
+
+
+def _declared(driver: Driver, verb: str, typed: Any, original: Entry) -> str:
+    """Give the declared inverse. Of a restore: whatever its before-image asks for, as it may have been put over another."""
+    if not original.intent.restore:
+        return driver.refine(verb, typed).inverse
+    inverse = driver.verbs[verb].inverse
+    return inverse if inverse in ("same", "none") else "put_back"
 
 
 def _inverse(declared: str, verb: str, original: Entry) -> tuple[str, Image]:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MACHINE = ("answers", "evolve", "holds", "machine", "verbs", "wants", "why")
-TESTS = ("test_cases.py", "test_verbs.py", "test_seeds.py", "test_why.py")
+TESTS = ("test_cases.py", "test_verbs.py", "test_seeds.py", "test_why.py", "test_rollback.py")
 
 
 @pytest.mark.slow
