@@ -18,22 +18,23 @@ from orchestrator.cli.waiting import WaitingCommand, wait_for, wait_option, wait
 
 _REPEATED = 200  # the daemon has had this request before; 201 is for a new saga
 
-_format_option = click.option(
+format_option = click.option(
     "--format", type=click.Choice(FORMATS), help="How FILE is written; else its suffix says, else yaml."
+)
+input_option = click.option(
+    "-i", "--input", "inputs", metavar="NAME=VALUE", multiple=True, help="An input; may be repeated."
 )
 
 
 @command(cls=WaitingCommand, examples="sagactl submit publish.yaml -i page=hello --wait 5m")
 @click.argument("file", metavar="FILE")
-@click.option(
-    "-i", "--input", "inputs", metavar="NAME=VALUE", multiple=True, help="An input; may be repeated."
-)
+@input_option
 @click.option("--label", "labels", metavar="k=v", multiple=True, help="A label; may be repeated.")
 @reason_option
 @click.option(
     "--idempotency-key", "key", metavar="K", help="The same key again gives the same saga, not another."
 )
-@_format_option
+@format_option
 @wait_option
 @click.pass_obj
 def submit(session: Session, /, wait: str | None, key: str | None, **given: Any) -> int:
@@ -44,7 +45,7 @@ def submit(session: Session, /, wait: str | None, key: str | None, **given: Any)
     """
     seconds = wait_seconds(wait)
     source = read_source(given["file"], given["format"])
-    answer = session.client.post("/v1/sagas", _request(source, given), _key_header(key), file=source.name)
+    answer = session.client.post("/v1/sagas", file_request(source, given), _key_header(key), file=source.name)
     saga = saga_of(answer.document())
     _tell(session, answer, source, waits=wait is not None)
     if wait is None:
@@ -54,7 +55,7 @@ def submit(session: Session, /, wait: str | None, key: str | None, **given: Any)
 
 @command()
 @click.argument("file", metavar="FILE")
-@_format_option
+@format_option
 @click.pass_obj
 def validate(session: Session, file: str, format: str | None) -> int:
     """Say what is wrong with a saga file, without running it.
@@ -90,7 +91,8 @@ def _in_file(source: Source, line: str) -> str:
     return line if source.name in line else f"{source.name}: {line}"
 
 
-def _request(source: Source, given: dict[str, Any]) -> dict[str, Any]:
+def file_request(source: Source, given: dict[str, Any]) -> dict[str, Any]:
+    """Give the request that sends a file with what was given for it."""
     inputs = assignments(given["inputs"], "-i")
     labels = assignments(given["labels"], "--label")
     request: dict[str, Any] = {"source": source.text, "format": source.format}
