@@ -24,7 +24,7 @@ from actors.saga.execute import Already, Conflicting
 from actors.saga.plan import Plan
 from actors.saga.prepare import Draft
 from actors.saga.rollback import Asks, Fate, Inverse, Survey
-from actors.saga.state import State
+from actors.saga.state import ENDED, Nature, State
 from actors.saga.wants import Prepare
 from store import links
 from store.records import NewSaga
@@ -62,7 +62,7 @@ class Outlook(msgspec.Struct, frozen=True):
     will: Literal["undo", "already", "conflict", "fail", "keep", "nothing"]
     why: str = ""
     operation: str | None = None
-    nature: Literal["restore", "correct"] | None = None
+    nature: Nature | None = None
     changed_by: tuple[str, ...] = ()
     """Later sagas that have changed the same resource, or one above or below it."""
 
@@ -117,6 +117,8 @@ class RollingBack:
     async def _survey(self, request: Request) -> tuple[Past, Survey]:
         past = await self._directory.past(request.saga)
         plan, state = past.dossier.plan, past.state
+        if state.status not in ENDED:
+            raise CannotRollBack(f"it is {state.status} again by now: see `sagactl why {request.saga}`")
         if request.to_step is not None and not state.steps[request.to_step].number:
             name = plan.steps[request.to_step].name
             raise CannotRollBack(f"step {name} was never started, so there is nothing of it to keep")

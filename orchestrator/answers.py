@@ -174,7 +174,7 @@ class Preview(Document, frozen=True, kw_only=True):
 
     step: str
     do: str | None
-    nature: Literal["restore", "correct"] | None
+    nature: Literal["forward", "restore", "correct"] | None
     resource: str | None
     will: Literal["undo", "already", "conflict", "fail", "keep", "nothing"]
     why: str | None

@@ -54,6 +54,7 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
             generation=message.generation,
             execution=message.execution,
             payload=message.payload,
+            nature=message.nature,
             changes=message.changes,
             repeats=message.repeats,
             finds=message.finds,

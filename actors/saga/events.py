@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actors.saga.state import Direction, Error, Touch, WayBack
+from actors.saga.state import Direction, Error, Nature, Touch, WayBack
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -231,6 +231,8 @@ class Started(RunEvent, frozen=True, kw_only=True):
     generation: int
     execution: str
     payload: str
+    nature: Nature | None = None
+    """What takes something back or makes up for it says so; undos of earlier releases do not."""
     changes: bool = True
     repeats: bool = False
     finds: bool = False

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from actors.saga.state import Direction, Error, Touch, WayBack
+from actors.saga.state import Direction, Error, Nature, Touch, WayBack
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +38,7 @@ class Prepared(FromRun, frozen=True, kw_only=True):
 
     execution: str
     payload: str
+    nature: Nature | None = None
     changes: bool = True
     repeats: bool = False
     finds: bool = False

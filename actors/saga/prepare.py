@@ -18,7 +18,7 @@ from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep
 from actors.saga.references import BadReference, Lookup, mentions, record
-from actors.saga.state import Direction, Error, State, Touch, WayBack
+from actors.saga.state import Direction, Error, Nature, State, Touch, WayBack
 from actors.saga.wants import Prepare
 from providers.contract import ABSENT, Call, Driver, Ended, Failed, Image, Outcome, Planned, Resource, Verb
 from store.records import NewExecution
@@ -29,7 +29,7 @@ class Draft(msgspec.Struct):
 
     step: PlanStep
     direction: Direction
-    nature: Any
+    nature: Nature
     driver: Driver
     declared: Verb
     operation: str
@@ -268,6 +268,7 @@ class Preparer:
             generation=want.generation,
             execution=entry.id,
             payload=hashlib.sha256(arguments + encoded).hexdigest(),
+            nature=None if draft.nature == "forward" else draft.nature,
             changes=draft.declared.changes,
             repeats=draft.declared.repeat in ("idempotent", "token")
             or (draft.step.idempotent and want.direction == "forward"),

@@ -88,8 +88,10 @@ def _kept(plan: Plan, state: State, to_step: int | None) -> frozenset[int]:
 def _fate(plan: PlanStep, index: int, step: StepState) -> Fate:
     if step.status == "unknown":
         return Fate(index, "keep", "nobody knows whether it was done: look, and put it right by hand")
-    if step.status in ("compensated", "skipped") or not step.did:
-        return Fate(index, "nothing", "it was taken back already" if step.did else "it has changed nothing")
+    if not step.did:
+        return Fate(index, "nothing", "it has changed nothing")
+    if step.status == "compensated" or (step.status == "skipped" and step.left is None):
+        return Fate(index, "nothing", "it was taken back already")
     if step.irreversible:
         return Fate(index, "keep", "it is irreversible")
     if step.way_back == "none":

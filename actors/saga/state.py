@@ -29,6 +29,7 @@ StepStatus = Literal[
 ]
 Direction = Literal["forward", "undo"]
 Phase = Literal["calling", "polling", "retrying", "settling", "unknown", "conflict", "over"]
+Nature = Literal["forward", "restore", "correct"]
 WayBack = Literal["restore", "correct", "none", "nothing"]
 Hold = Literal["quarantined", "attention", "paused", "approval", "lock"]
 ErrorCode = Literal[

@@ -161,16 +161,17 @@ _HEADS = ("STEP", "WILL", "DO", "NATURE", "RESOURCE", "CHANGED BY", "WHY")
 
 def _print_preview(session: Session, document: dict[str, Any]) -> None:
     from orchestrator.cli.draw import print_table
+    from orchestrator.cli.executions import without_empty
 
-    steps = document["preview"]
-    print_table(session, _HEADS, [_preview_row(step) for step in steps])
+    heads, rows = without_empty(_HEADS, [_preview_row(step) for step in document["preview"]], "WILL")
+    print_table(session, heads, rows, styled=heads.index("WILL"))
     sys.stdout.flush()
     session.note(f"{document.get('detail')}; nothing was touched")
 
 
-def _preview_row(step: dict[str, Any]) -> list[Any]:
+def _preview_row(step: dict[str, Any]) -> list[str]:
     named = [step.get(name) for name in ("step", "will", "do", "nature", "resource")]
-    return [*named, ", ".join(step.get("changed_by") or ()), step.get("why")]
+    return [str(cell or "") for cell in (*named, ", ".join(step.get("changed_by") or ()), step.get("why"))]
 
 
 @verb()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -422,3 +423,97 @@ def test_a_rollback_outlives_kill_9(tmp_path: Path) -> None:
         assert log.read_text() == "undone\n"
         assert daemon.ask("GET", "/v1/audit/replay")[1]["ok"]
         assert daemon.saga(id_)["rolled_back_by"] == back
+
+
+def test_a_saga_that_completed_last_week_is_taken_back(tmp_path: Path) -> None:
+    """By a daemon that was started anew since; what was done in between to one of its files is named."""
+    old, new, other = tmp_path / "old", tmp_path / "new", tmp_path / "other"
+    old.write_text("before")
+    with Daemon(tmp_path).start(module=("tests.engine.last_week",)) as daemon:
+        id_ = ran(daemon, put("old", old, "after"), put("new", new, "made"), put("other", other, "made"))
+        daemon.stop()
+        daemon.start()
+        completed = datetime.fromisoformat(daemon.saga(id_)["finished_at"])
+        assert timedelta(days=6) < datetime.now(UTC) - completed < timedelta(days=8)
+        later = ran(daemon, put("page", new, "later"))
+        shown = {each["step"]: (each["will"], each["changed_by"]) for each in preview(daemon, id_)}
+        assert shown == {"other": ("undo", []), "new": ("conflict", [later]), "old": ("undo", [])}
+        back = rolled(daemon, id_)
+        assert (back["hold"]["reason"], other.exists(), old.read_text()) == ("attention", False, "after")
+        daemon.say(back["id"], "skip", step="new", reason="of this week")
+
+        assert daemon.wait_ended(back["id"])["status"] == "completed"
+        assert (old.read_text(), new.read_text()) == ("before", "later")
+
+
+def test_what_somebody_has_put_into_a_folder_that_was_made_is_a_conflict(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    """A later saga that did is named, though it changed another resource: one below."""
+    folder = tmp_path / "folder"
+    id_ = ran(daemon, {"name": "folder", "do": "local.directory.create", "with": {"path": str(folder)}})
+    later = ran(daemon, put("page", folder / "page", "later"))
+    (shown,) = preview(daemon, id_)
+
+    assert (shown["will"], shown["changed_by"]) == ("conflict", [later])
+    assert rolled(daemon, id_)["hold"]["reason"] == "attention"
+
+
+def test_a_failed_saga_is_not_repaired_while_it_is_taken_back(daemon: Daemon, tmp_path: Path) -> None:
+    """Two would be at work on the same."""
+    broken = {"do": "test.fail", "with": {"kind": "error"}}
+    id_ = ran(
+        daemon,
+        {"name": "one", "do": "test.echo", "with": {"message": "x"}, "undo": broken},
+        {"name": "two", "do": "test.fail", "with": {}},
+    )
+    assert daemon.saga(id_)["status"] == "failed"
+    back = rolled(daemon, id_)
+    assert back["hold"]["reason"] == "attention"
+    status, answer = daemon.say(id_, "retry")
+    assert (status, back["id"] in answer["detail"]) == (409, True)
+    daemon.say(back["id"], "cancel")
+    daemon.wait_until(lambda: daemon.saga(back["id"])["status"] == "rolled_back", 10, "it is given up")
+
+    assert daemon.say(id_, "skip", step="one")[0] == 200
+    assert daemon.saga(id_)["status"] == "rolled_back"
+
+
+def test_the_nodes_policy_asks_for_rollbacks_too(tmp_path: Path) -> None:
+    """Before each undo of a type whose undos it holds, whatever the original asked."""
+    path = tmp_path / "page"
+    with Daemon(tmp_path, '[policy."local.file"]\nundo = "hold"\n') as daemon:
+        id_ = ran(daemon, put("page", path, "made"))
+        back = rolled(daemon, id_)
+        assert (back["hold"]["reason"], path.exists()) == ("approval", True)
+        daemon.say(back["id"], "approve")
+
+        daemon.wait_until(lambda: daemon.saga(back["id"])["status"] == "completed", 10, "it is taken back")
+        assert not path.exists()
+
+
+def test_no_rollback_is_started_while_the_node_drains(tmp_path: Path) -> None:
+    """It is new work; what it would do is told all the same."""
+    with Daemon(tmp_path) as daemon:
+        id_ = ran(daemon, put("page", tmp_path / "page", "made"))
+        daemon.ask("POST", "/v1/drain", {})
+
+        assert daemon.say(id_, "rollback")[0] == 503
+        assert [each["will"] for each in preview(daemon, id_)] == ["undo"]
+
+
+def test_a_content_that_was_lost_fails_the_step_and_holds(tmp_path: Path) -> None:
+    """The kept content is gone from the blob folder: it says so, and nothing is changed."""
+    path = tmp_path / "page"
+    path.write_text("b" * 100_000)
+    with Daemon(tmp_path) as daemon:
+        id_ = ran(daemon, put("page", path, "made"))
+        blobs = [each for each in (tmp_path / "state" / "blobs").rglob("*") if each.is_file()]
+        assert blobs
+        for each in blobs:
+            each.unlink()
+        back = rolled(daemon, id_)
+
+        assert back["hold"]["reason"] == "attention"
+        assert "restore a backup" in back["hold"]["detail"]
+        assert path.read_text() == "made"
