@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from store.sql import queries
@@ -20,9 +20,14 @@ class Done(NamedTuple):
     """It is of a saga that takes another one back."""
 
 
-def since(db: sqlite3.Connection, saga: str, key: str) -> Iterator[Done]:
-    """Go through what was done after the execution of this saga that has this key, in order of start."""
-    return map(Done._make, db.execute(queries()["done_since"], {"saga": saga, "key": key}))
+def since(db: sqlite3.Connection, saga: str, key: str, needles: Sequence[bytes]) -> Iterator[Done]:
+    """Go through what was done after the execution of this saga that has this key, in order of start.
+
+    Only where one of the needles is in what the engine keeps of the intent; the store does not know what that means.
+    """
+    wanted = " OR ".join("instr(e.plan, ?)" for _ in needles)
+    sql = queries()["done_since"].format(wanted or "0")
+    return map(Done._make, db.execute(sql, (saga, key, *needles)))
 
 
 def takers(db: sqlite3.Connection, execution: str) -> list[tuple[str, str]]:

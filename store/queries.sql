@@ -60,8 +60,8 @@ ORDER BY c.rowid
 SELECT s.id, e.id, e.plan, e.compensates, s.rollback_of IS NOT NULL
 FROM executions AS e JOIN sagas AS s USING (number)
 WHERE e.rowid > (SELECT rowid FROM executions
-        WHERE number = (SELECT number FROM sagas WHERE id = :saga) AND key = :key)
-    AND e.direction = 'forward' AND e.resource IS NOT NULL AND e.status IN ('completed', 'partial')
+        WHERE number = (SELECT number FROM sagas WHERE id = ?) AND key = ?)
+    AND e.direction = 'forward' AND e.resource IS NOT NULL AND e.status IN ('completed', 'partial') AND ({0})
 ORDER BY e.rowid
 
 -- name: live_rollback

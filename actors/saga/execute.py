@@ -7,7 +7,8 @@ machine. It decides nothing about sagas. What the rows on disk are to hold trave
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import msgspec
@@ -16,6 +17,7 @@ from actors.saga import messages as m
 from actors.saga import outcomes
 from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
+from actors.saga.later import NONE, Since
 from actors.saga.outcomes import Attempt, settled
 from actors.saga.prepare import Draft
 from actors.saga.state import Direction, Error
@@ -57,12 +59,8 @@ class Conflicting(msgspec.Struct, frozen=True):
 Verdict = Already | Conflicting
 
 
-class ChangedSince(Protocol):
-    """Names the sagas that have changed the resource of an execution since, and still do."""
-
-    async def __call__(self, original: Entry, *, exactly: bool) -> tuple[str, ...]:
-        """``exactly``: only that very resource, not what encloses it or lies below."""
-        ...
+async def _nobody(_: Entry) -> Since:
+    return NONE
 
 
 _ENDS = Outcome | Verdict
@@ -71,8 +69,8 @@ _ENDS = Outcome | Verdict
 class Executor:
     """Performs executions, for all sagas of the daemon."""
 
-    def __init__(self, calls: Calls, changed_since: ChangedSince) -> None:
-        """Make calls with these."""
+    def __init__(self, calls: Calls, changed_since: Callable[[Entry], Awaitable[Since]] = _nobody) -> None:
+        """Make calls with these. ``changed_since`` names the sagas that have changed what an execution did."""
         self._calls = calls
         self._changed_since = changed_since
 
@@ -127,6 +125,7 @@ class Executor:
         *,
         force: bool = False,
         another: bool = False,
+        since: Since | None = None,
     ) -> Verdict | None:
         """Tell what keeps an execution from being taken back by what is intended; None: it may be.
 
@@ -142,8 +141,9 @@ class Executor:
         changed = not self._calls.same(driver, fields, expected, live)
         if not changed and not another:
             return None
+        since = since or await self._changed_since(original)
         # What was done above or below is no harm to what is as it was left.
-        sagas = await self._changed_since(original, exactly=not changed)
+        sagas = since.sagas if changed else since.exactly
         who = "saga " + ", ".join(sagas) if sagas else "somebody else"
         if changed:
             return Conflicting(_difference(driver, fields, expected, live, who), sagas)
@@ -153,13 +153,14 @@ class Executor:
         """Say what would keep this from being done as things are, and which later sagas have changed what it is about."""
         original = draft.original
         assert original is not None
-        sagas = await self._changed_since(original, exactly=False)
+        since = await self._changed_since(original)
         live = await settled(lambda: draft.driver.read(draft.call), FIND_TIMEOUT)
         if isinstance(live, BaseException):
-            return Conflicting(self._calls.secrets.redact(f"it cannot be read: {live}")), sagas
+            return Conflicting(self._calls.secrets.redact(f"it cannot be read: {live}")), since.sagas
         if live is None:
-            return None, sagas
-        return await self.guard(draft.driver, draft.intent, original, live, another=True), sagas
+            return None, since.sagas
+        verdict = await self.guard(draft.driver, draft.intent, original, live, another=True, since=since)
+        return verdict, since.sagas
 
     async def poll(self, dossier: Dossier, want: Poll, attempt: Attempt) -> m.Answered:
         """Ask how a handle goes on; as long as nothing but time has passed, ask again."""

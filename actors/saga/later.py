@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+
+import msgspec
 
 from actors.saga.dossier import INTENT, Entry, Intent
 from providers.contract import Resource
 from store import links
 from store.queries import Queries
+
+_PACK = msgspec.msgpack.Encoder()
+
+
+class Since(msgspec.Struct, frozen=True):
+    """Sagas that have changed a resource since, and whose doing still is in effect."""
+
+    sagas: tuple[str, ...] = ()
+    exactly: tuple[str, ...] = ()
+    """Those that changed that very resource, not only one above or below it."""
+
+
+NONE = Since()
 
 
 class Later:
@@ -17,36 +33,49 @@ class Later:
         """Ask this database."""
         self._queries = queries
 
-    async def __call__(self, original: Entry, *, exactly: bool) -> tuple[str, ...]:
-        """Name the sagas that changed the same resource since (also above and below it, unless ``exactly``), and still do."""
+    async def __call__(self, original: Entry) -> Since:
+        """Name the sagas that have changed what the execution did."""
         resource = original.intent.resource
         if resource is None:
-            return ()
-        return await self._queries.apart(lambda db: _changed(db, original, resource, exactly=exactly))
+            return NONE
+        return await self._queries.apart(lambda db: _since(db, original, resource))
 
 
-def _changed(
-    db: sqlite3.Connection, original: Entry, resource: Resource, *, exactly: bool
-) -> tuple[str, ...]:
-    seen, found = {original.id}, dict[str, None]()
-    for row in links.since(db, original.saga, original.key):
+def _since(db: sqlite3.Connection, original: Entry, resource: Resource) -> Since:
+    found, exactly = dict[str, None](), dict[str, None]()
+    for saga, intent in _changes(db, original, resource):
+        found[saga] = None
+        if intent.resource is not None and intent.resource.path == resource.path:
+            exactly[saga] = None
+    return Since(tuple(found), tuple(exactly))
+
+
+def _changes(db: sqlite3.Connection, original: Entry, resource: Resource) -> Iterator[tuple[str, Intent]]:
+    """Go through the changes by other sagas. What takes one of them back, or a later step of its own, is no other change."""
+    seen = {original.id}
+    for row in links.since(db, original.saga, original.key, _needles(resource)):
         intent = INTENT.decode(row.plan)
         if intent.resource is None or not intent.resource.overlaps(resource):
             continue
         undoes_one = row.takes_back and row.compensates in seen
         seen.add(row.id)
-        if undoes_one or row.saga == original.saga or (exactly and not _same(intent.resource, resource)):
-            continue
-        if _changes(intent) and links.in_effect(db, row.id):
-            found[row.saga] = None
-    return tuple(found)
+        if not undoes_one and row.saga != original.saga and _differs(intent) and links.in_effect(db, row.id):
+            yield row.saga, intent
 
 
-def _same(one: Resource, other: Resource) -> bool:
-    return one.path == other.path
+def _needles(resource: Resource) -> list[bytes]:
+    """Give bytes of which one is in every intent about an overlapping resource, so that few have to be read whole."""
+    if resource.path is None:
+        return [_PACK.encode(word) for word in (resource.name, resource.id) if word is not None]
+    path = resource.path.rstrip("/")
+    above = []
+    while path:
+        path = path.rpartition("/")[0]
+        above.append(_PACK.encode(path or "/"))
+    return [resource.path.rstrip("/").encode(), *above]
 
 
-def _changes(intent: Intent) -> bool:
+def _differs(intent: Intent) -> bool:
     """Tell whether it made a difference: what was so already was not changed."""
     before, after = intent.before, intent.after
     if before is None or after is None or before.exists != after.exists:

@@ -517,3 +517,52 @@ def test_a_content_that_was_lost_fails_the_step_and_holds(tmp_path: Path) -> Non
         assert back["hold"]["reason"] == "attention"
         assert "restore a backup" in back["hold"]["detail"]
         assert path.read_text() == "made"
+
+
+def test_a_later_saga_counts_again_when_its_rollback_is_rolled_back(
+    daemon: Daemon, two: tuple[str, Path, Path]
+) -> None:
+    """What is in effect goes by the whole chain."""
+    id_, _, new = two
+    later = ran(daemon, put("page", new, "later"))
+    back = rolled(daemon, later)
+    assert [each["will"] for each in preview(daemon, id_)] == ["undo", "undo"]
+    assert [each["changed_by"] for each in preview(daemon, id_)] == [[], []]
+    rolled(daemon, back["id"])
+
+    assert [each["changed_by"] for each in preview(daemon, id_)] == [[later], []]
+
+
+def test_a_later_saga_that_changed_nothing_is_no_conflict(
+    daemon: Daemon, two: tuple[str, Path, Path]
+) -> None:
+    """It put what was there already."""
+    id_, _, new = two
+    ran(daemon, put("page", new, "made"))
+
+    assert [(each["will"], each["changed_by"]) for each in preview(daemon, id_)] == [("undo", [])] * 2
+
+
+def test_what_a_later_saga_did_to_the_folder_around_is_told(daemon: Daemon, tmp_path: Path) -> None:
+    """The file is as it was left, so that is no conflict; removed with all that was in it, it is."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    id_ = ran(daemon, put("page", folder / "page", "made"))
+    mode = {"name": "mode", "do": "local.directory.update", "with": {"path": str(folder), "mode": "0700"}}
+    around = ran(daemon, mode)
+    (shown,) = preview(daemon, id_)
+    assert (shown["will"], shown["changed_by"]) == ("undo", [around])
+
+    gone = {
+        "name": "gone",
+        "do": "local.directory.delete",
+        "with": {"path": str(folder), "recursive": True},
+    }
+    ran(daemon, gone)
+    (shown,) = preview(daemon, id_)
+    assert shown["will"] in ("already", "conflict")
+    again = {"name": "again", "do": "local.directory.create", "with": {"path": str(folder)}}
+    ran(daemon, again, put("page", folder / "page", "other"))
+    (shown,) = preview(daemon, id_)
+
+    assert (shown["will"], len(shown["changed_by"])) == ("conflict", 3)
