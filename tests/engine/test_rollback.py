@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.conftest import SCRIPT, environment
 from tests.daemon import Daemon
 
 pytestmark = pytest.mark.slow
@@ -38,6 +41,13 @@ def preview(daemon: Daemon, id: str, **body: Any) -> list[dict[str, Any]]:
     status, answer = daemon.say(id, "rollback", preview=True, **body)
     assert status == 200, answer
     return list(answer["preview"])
+
+
+def told(daemon: Daemon, id: str) -> str:
+    """What the record tells of a saga."""
+    command = [str(SCRIPT), "audit", "show", id]
+    environ = environment(daemon.socket)
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout
 
 
 @pytest.fixture
@@ -143,6 +153,8 @@ def test_a_conflict_holds_until_it_is_forced(daemon: Daemon, two: tuple[str, Pat
     decision = [each for each in daemon.events(back["id"]) if each["type"] == "step.reset"][-1]
     assert (decision["data"]["force"], decision["data"]["reason"]) == (True, "it is mine")
     assert decision["actor"]
+    assert "step new reset by force: it is mine" in told(daemon, back["id"])
+    assert f"completed  takes back {two[0]}" in told(daemon, back["id"])
 
     assert rolled(daemon, back["id"])["status"] == "completed"
     assert (new.read_text(), old.read_text()) == ("by hand", "after")
@@ -395,8 +407,9 @@ def test_it_asks_for_approval_where_the_start_of_its_original_did(daemon: Daemon
 
 def test_a_rollback_outlives_kill_9(tmp_path: Path) -> None:
     """In the middle of an undo of its own: what was done is found, the rest goes on."""
-    path, log = tmp_path / "page", tmp_path / "log"
-    slow = {"do": "command.run", "with": {"argv": ["sh", "-c", f"sleep 0.7; echo undone >> {log}"]}}
+    path, log, go = tmp_path / "page", tmp_path / "log", tmp_path / "go"
+    script = f"until test -e {go}; do sleep 0.05; done; echo undone >> {log}"
+    slow = {"do": "command.run", "with": {"argv": ["sh", "-c", script]}}
     with Daemon(tmp_path) as daemon:
         id_ = ran(
             daemon,
@@ -410,12 +423,12 @@ def test_a_rollback_outlives_kill_9(tmp_path: Path) -> None:
         )
         back = daemon.say(id_, "rollback")[1]["saga"]["id"]
         daemon.wait_until(lambda: bool(daemon.executions(back)), 10, "the undo has begun")
-        time.sleep(0.2)
         daemon.kill()
         daemon.start()
         held = daemon.wait_ended(back)
         assert held["hold"]["reason"] == "attention"
         assert path.exists()
+        go.touch()
         daemon.say(back, "resolve", step="slow", **{"as": "retry"})
 
         daemon.wait_until(lambda: daemon.saga(back)["status"] == "completed", 10, "it is taken back")
@@ -566,3 +579,44 @@ def test_what_a_later_saga_did_to_the_folder_around_is_told(daemon: Daemon, tmp_
     (shown,) = preview(daemon, id_)
 
     assert (shown["will"], len(shown["changed_by"])) == ("conflict", 3)
+
+
+def test_of_two_who_ask_at_once_one_is_heard(daemon: Daemon, two: tuple[str, Path, Path]) -> None:
+    """The other is told which saga is at it, or that nothing is left."""
+    id_, old, _ = two
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: daemon.say(id_, "rollback"), range(4)))
+    accepted = [answer for _, answer in answers if answer.get("did") == "accepted"]
+    daemon.wait_ended(accepted[0]["saga"]["id"])
+
+    assert len(accepted) == 1
+    assert old.read_text() == "before"
+    assert all(status == 409 or answer["did"] in ("accepted", "nothing") for status, answer in answers)
+
+
+def test_rollbacks_outlive_kill_9_at_any_moment(tmp_path: Path) -> None:
+    """Twelve of them, six kills: each file is as it was before, and nothing is asked of anybody."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    with Daemon(tmp_path) as daemon:
+        ids = []
+        for number in range(12):
+            old = folder / f"old{number}"
+            old.write_text("before" * 1_000)
+            gone = {"name": "gone", "do": "local.file.delete", "with": {"path": str(old)}}
+            made = folder / f"made{number}"
+            steps = [put("once", old, "once"), put("made", made, "made"), put("twice", old, "twice"), gone]
+            ids.append(ran(daemon, *steps))
+        for moment in range(6):
+            for id_ in ids:
+                daemon.say(id_, "rollback")
+            time.sleep(0.01 * moment)
+            daemon.kill()
+            daemon.start()
+        for id_ in ids:
+            daemon.say(id_, "rollback")
+        daemon.wait_until(lambda: all(daemon.saga(id_)["rolled_back_by"] for id_ in ids), 30, "they are back")
+
+        assert {path.name: path.read_text() for path in folder.iterdir()} == {
+            f"old{number}": "before" * 1_000 for number in range(12)
+        }
