@@ -358,7 +358,7 @@ def test_the_same_file_changed_twice_is_taken_back_through_both(daemon: Daemon, 
     path.write_text("zero")
     id_ = ran(daemon, put("one", path, "first"), put("two", path, "second"))
     shown = preview(daemon, id_)
-    assert [each["will"] for each in shown] == ["undo", "undo"]
+    assert [(each["will"], each["changed_by"]) for each in shown] == [("undo", [])] * 2
     assert shown[1]["why"] == "once step two, which touches the same, is taken back"
     back = rolled(daemon, id_)
     assert (back["status"], path.read_text()) == ("completed", "zero")
@@ -477,10 +477,16 @@ def test_a_failed_saga_is_not_repaired_while_it_is_taken_back(daemon: Daemon, tm
     broken = {"do": "test.fail", "with": {"kind": "error"}}
     id_ = ran(
         daemon,
+        put("page", tmp_path / "page", "made"),
         {"name": "one", "do": "test.echo", "with": {"message": "x"}, "undo": broken},
         {"name": "two", "do": "test.fail", "with": {}},
     )
     assert daemon.saga(id_)["status"] == "failed"
+    assert [(each["step"], each["will"], each["why"]) for each in preview(daemon, id_)] == [
+        ("two", "nothing", "it has changed nothing"),
+        ("one", "undo", "its own undo failed"),
+        ("page", "nothing", "it was taken back already"),
+    ]
     back = rolled(daemon, id_)
     assert back["hold"]["reason"] == "attention"
     status, answer = daemon.say(id_, "retry")
@@ -584,8 +590,8 @@ def test_what_a_later_saga_did_to_the_folder_around_is_told(daemon: Daemon, tmp_
 def test_of_two_who_ask_at_once_one_is_heard(daemon: Daemon, two: tuple[str, Path, Path]) -> None:
     """The other is told which saga is at it, or that nothing is left."""
     id_, old, _ = two
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: daemon.say(id_, "rollback"), range(4)))
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: daemon.say(id_, "rollback"), range(48)))
     accepted = [answer for _, answer in answers if answer.get("did") == "accepted"]
     daemon.wait_ended(accepted[0]["saga"]["id"])
 
