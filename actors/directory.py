@@ -28,6 +28,7 @@ from actors.saga.machine import decide, submit
 from actors.saga.plan import Plan
 from actors.saga.state import MACHINE, Held, State, StepState
 from actors.supervisor import Supervisor
+from store.queries import Live
 from store.records import Checkpoint, Commit, IdempotencyKey, NewEvent, NewSaga, Saga, state_sum
 
 _STATE = msgspec.msgpack.Decoder(State)
@@ -58,6 +59,7 @@ class Directory:
     def __init__(self, host: Host, supervisor: Supervisor, in_flight: int) -> None:
         """Start no actor yet; ``run`` does."""
         self.host = host
+        host.locks.tell = self.tell
         self.supervisor = supervisor
         self.in_flight = in_flight
         self.live: dict[str, Mailbox] = {}
@@ -174,6 +176,7 @@ class Directory:
         return stop
 
     def _report(self, actor: SagaActor) -> None:
+        self.host.locks.follow(actor.id, actor.dossier.header.batch, actor.state)
         for watcher in list(self._watchers.get(actor.id, ())):
             watcher(actor.dossier, actor.state)
 
@@ -201,6 +204,7 @@ class Directory:
             self.live.pop(saga, None)
             self._actors.pop(saga, None)
             self._turn_away(mailbox, saga)
+            self.host.locks.left(saga)
             if self.crowded:
                 self.room.set()
 
@@ -256,6 +260,19 @@ class Directory:
             return await self.past(original)
         except NoSuchSaga:
             return None
+
+    async def restore_locks(self) -> None:
+        """Give back to the sagas the locks that they have and wait for, by their record. Before anything else moves."""
+        states: list[tuple[str, str | None, State]] = []
+        after = 0
+        while page := await self.host.queries.live(after):
+            for row in page:
+                state, why = _checkpointed(row)
+                state = state or await self._fold(row.id, why)
+                if state.locks or state.seen.locked:
+                    states.append((row.id, row.batch, state))
+            after = page[-1].number
+        self.host.locks.restore(states)
 
     async def _fold(self, saga: str, why: str) -> State:
         """Fold a saga's state anew from its events: they are the truth, a checkpoint only a cache."""
@@ -324,6 +341,7 @@ class Directory:
         decision = decide(plan, state, m.Quarantine(why=why), now)
         rows = [event_row(row.id, plan, event, now) for event in decision.events]
         await self.host.journal.commit(Commit(row.id, rows, checkpoint_alone(plan, decision.state, now)))
+        self.host.locks.follow(row.id, row.batch, decision.state)
         for watcher in list(self._watchers.get(row.id, ())):
             watcher(Dossier(self.header(row), plan), decision.state)
 
@@ -335,7 +353,7 @@ def _answer_all(mailbox: Mailbox, error: Exception) -> None:
             letter.answer(error)
 
 
-def _checkpointed(row: Saga) -> tuple[State | None, str]:
+def _checkpointed(row: Saga | Live) -> tuple[State | None, str]:
     """Give the state of a row's checkpoint, or why it cannot be used."""
     if state_sum(row.state) != row.state_sum:
         return None, DAMAGED

@@ -74,6 +74,31 @@ class Step(Document, frozen=True, kw_only=True):
     finished_at: Time | None
 
 
+class LockAwaited(Document, frozen=True, kw_only=True):
+    """A lock that a step waits for, and the saga in its way."""
+
+    step: str
+    resource: str
+    saga: Id
+    why: str
+    """What that saga does, needs or waits for, with what to do about it."""
+
+
+class LockWanted(Document, frozen=True, kw_only=True):
+    """A lock of this saga that another one waits for."""
+
+    saga: Id
+    resource: str
+
+
+class Locks(Document, frozen=True, kw_only=True):
+    """What no other saga may touch, what this one waits for, and who waits for this one."""
+
+    held: list[str]
+    awaits: list[LockAwaited]
+    awaited_by: list[LockWanted]
+
+
 class Saga(Document, frozen=True, kw_only=True):
     """A saga: one run of a saga file."""
 
@@ -88,6 +113,7 @@ class Saga(Document, frozen=True, kw_only=True):
     labels: dict[str, str]
     steps: list[Step]
     left_behind: list[LeftBehind]
+    locks: Locks
     created_at: Time
     updated_at: Time
     finished_at: Time | None
@@ -199,6 +225,58 @@ class Validated(Document, frozen=True, kw_only=True):
     warnings: list[Problem]
     kind: str | None
     steps: int | None
+
+
+class CaseHold(Document, frozen=True, kw_only=True):
+    """What somebody would be asked."""
+
+    reason: HoldReason
+    detail: str
+
+
+Fault = Literal[
+    "none",
+    "cancelled",
+    "fails",
+    "lost_done",
+    "lost_not_done",
+    "undo_fails",
+    "undo_lost_done",
+    "undo_lost_not_done",
+]
+
+
+class Case(Document, frozen=True, kw_only=True):
+    """One thing that goes wrong in a rehearsal, and what comes of it.
+
+    `lost_done`, `lost_not_done`: the answer is lost, after the effect or before it. `what` says the fault in words.
+    Undos run because the saga is cancelled while its last step is at work; those that a point of no return then keeps
+    from it, because a step before that fails. `clean`: nothing would be left behind, and nobody asked.
+    """
+
+    step: str | None
+    fault: Fault
+    what: str
+    status: SagaStatus
+    hold: CaseHold | None
+    left_behind: list[LeftBehind]
+    clean: bool
+
+
+class Rehearsed(Document, frozen=True, kw_only=True):
+    """What a saga would leave behind, case by case; the first is the one in which nothing goes wrong.
+
+    `clean`: every case is, but for undos that fail for good, which by their nature leave something. `rehearsed`: of so
+    many steps each call was made to go wrong. `notes`: what has been taken as given.
+    """
+
+    kind: str
+    steps: int
+    rehearsed: int
+    clean: bool
+    cases: list[Case]
+    warnings: list[Problem]
+    notes: list[str]
 
 
 class Refused(Document, frozen=True, kw_only=True):

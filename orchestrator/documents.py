@@ -37,17 +37,23 @@ def _at(time: int | None) -> str | None:
 
 
 def saga(
-    header: Header, plan: Plan, state: State, outputs: Mapping[int, Any], waiting: Waiting | None
+    header: Header,
+    plan: Plan,
+    state: State,
+    outputs: Mapping[int, Any],
+    waiting: Waiting | None,
+    locks: answers.Locks,
 ) -> answers.Saga:
     """Give a saga's document."""
     hold, cancel = state.hold, state.cancel
+    behind = "".join(f"; {each.why}" for each in locks.awaits)
     return answers.Saga(
         id=header.id,
         kind=header.kind,
         status=state.status,
         hold=None
         if hold is None
-        else answers.Hold(reason=hold.reason, since=rfc3339(hold.since), detail=hold.detail),
+        else answers.Hold(reason=hold.reason, since=rfc3339(hold.since), detail=hold.detail + behind),
         waiting=None
         if waiting is None
         else answers.Waiting(for_=waiting.for_, until=_at(waiting.until), detail=waiting.detail),
@@ -59,6 +65,7 @@ def saga(
         labels=_spliced(header.labels),
         steps=_steps(plan, state, outputs),
         left_behind=left_behind(plan, state),
+        locks=locks,
         created_at=rfc3339(header.created_at),
         updated_at=rfc3339(state.updated_at),
         finished_at=_at(state.finished_at),

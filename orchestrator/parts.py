@@ -99,6 +99,7 @@ async def parts(
         reload.service = service
         async with anyio.create_task_group() as tasks:
             await tasks.start(directory.run)
+            await directory.restore_locks()
             yield Parts(
                 service=service,
                 host=host,
@@ -156,5 +157,5 @@ class _Reload:
         self._directory.in_flight = new.limits.sagas_in_flight
         for type_, driver in self._registry.drivers.items():
             driver.settings = _provider_settings(new).get(type_.partition(".")[0], {})
-        self.service.settings = new
+        self.service.settle_in(new)
         return changed

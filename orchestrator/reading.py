@@ -12,7 +12,7 @@ import msgspec
 
 from actors.directory import Directory
 from actors.saga.dossier import Dossier, Header
-from actors.saga.holds import Waiting, waits
+from actors.saga.holds import Waiting, hold, waits
 from actors.saga.host import Host
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, State
@@ -71,7 +71,39 @@ class Reading:
 
     def compose(self, header: Header, plan: Plan, state: State, outputs: Mapping[int, Any]) -> answers.Saga:
         """Make a saga's document."""
-        return documents.saga(header, plan, state, outputs, self._waiting(header.id, plan, state))
+        waiting = self._waiting(header.id, plan, state)
+        return documents.saga(header, plan, state, outputs, waiting, self._locks(header.id, plan, state))
+
+    def _locks(self, saga: str, plan: Plan, state: State) -> answers.Locks:
+        """Say what a saga has locked, what it waits for, and who waits for it."""
+        table = self._host.locks
+        return answers.Locks(
+            held=[lock.label for lock in state.locks],
+            awaits=[
+                answers.LockAwaited(
+                    step=plan.steps[step].name,
+                    resource=resource.label,
+                    saga=other,
+                    why=self._in_the_way(other),
+                )
+                for step, resource, other in table.behind(saga)
+            ],
+            awaited_by=[
+                answers.LockWanted(saga=other, resource=resource.label)
+                for other, _, resource in table.awaiting(saga)
+            ],
+        )
+
+    def _in_the_way(self, saga: str) -> str:
+        """Say what a saga that has a lock, or waits for it longer, is at, and what can be done about it."""
+        row = self._host.queries.saga(saga)
+        if row is None:
+            return f"saga {saga} is just taking it"
+        plan, state = self._directory.plan(row.plan), self._directory.state(row)
+        held = hold(plan, state, saga)
+        if held is None:
+            return f"saga {saga} ({row.kind}) has it and is {state.status}; `sagactl cancel {saga}` takes that back"
+        return f"saga {saga} ({row.kind}) is first and is held ({held[0]}): {held[1]}"
 
     def _waiting(self, saga: str, plan: Plan, state: State) -> Waiting | None:
         """Give what a saga waits for, the node's own reasons included."""
@@ -130,7 +162,8 @@ class Reading:
             and waits(plan, state) is None
         ):
             return f"Saga {saga} is {state.status} and waits: {waiting.detail}."
-        return why(plan, state, self._host.clock.now(), saga)
+        locks = [each.why for each in self._locks(saga, plan, state).awaits]
+        return why(plan, state, self._host.clock.now(), saga, locks)
 
     async def executions(self, ref: str) -> bytes:
         """Give a saga's executions in the order in which they started, linked both ways."""

@@ -58,9 +58,14 @@ class Submitting:
         self._directory = directory
         self._reading = reading
         self._random = random_bytes
-        self._compiler = Compiler(registry, settings.policy, settings.limits.document_bytes)
+        self._registry = registry
+        self.settle_in(settings)
         self._plans: dict[int, tuple[Plan, bytes, bytes]] = {}
         self._submitting: dict[str, anyio.Event] = {}
+
+    def settle_in(self, settings: Settings) -> None:
+        """Compile by these settings from now on; what was compiled by others is forgotten."""
+        self._compiler = Compiler(self._registry, settings.policy, settings.limits.document_bytes)
 
     async def submit(
         self, caller: Caller, submission: Submission, *, idempotency_key: str | None, wait: int | None
@@ -106,7 +111,7 @@ class Submitting:
         wait: int | None,
         corrects: str | None = None,
     ) -> Submitted:
-        compiled, inputs = self._checked(submission)
+        compiled, inputs = self.checked(submission)
         check_open(self._host)
         assert compiled.plan is not None
         plan, digest, encoded = self._plan(compiled.plan)
@@ -151,13 +156,17 @@ class Submitting:
             return self._compiler.object(submission.saga)
         return self._compiler.source(submission.source or "", format=submission.format or "yaml")
 
-    def _checked(self, submission: Submission) -> tuple[Compiled, dict[str, Any]]:
+    def checked(self, submission: Submission, *, secrets: bool = True) -> tuple[Compiled, dict[str, Any]]:
+        """Compile a saga and bind its inputs. Raises Invalid with every problem.
+
+        Without ``secrets`` those that it refers to need not be there.
+        """
         compiled = self._compiled(submission)
         inputs, wrong = self._compiler.bind(
             compiled,
             submission.inputs,
             from_text=submission.inputs_as_text,
-            has_secret=self._has_secret if compiled.secrets else None,
+            has_secret=self._has_secret if compiled.secrets and secrets else None,
         )
         problems = [*compiled.problems, *wrong]
         if problems:

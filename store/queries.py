@@ -21,6 +21,9 @@ from store.sql import queries
 
 T = TypeVar("T")
 
+KEPT = 253_402_300_799_999
+"""The ``wake`` of a saga that has ended and keeps its locks for its batch: the last millisecond of the year 9999."""
+
 _FILTERS = {
     "status": "status = :status",
     "kind": "kind = :kind",
@@ -37,6 +40,18 @@ class Due(NamedTuple):
     number: int
     id: str
     wake: int
+
+
+class Live(NamedTuple):
+    """The checkpoint of a saga that has not ended, or keeps its locks."""
+
+    number: int
+    id: str
+    batch: str | None
+    status: str
+    state: bytes
+    state_sum: bytes
+    machine: int
 
 
 class Count(NamedTuple):
@@ -189,6 +204,11 @@ class Queries:
         """Give a page of the sagas that want to be looked at by now, behind number `after`."""
         found = await self._all("due", {"now": now, "after": after, "limit": limit})
         return [Due(*row) for row in found]
+
+    async def live(self, after: int = 0, limit: int = 1_000) -> list[Live]:
+        """Give a page of the sagas that have not ended or keep their locks, behind number `after`, in order."""
+        found = await self._all("live", {"kept": KEPT, "after": after, "limit": limit})
+        return [Live(*row) for row in found]
 
     async def next_wake(self, now: int) -> int | None:
         """Give the time when the next saga wants to be looked at; those that already do do not count."""

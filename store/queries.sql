@@ -81,6 +81,11 @@ WHERE s.rollback_of IS NOT NULL AND s.status IN ('pending', 'running', 'compensa
 SELECT number, id, wake FROM sagas INDEXED BY sagas_by_wake
 WHERE wake <= :now AND number > :after ORDER BY number LIMIT :limit
 
+-- name: live
+-- Checkpoints of sagas that have not ended or keep their locks, by page in order of submission.
+SELECT number, id, batch, status, state, state_sum, machine FROM sagas
+WHERE (status IN ('pending', 'running', 'compensating') OR wake = :kept) AND number > :after ORDER BY number LIMIT :limit
+
 -- name: next_wake
 -- When the next saga wants to be looked at, those in flight aside.
 SELECT min(wake) FROM sagas WHERE wake > :now
@@ -90,7 +95,8 @@ SELECT min(wake) FROM sagas WHERE wake > :now
 SELECT id FROM sagas INDEXED BY sagas_by_wake WHERE wake <= :then AND updated_at <= :then
 UNION ALL
 SELECT id FROM sagas
-WHERE status IN ('pending', 'running', 'compensating') AND hold IS NULL AND wake IS NULL AND updated_at <= :then
+WHERE status IN ('pending', 'running', 'compensating') AND hold IS NULL AND wake IS NULL
+AND waiting IS NOT 'queue' AND updated_at <= :then
 LIMIT :limit
 
 -- name: counts

@@ -10,6 +10,9 @@ settings.load_profile("sagad")
 
 
 def pytest_configure() -> None:
-    """Hide the settings of whoever runs the tests: theirs must not decide what passes."""
+    """Hide the settings of whoever runs the tests: theirs must not decide what passes.
+
+    So what a run of the tests is told by its environment is called ``TESTS_…``.
+    """
     for name in [name for name in os.environ if name.startswith("SAGAD_")]:
         del os.environ[name]

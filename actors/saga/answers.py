@@ -12,9 +12,9 @@ import msgspec
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
-from actors.saga.plan import OnConflict, Retry
-from actors.saga.state import ENDED, Error, Run, State, Touch
-from actors.saga.wants import at_work, preparable
+from actors.saga.plan import OnConflict, PlanStep, Retry
+from actors.saga.state import ENDED, Ask, Error, Run, State, Touch
+from actors.saga.wants import at_work, preparable, turnable
 
 
 def current(state: State, message: m.FromRun) -> Run | None:
@@ -43,8 +43,9 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
         if behind is not None:
             deciding.emit(e.Queued(step=index, behind=behind, resource=message.resource))
             return
-    if message.direction == "forward" and _asks(deciding, message):
+    if _asks(deciding, message):
         return
+    _lock(deciding, message)
     plan = deciding.plan.steps[index]
     was: Run | None = getattr(state.steps[index], message.direction)
     deciding.emit(
@@ -69,14 +70,64 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
 
 def _asks(deciding: Deciding, message: m.Prepared) -> bool:
     """Ask for an approval where one is needed, and none was given of exactly this."""
-    when = deciding.plan.steps[message.step].asks
-    if when == "never" or (when == "irreversible" and not message.irreversible):
+    if not _is_asked_for(deciding.plan.steps[message.step], message):
         return False
-    ask = deciding.state.steps[message.step].ask
-    if ask is not None and ask.approved and ask.hash == message.hash:
+    step = deciding.state.steps[message.step]
+    ask = step.ask if message.direction == "forward" else step.undo_ask
+    if ask is not None and _is_given(ask, message):
         return False
-    deciding.ask(message.hash, message.step, irreversible=message.irreversible)
+    if message.direction == "forward":
+        deciding.ask(message.hash, message.step, irreversible=message.irreversible, message=message.message)
+    else:
+        deciding.ask_undo(message.hash, message.step)
     return True
+
+
+def _is_given(ask: Ask, message: m.Prepared) -> bool:
+    """Tell whether exactly this was approved."""
+    return ask.approved and ask.hash == message.hash
+
+
+def _is_asked_for(step: PlanStep, message: m.Prepared) -> bool:
+    if message.direction == "undo":
+        return step.asks_undo
+    return step.asks == "each" or (step.asks == "irreversible" and message.irreversible)
+
+
+def _lock(deciding: Deciding, message: m.Prepared) -> None:
+    """Take the lock of what is to be changed, which was free; it is kept for the rest of the saga."""
+    resource = message.resource
+    if resource is not None and message.changes and not deciding.state.has_lock(resource):
+        deciding.emit(e.LockTaken(step=message.step, resource=resource))
+
+
+def blocked(deciding: Deciding, message: m.Blocked) -> None:
+    """Wait for another saga's lock: on the way forward for as long as the step's ``lock_timeout``."""
+    if not _still_wanted(deciding, message):
+        return
+    timeout = deciding.plan.steps[message.step].lock_timeout if message.direction == "forward" else None
+    deciding.emit(
+        e.LockAwaited(
+            step=message.step,
+            resource=message.resource,
+            behind=message.behind,
+            due=None if timeout is None else deciding.now + timeout,
+        )
+    )
+
+
+def granted(deciding: Deciding, message: m.Granted) -> None:
+    """Take the lock that a step waits for."""
+    lock = deciding.state.steps[message.step].lock
+    if lock is not None:
+        deciding.emit(e.LockTaken(step=message.step, resource=lock.resource))
+
+
+def deadlocked(deciding: Deciding, message: m.Deadlocked) -> None:
+    """Turn back for the sake of the others; or have somebody look, where nobody of them can."""
+    state = deciding.state
+    if state.seen.locked and (state.deadlock is None if not message.turns else turnable(state)):
+        deciding.emit(e.DeadlockFound(sagas=message.sagas, turns=message.turns))
 
 
 def _at_work_on(state: State, index: int, resource: Touch) -> int | None:

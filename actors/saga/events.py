@@ -49,10 +49,27 @@ class Submitted(Event, frozen=True, kw_only=True):
     inputs: str
     deadline: int | None = None
     reason: str | None = None
+    queued: bool = False
+    """It starts nothing before its batch lets it."""
+    keeps_locks: bool = False
+    """When it has completed it keeps its locks until its batch is over."""
     rollback_of: str | None = None
     """The saga that this one takes back."""
     corrects: str | None = None
     """The saga that this one makes up for."""
+
+
+class Admitted(Event, frozen=True, kw_only=True):
+    """Its batch lets it start."""
+
+    type = "saga.admitted"
+    deadline: int | None = None
+
+
+class BatchEnded(Event, frozen=True, kw_only=True):
+    """Its batch is over: it keeps no locks for it any longer."""
+
+    type = "saga.batch_ended"
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):
@@ -157,18 +174,23 @@ class AbandonRequested(Event, frozen=True, kw_only=True):
 
 
 class ApprovalEvent(Event, frozen=True, kw_only=True):
-    """Something about an approval: of the saga as submitted, or of one step's resolved arguments. ``hash`` is of either."""
+    """Something about an approval: of the saga as submitted, or of one step's resolved arguments. ``hash`` is of either.
+
+    ``direction`` undo: of what the step's undo would do.
+    """
 
     step: int | None = None
     hash: str
+    direction: Direction = "forward"
 
 
 class Asked(ApprovalEvent, frozen=True, kw_only=True):
-    """An approval is needed, until ``due`` where it expires."""
+    """An approval is needed, until ``due`` where it expires. ``message``: what the file would have asked."""
 
     type = "approval.asked"
     due: int | None = None
     irreversible: bool = False
+    message: str = ""
 
 
 class Approved(ApprovalEvent, frozen=True, kw_only=True):
@@ -180,7 +202,7 @@ class Approved(ApprovalEvent, frozen=True, kw_only=True):
 
 
 class Rejected(ApprovalEvent, frozen=True, kw_only=True):
-    """Somebody refused, so the saga turns back."""
+    """Somebody refused, so the saga turns back; or, of an undo, the step is kept."""
 
     type = "approval.rejected"
     reason: str | None = None
@@ -190,6 +212,42 @@ class Expired(ApprovalEvent, frozen=True, kw_only=True):
     """Nobody answered in time, so the saga turns back."""
 
     type = "approval.expired"
+
+
+class LockEvent(Event, frozen=True, kw_only=True):
+    """Something about the lock of a resource that a step, or its undo, is to change."""
+
+    step: int
+    resource: Touch
+
+
+class LockTaken(LockEvent, frozen=True, kw_only=True):
+    """No other saga may touch the resource until this one has ended."""
+
+    type = "lock.taken"
+
+
+class LockAwaited(LockEvent, frozen=True, kw_only=True):
+    """Another saga has the lock, or was there first; the step fails if it is not free by ``due``."""
+
+    type = "lock.awaited"
+    behind: str
+    due: int | None = None
+
+
+class LocksReleased(Event, frozen=True, kw_only=True):
+    """The saga has ended, or its batch has, and lets go of everything."""
+
+    type = "lock.released"
+    resources: tuple[Touch, ...]
+
+
+class DeadlockFound(Event, frozen=True, kw_only=True):
+    """These sagas wait for one another. This one turns back for the others' sake; or, if no one can, asks somebody."""
+
+    type = "lock.deadlocked"
+    sagas: tuple[str, ...]
+    turns: bool = True
 
 
 class Completed(Event, frozen=True, kw_only=True):

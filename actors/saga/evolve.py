@@ -13,7 +13,18 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.saga import events as e
-from actors.saga.state import Ask, Cancel, Error, Held, Pause, Run, State, Status, StepState, Touch
+from actors.saga.state import (
+    Ask,
+    Cancel,
+    Error,
+    Held,
+    LockWait,
+    Pause,
+    Run,
+    State,
+    Status,
+    StepState,
+)
 
 NO_STATE = State(created_at=0, steps=())
 
@@ -40,7 +51,21 @@ def _run(state: State, event: e.RunEvent, **changes: Any) -> State:
 
 
 def _submitted(_: State, event: e.Submitted, at: int) -> State:
-    return State(created_at=at, deadline=event.deadline, steps=tuple(StepState() for _ in range(event.steps)))
+    return State(
+        created_at=at,
+        deadline=event.deadline,
+        steps=tuple(StepState() for _ in range(event.steps)),
+        queued=event.queued,
+        keeps_locks=event.keeps_locks,
+    )
+
+
+def _admitted(state: State, event: e.Admitted, _: int) -> State:
+    return replace(state, queued=False, deadline=event.deadline)
+
+
+def _batch_ended(state: State, _: e.BatchEnded, __: int) -> State:
+    return replace(state, keeps_locks=False)
 
 
 def _cancel_requested(state: State, event: e.CancelRequested, at: int) -> State:
@@ -74,7 +99,17 @@ def _deadline_passed(state: State, _: e.DeadlinePassed, __: int) -> State:
 
 
 def _turned_back(state: State, event: e.TurnedBack, _: int) -> State:
-    return replace(state, status="compensating", error=event.error, turn=event.error, stuck=None)
+    """What waited for a lock on its way forward waits no longer."""
+    steps = tuple(step if step.lock is None else replace(step, lock=None) for step in state.steps)
+    return replace(
+        state,
+        status="compensating",
+        steps=steps,
+        error=event.error,
+        turn=event.error,
+        stuck=None,
+        deadlock=None,
+    )
 
 
 def _turned_forward(state: State, event: e.TurnedForward, _: int) -> State:
@@ -185,22 +220,40 @@ def _let_be(step: StepState) -> StepState:
 
 
 def _asked(state: State, event: e.Asked, at: int) -> State:
-    ask = Ask(hash=event.hash, since=at, due=event.due, irreversible=event.irreversible)
-    return _with_ask(state, event.step, ask)
+    ask = Ask(
+        hash=event.hash,
+        since=at,
+        due=event.due,
+        irreversible=event.irreversible,
+        message=event.message,
+    )
+    return _with_ask(state, event, ask)
 
 
-def _with_ask(state: State, step: int | None, ask: Ask) -> State:
-    return replace(state, ask=ask) if step is None else _step(state, step, ask=ask)
+def _with_ask(state: State, event: e.ApprovalEvent, ask: Ask) -> State:
+    if event.step is None:
+        return replace(state, ask=ask)
+    return _step(state, event.step, **{"ask" if event.direction == "forward" else "undo_ask": ask})
+
+
+def _ask_of(state: State, event: e.ApprovalEvent) -> Ask | None:
+    if event.step is None:
+        return state.ask
+    step = state.steps[event.step]
+    return step.ask if event.direction == "forward" else step.undo_ask
 
 
 def _approved(state: State, event: e.Approved, at: int) -> State:
-    ask = state.ask if event.step is None else state.steps[event.step].ask
-    ask = ask or Ask(hash=event.hash, since=at)
-    ask = replace(ask, given=(*ask.given, event.actor or "sagad"), approved=event.enough)
-    return _with_ask(state, event.step, ask)
+    ask = _ask_of(state, event) or Ask(hash=event.hash, since=at)
+    given, reason = (*ask.given, event.actor or "sagad"), event.reason or ask.reason
+    ask = replace(ask, given=given, approved=event.enough, reason=reason)
+    return _with_ask(state, event, ask)
 
 
 def _rejected(state: State, event: e.Rejected, _: int) -> State:
+    """An undo that was rejected is kept, which is an event of its own."""
+    if event.direction == "undo":
+        return state
     why = f"rejected by {event.actor or 'sagad'}" + (f": {event.reason}" if event.reason else "")
     return replace(state, turn=state.turn or Error("rejected", why), paused=False, pause=None, stuck=None)
 
@@ -209,6 +262,27 @@ def _expired(state: State, _: e.Expired, __: int) -> State:
     return replace(
         state, turn=state.turn or Error("expired", "the approval that it asked for was not given in time")
     )
+
+
+def _lock_taken(state: State, event: e.LockTaken, _: int) -> State:
+    changed = _step(state, event.step, lock=None)
+    return replace(changed, locks=(*state.locks, event.resource), deadlock=None)
+
+
+def _lock_awaited(state: State, event: e.LockAwaited, at: int) -> State:
+    return _step(state, event.step, lock=LockWait(resource=event.resource, since=at, due=event.due))
+
+
+def _locks_released(state: State, _: e.LocksReleased, __: int) -> State:
+    return replace(state, locks=())
+
+
+def _deadlock_found(state: State, event: e.DeadlockFound, _: int) -> State:
+    others = ", ".join(event.sagas)
+    why = f"a deadlock: the sagas {others} wait for each other's locks"
+    if event.turns:
+        return replace(state, turn=state.turn or Error("deadlock", why))
+    return replace(state, deadlock=why)
 
 
 def _completed(state: State, _: e.Completed, at: int) -> State:
@@ -244,10 +318,13 @@ def _ended(state: State, status: Status, at: int) -> State:
         pause=None,
         stuck=None,
         turn=None,
+        queued=False,
     )
 
 
 def _closed(step: StepState) -> StepState:
+    if step.lock is not None:
+        step = replace(step, lock=None)
     ends = {
         "pending": _never_started,
         "running": _given_up,
@@ -356,20 +433,26 @@ def _succeeded(state: State, event: e.Succeeded, at: int) -> State:
             open=False,
             **_error_kept(state, event),
         )
-    resource = step.resource
-    if resource is not None and event.id is not None:
-        resource = replace(resource, id=event.id)
     return _step(
-        state,
+        _identified(state, event),
         event.step,
         forward=over,
         status="completed",
         did=True,
         failing=False,
         error=None,
-        resource=resource,
         finished_at=at,
     )
+
+
+def _identified(state: State, event: e.Succeeded | e.PartlyDone) -> State:
+    """What exists has an id from now on, where the driver gave one; its lock is the lock of that."""
+    was = state.steps[event.step].resource
+    if was is None or not event.id:
+        return state
+    now = replace(was, id=event.id)
+    changed = _step(state, event.step, resource=now)
+    return replace(changed, locks=tuple(now if lock == was else lock for lock in state.locks))
 
 
 def _error_kept(state: State, event: e.Succeeded) -> dict[str, Any]:
@@ -380,6 +463,7 @@ def _error_kept(state: State, event: e.Succeeded) -> dict[str, Any]:
 
 def _failed(state: State, event: e.Failed, at: int) -> State:
     changed = _run(state, event, phase="over", error=event.error, doubt=False, interrupt=False)
+    changed = _step(changed, event.step, lock=None)
     if event.direction == "undo":
         message = event.error.message
         return _step(
@@ -434,26 +518,19 @@ def _answer_ignored(state: State, _: e.AnswerIgnored, __: int) -> State:
 
 def _partly_done(state: State, event: e.PartlyDone, at: int) -> State:
     return _failing(
-        state,
+        _identified(state, event),
         event,
         at,
         status="failed",
         did=True,
         partial=True,
         forward=_over(state, event),
-        **_named(state, event),
     )
 
 
 def _over(state: State, event: e.PartlyDone | e.CleanedUp) -> Run:
     run = state.steps[event.step].forward or Run(generation=0)
     return replace(run, phase="over", error=event.error, doubt=False, interrupt=False)
-
-
-def _named(state: State, event: e.PartlyDone) -> dict[str, Touch | None]:
-    """What exists has an id from now on, where the driver gave one."""
-    resource = state.steps[event.step].resource
-    return {"resource": replace(resource, id=event.id) if resource is not None and event.id else resource}
 
 
 def _cleaned_up(state: State, event: e.CleanedUp, at: int) -> State:
@@ -484,6 +561,7 @@ def _skipped(state: State, event: e.Skipped, at: int) -> State:
         status="skipped",
         failing=False,
         given=event.given,
+        lock=None,
         finished_at=at,
         left="skipped by the operator while partly done" if still_there else event.left,
     )
@@ -493,7 +571,17 @@ def _skipped(state: State, event: e.Skipped, at: int) -> State:
 def _kept(state: State, event: e.Kept, at: int) -> State:
     step = state.steps[event.step]
     undo = step.undo and replace(step.undo, phase="over")
-    changed = _step(state, event.step, status="kept", left=event.why, undo=undo, open=False, finished_at=at)
+    changed = _step(
+        state,
+        event.step,
+        status="kept",
+        left=event.why,
+        undo=undo,
+        undo_ask=None,
+        open=False,
+        lock=None,
+        finished_at=at,
+    )
     return replace(changed, stuck=None)
 
 
@@ -523,6 +611,8 @@ def _failure_accepted(state: State, event: e.FailureAccepted, _: int) -> State:
 
 _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.Submitted: _submitted,
+    e.Admitted: _admitted,
+    e.BatchEnded: _batch_ended,
     e.CancelRequested: _cancel_requested,
     e.DeadlinePassed: _deadline_passed,
     e.TurnedBack: _turned_back,
@@ -541,6 +631,10 @@ _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.Approved: _approved,
     e.Rejected: _rejected,
     e.Expired: _expired,
+    e.LockTaken: _lock_taken,
+    e.LockAwaited: _lock_awaited,
+    e.LocksReleased: _locks_released,
+    e.DeadlockFound: _deadlock_found,
     e.Completed: _completed,
     e.RolledBack: _rolled_back,
     e.SagaFailed: _saga_failed,

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from actors.saga.plan import Plan
+from actors.saga.plan import Approvals, Plan
 from actors.saga.state import ENDED, HOLDS, Ask, Direction, Error, Held, Hold, Run, State, StepState
 
 Wait = Literal["timer", "retry", "queue", "provider", "storage", "drain"]
@@ -78,6 +78,13 @@ def still_done(state: State) -> bool:
     )
 
 
+def stops(plan: Plan, state: State) -> bool:
+    """Tell whether a failure keeps the saga from starting anything more; in a batch of best effort only the last can."""
+    if plan.batch is not None and plan.batch.mode == "best_effort":
+        return state.seen.failing and not state.seen.runs and not state.seen.pending
+    return state.seen.failing
+
+
 def stopped(plan: Plan, state: State) -> bool:
     """It failed, and waits for the operator's word (``on_failure: hold``)."""
     return (
@@ -95,7 +102,10 @@ def past_irreversible(plan: Plan, state: State) -> bool:
 
 
 def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
-    """Give the approvals that are asked for: for the whole saga (None) or a step."""
+    """Give the approvals that are asked for: for the whole saga (None) or a step; on the way back for a step's undo."""
+    if state.status == "compensating" and state.seen.undo_asking and state.abandoned is None:
+        left = to_undo(plan, state)
+        return [(index, ask) for index, ask in state.seen.undo_asking if index in left]
     forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
     if not forward:
         return []
@@ -104,16 +114,27 @@ def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
     return list(state.seen.asking)
 
 
-def _asks(plan: Plan, index: int | None, ask: Ask, do: Commands) -> str:
-    what = "it" if index is None else f"step {plan.steps[index].name}"
-    rules, given = plan.approvals, len(ask.given)
+def asked(plan: Plan, state: State, do: Commands) -> Iterator[str]:
+    """Say of each approval that is asked for what it is of, who may give it, and how; of none where the saga stops."""
+    back = state.status == "compensating"
+    if stops(plan, state) and not back:
+        return
+    asks = asking(plan, state)
+    for index, ask in asks:
+        what = "it" if index is None else named(plan, index, "undo" if back else "forward")
+        step = [plan.steps[index].name] if index is not None and (back or len(asks) > 1) else []
+        rules = plan.rules(None if back else index)
+        yield _asks(rules, what, ask, f"{do('approve', *step)} or {do('reject', *step)}")
+
+
+def _asks(rules: Approvals, what: str, ask: Ask, answers: str) -> str:
+    given = len(ask.given)
     who = f" by {' or '.join(rules.approvers)}" if rules.approvers else ""
     who = who or (" by an admin" if ask.irreversible else "")
     count = f", {given} of {rules.quorum} given" if rules.quorum > 1 else ""
     eyes = ", not by who submitted it" if rules.four_eyes else ""
-    return (
-        f"{what} waits for approval of {ask.hash[:12]}{who}{count}{eyes}: {do('approve')} or {do('reject')}"
-    )
+    said = f' ("{ask.message}")' if ask.message else ""
+    return f"{what} waits for approval of {ask.hash[:12]}{said}{who}{count}{eyes}: {answers}"
 
 
 class Commands:
@@ -132,6 +153,9 @@ def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     """Say what needs somebody, with what to do about it."""
     if state.stuck is not None:
         yield f"{state.stuck}; then {do('retry')}"
+    if state.deadlock is not None and state.seen.locked:
+        waiting = plan.steps[state.seen.locked[0][0]].name
+        yield f"{state.deadlock}, and none of them can turn back: {do('skip', waiting)} or {do('abandon')} one of them"
     if state.seen.asks:
         for step, now in zip(plan.steps, state.steps, strict=True):
             yield from _step_attention(step.name, now, do)
@@ -223,12 +247,22 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         found["attention"] = "; ".join(needs)
     if state.paused:
         found["paused"] = f"{paused(state)}: {do('resume')} lets it go on"
-    if (asks := asking(plan, state)) and not state.seen.failing:
-        found["approval"] = "; ".join(_asks(plan, index, ask, do) for index, ask in asks)
+    if asks := "; ".join(asked(plan, state, do)):
+        found["approval"] = asks
+    if state.seen.locked:
+        found["lock"] = "; ".join(
+            f"{named(plan, i, locked_way(state))} waits for the lock of {lock.resource.label}"
+            for i, lock in state.seen.locked
+        )
     for reason in HOLDS:
         if reason in found:
             return reason, "; ".join(found[each] for each in HOLDS if each in found)
     return None
+
+
+def locked_way(state: State) -> Direction:
+    """Tell whether it is a step or its undo that waits for a lock."""
+    return "undo" if state.status == "compensating" else "forward"
 
 
 def paused(state: State) -> str:
@@ -250,6 +284,8 @@ def waits(plan: Plan, state: State) -> Waiting | None:
     """
     if state.status in ENDED or state.hold is not None:
         return None
+    if state.queued:
+        return Waiting(for_="queue", until=None, detail="its batch lets it start when its turn has come")
     going = state.seen.runs
     calling = [(i, way) for i, way, run in going if run.phase == "calling"]
     if calling and _stopping(state):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from actors.clock import Clock
+from actors.locks import Locks
 from actors.saga.calls import Calls
 from actors.saga.execute import Executor
 from actors.saga.later import Later
@@ -40,7 +41,8 @@ class Host:
         """Put them together. ``passivate``: milliseconds; who waits longer leaves memory."""
         self.journal = journal
         self.queries = queries
-        self.preparer = Preparer(calls)
+        self.locks = Locks()
+        self.preparer = Preparer(calls, self.locks)
         self.executor = Executor(calls, Later(queries))
         self.secrets = calls.secrets
         self.clock = clock

@@ -11,8 +11,9 @@ from actors.saga import events as e
 from actors.saga.dossier import Carry, Dossier, Entry
 from actors.saga.holds import waits
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, MACHINE, Direction, Error, State
+from actors.saga.state import ENDED, MACHINE, Direction, Error, State, Touch
 from actors.saga.wants import Poll, Want, wake, wants
+from store.queries import KEPT
 from store.records import Checkpoint, ExecutionChange, NewEvent, NewExecution
 
 _STATE = msgspec.msgpack.Encoder()
@@ -24,7 +25,8 @@ def event_row(saga: str, plan: Plan, event: e.Event, at: int) -> NewEvent:
     """Give an event as the journal keeps it."""
     index: int | None = getattr(event, "step", None)
     step = None if index is None else plan.steps[index].name
-    resource = event.resource.label if isinstance(event, e.Started) and event.resource is not None else None
+    touched: Touch | None = getattr(event, "resource", None)
+    resource = None if touched is None else touched.label
     return NewEvent(
         saga, at, e.type_of(event), event.version, e.encode(event), step, event.actor or "sagad", resource
     )
@@ -39,12 +41,18 @@ def checkpoint(plan: Plan, state: State, wanted: list[Want], now: int) -> Checkp
         state.status,
         None if state.hold is None else state.hold.reason,
         None if waiting is None else waiting.for_,
-        None if ended else 0 if in_flight else wake(plan, state, now),
+        _wake(plan, state, now, in_flight=in_flight),
         _STATE.encode(state),
         MACHINE,
         state.updated_at,
         state.finished_at,
     )
+
+
+def _wake(plan: Plan, state: State, now: int, *, in_flight: bool) -> int | None:
+    if state.status in ENDED:
+        return KEPT if state.locks else None
+    return 0 if in_flight else wake(plan, state, now)
 
 
 def checkpoint_alone(plan: Plan, state: State, now: int) -> Checkpoint:

@@ -36,10 +36,10 @@ from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
 from actors.saga.evolve import NO_STATE
-from actors.saga.holds import hold, quiet, settled, shown, spared, still_done, to_undo
+from actors.saga.holds import hold, quiet, settled, shown, spared, still_done, stops, to_undo
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, Direction, Error, Run, State, Status, StepStatus
-from actors.saga.wants import expired, overdue, same_resource, undoable
+from actors.saga.state import ENDED, Direction, Error, LockWait, Run, State, Status, StepStatus
+from actors.saga.wants import expired, impatient, overdue, same_resource, undoable
 
 SAGA: dict[Status, frozenset[Status]] = {
     "pending": frozenset({"running", "completed", "failed", "rolled_back"}),
@@ -110,7 +110,7 @@ def _follow(deciding: Deciding) -> None:
 
 def _next(plan: Plan, state: State, now: int) -> e.Event | None:
     if state.status in ENDED:
-        return None
+        return _ended_with_locks(state)
     if state.abandoned is not None:
         move = _give_up(state)
     elif state.quarantine is not None:
@@ -120,6 +120,11 @@ def _next(plan: Plan, state: State, now: int) -> e.Event | None:
     else:
         move = _forward(plan, state, now)
     return move or _hold_change(plan, state)
+
+
+def _ended_with_locks(state: State) -> e.Event | None:
+    kept = state.keeps_locks and state.status == "completed"
+    return e.LocksReleased(resources=state.locks) if state.locks and not kept else None
 
 
 def _hold_change(plan: Plan, state: State) -> e.Event | None:
@@ -150,7 +155,10 @@ def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
     late = expired(plan, state, now)
     if late is not None:
         return e.Expired(step=late[0], hash=late[1].hash)
-    stopping = state.turn is not None or state.seen.failing
+    for index, lock in impatient(plan, state):
+        if lock.due is not None and lock.due <= now:
+            return e.Failed(step=index, error=_not_free(lock))
+    stopping = state.turn is not None or stops(plan, state)
     for index, direction, run in state.seen.runs:
         move = _run_stops(index, run) if stopping else None
         move = move or _run_due(state, index, direction, run, now)
@@ -159,6 +167,11 @@ def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
     if stopping and settled(state):
         return _turn(plan, state)
     return None
+
+
+def _not_free(lock: LockWait) -> Error:
+    seconds = ((lock.due or 0) - lock.since) / 1000
+    return Error("lock_timeout", f"{lock.resource.label} was not free within {seconds:g} s")
 
 
 def _run_stops(index: int, run: Run) -> e.Event | None:
@@ -244,6 +257,20 @@ def _tick(_: Deciding, __: m.Tick) -> None:
     """Nothing by itself: ``follow`` sees what is due."""
 
 
+def _admit(deciding: Deciding, _: m.Admit) -> None:
+    state, deadline = deciding.state, deciding.plan.deadline
+    if state.queued:
+        deciding.emit(e.Admitted(deadline=None if deadline is None else deciding.now + deadline))
+
+
+def _batch_ended(deciding: Deciding, _: m.BatchEnded) -> None:
+    state = deciding.state
+    if state.keeps_locks:
+        deciding.emit(e.BatchEnded())
+    if state.queued and state.turn is None:
+        deciding.emit(e.CancelRequested(reason="its batch is over"))
+
+
 def _quarantine(deciding: Deciding, message: m.Quarantine) -> None:
     if deciding.state.status not in ENDED:
         deciding.emit(e.Quarantined(why=message.why))
@@ -255,8 +282,13 @@ def _rebuild(deciding: Deciding, message: m.Rebuild) -> None:
 
 _HANDLERS: dict[type[m.Message], Callable[[Deciding, Any], m.Reply | None]] = {
     m.Tick: _tick,
+    m.Admit: _admit,
+    m.BatchEnded: _batch_ended,
     m.Prepared: answers.prepared,
     m.NotPrepared: answers.not_prepared,
+    m.Blocked: answers.blocked,
+    m.Granted: answers.granted,
+    m.Deadlocked: answers.deadlocked,
     m.Answered: answers.answered,
     m.Found: answers.found,
     m.Quarantine: _quarantine,

@@ -21,6 +21,17 @@ class Tick(Message, frozen=True):
     """Time has passed; what is due may begin. Also the first word to a saga that is started or woken."""
 
 
+# --- from its batch -----------------------------------------------------------------------------------------------
+
+
+class Admit(Message, frozen=True):
+    """Begin."""
+
+
+class BatchEnded(Message, frozen=True):
+    """The batch is over: nothing is kept for it any longer, and what it has not let start never will."""
+
+
 # --- from the children that drive executions ----------------------------------------------------------------------
 
 
@@ -46,7 +57,9 @@ class Prepared(FromRun, frozen=True, kw_only=True):
     irreversible: bool = False
     resource: Touch | None = None
     hash: str = ""
-    """Of the operation and its resolved arguments: what an approval is for."""
+    """Of the operation and its resolved arguments, for a restore of the image too: what an approval is for."""
+    message: str = ""
+    """What to ask, in the words of the step."""
 
 
 class NotPrepared(FromRun, frozen=True, kw_only=True):
@@ -57,6 +70,13 @@ class NotPrepared(FromRun, frozen=True, kw_only=True):
     rate_limited: bool = False
     retry_after: int | None = None
     stuck: bool = False
+
+
+class Blocked(FromRun, frozen=True, kw_only=True):
+    """The intent cannot be written yet: the resource is locked by another saga, or another one was there first."""
+
+    resource: Touch
+    behind: str
 
 
 class Answered(FromRun, frozen=True, kw_only=True):
@@ -89,6 +109,22 @@ class Found(FromRun, frozen=True, kw_only=True):
     error: Error | None = None
     payload: str = ""
     id: str | None = None
+
+
+# --- from the locks ------------------------------------------------------------------------------------------------
+
+
+class Granted(Message, frozen=True, kw_only=True):
+    """The lock that a step waits for is free, and kept for it."""
+
+    step: int
+
+
+class Deadlocked(Message, frozen=True, kw_only=True):
+    """It waits for a saga that waits for it, if over others. ``turns``: it is the one to turn back."""
+
+    sagas: tuple[str, ...]
+    turns: bool
 
 
 # --- from the supervisor --------------------------------------------------------------------------------------------

@@ -59,6 +59,15 @@ class Approvals(msgspec.Struct, frozen=True, omit_defaults=True):
     expires: int | None = None
 
 
+class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a saga whose steps are sagas goes about them."""
+
+    mode: Literal["all_or_nothing", "best_effort"] = "all_or_nothing"
+    """``best_effort``: a failing one is no reason not to start the others."""
+    parallel: int | None = None
+    """How many may be under way at once; None: all."""
+
+
 class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """One step of a plan."""
 
@@ -86,6 +95,10 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     driver_version: str = ""
     asks: Literal["never", "irreversible", "each"] = "never"
     """Whether it needs an approval of its resolved arguments: always, or where it is irreversible."""
+    approvals: Approvals | None = None
+    """Who is asked, and for how long, where the step says so itself (``wait.approval``)."""
+    asks_undo: bool = False
+    """Whether its undo needs an approval of what it would do."""
     takes_back: int | None = None
     """In a rollback saga: the index of the original's step that this one takes back. ``operation`` is then only what is
     expected to be done; what is done is made from the original's record just before."""
@@ -114,6 +127,13 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     on_conflict: OnConflict = "hold"
     deadline: int | None = None
     approvals: Approvals = Approvals()
+    batch: Batch | None = None
+    """Its steps are sagas (``actors/batch``), none of which needs another."""
+
+    def rules(self, step: int | None) -> Approvals:
+        """Give the rules for approvals of a step's start, or of anything else (None)."""
+        own = None if step is None else self.steps[step].approvals
+        return own or self.approvals
 
     @cached_property
     def by_name(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from actors.locks import Locks
 from actors.saga import keys, outcomes
 from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
@@ -18,9 +19,21 @@ from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep
 from actors.saga.references import BadReference, Lookup, mentions, record
-from actors.saga.state import Direction, Error, Nature, State, Touch, WayBack
+from actors.saga.state import Ask, Direction, Error, Nature, State, Touch, WayBack
 from actors.saga.wants import Prepare
-from providers.contract import ABSENT, Call, Driver, Ended, Failed, Image, Outcome, Planned, Resource, Verb
+from providers.contract import (
+    ABSENT,
+    Approved,
+    Call,
+    Driver,
+    Ended,
+    Failed,
+    Image,
+    Outcome,
+    Planned,
+    Resource,
+    Verb,
+)
 from store.records import NewExecution
 
 
@@ -43,18 +56,22 @@ class Draft(msgspec.Struct):
 class Preparer:
     """Prepares executions, for all sagas of the daemon."""
 
-    def __init__(self, calls: Calls) -> None:
-        """Make calls with these."""
+    def __init__(self, calls: Calls, locks: Locks) -> None:
+        """Make calls with these; what is to be changed is locked first."""
         self._calls = calls
+        self._locks = locks
 
     def prepare_nowait(
         self, dossier: Dossier, state: State, want: Prepare
-    ) -> m.Prepared | m.NotPrepared | None:
+    ) -> m.Prepared | m.NotPrepared | m.Blocked | None:
         """Prepare an execution, if nothing has to be read for it; None: it takes ``prepare``."""
         try:
             if self._reads(dossier, want):
                 return None
-            return self._prepared(dossier, want, self.draft(dossier, state, want), Planned())
+            draft = self.draft(dossier, state, want)
+            return self._blocked(dossier, state, want, draft) or self._prepared(
+                dossier, state, want, draft, Planned()
+            )
         except NotReady as why:
             return _not_prepared(want, why)
 
@@ -72,16 +89,36 @@ class Preparer:
         driver, _ = self._calls.driver(operation, "")
         return type(driver).plan is not Driver.plan
 
-    async def prepare(self, dossier: Dossier, state: State, want: Prepare) -> m.Prepared | m.NotPrepared:
-        """Prepare an execution: resolve its arguments, check them, read the resource. Changes nothing."""
+    async def prepare(
+        self, dossier: Dossier, state: State, want: Prepare
+    ) -> m.Prepared | m.NotPrepared | m.Blocked:
+        """Prepare an execution: resolve its arguments, check them, lock the resource, read it. Changes nothing."""
         try:
             draft = self.draft(dossier, state, want)
+            if blocked := self._blocked(dossier, state, want, draft):
+                return blocked
             planned = await self._plan(draft)
-            return self._prepared(dossier, want, draft, planned)
+            return self._prepared(dossier, state, want, draft, planned)
         except NotReady as why:
             return _not_prepared(want, why)
         except Ended as ended:
             return self._refused(want, ended.outcome)
+
+    def _blocked(self, dossier: Dossier, state: State, want: Prepare, draft: Draft) -> m.Blocked | None:
+        """Reserve the lock of what is to be changed before it is read; or tell who is in the way."""
+        resource = _touch(draft.step, draft.intent.resource)
+        if resource is None or not draft.declared.changes or state.has_lock(resource):
+            return None
+        behind = self._locks.acquire(dossier.header.id, dossier.header.batch, want.step, resource)
+        if behind is None:
+            return None
+        return m.Blocked(
+            step=want.step,
+            direction=want.direction,
+            generation=want.generation,
+            resource=resource,
+            behind=behind,
+        )
 
     async def _plan(self, draft: Draft) -> Planned:
         planned = await settled(lambda: draft.driver.plan(draft.call))
@@ -185,7 +222,9 @@ class Preparer:
         step = dossier.plan.steps[want.step]
         driver, verb = self._calls.driver(original.operation, version)
         typed, names, mark = self._calls.reveal(original.arguments, driver.verbs[original.verb])
-        inverse, target = _inverse(_declared(driver, verb, typed, original), verb, original)
+        inverse, target = inverse_of(
+            _declared(driver, verb, typed, original), verb, original.intent.before, original.left
+        )
         declared = driver.verbs[inverse]
         key = keys.key(dossier.header.id, want.step, want.direction, want.generation)
         intent = Intent(
@@ -218,7 +257,9 @@ class Preparer:
             original,
         )
 
-    def _prepared(self, dossier: Dossier, want: Prepare, draft: Draft, planned: Planned) -> m.Prepared:
+    def _prepared(
+        self, dossier: Dossier, state: State, want: Prepare, draft: Draft, planned: Planned
+    ) -> m.Prepared:
         intent = draft.intent
         if intent.restore:
             # Of a step of its own the before-image is kept as it was found, so that it too can be put back.
@@ -230,13 +271,13 @@ class Preparer:
                 before=planned.before and self._calls.redacted(planned.before),
                 after=planned.after and self._calls.redacted(planned.after),
                 fields=planned.fields,
+                approved=_approved(state.steps[want.step].ask) if draft.declared.asks else None,
             )
         arguments = msgspec.json.encode(draft.arguments)
         encoded = msgspec.msgpack.encode(intent)
         if len(arguments) + len(encoded) > PAYLOAD:
             size = len(arguments) + len(encoded)
             raise NotReady("too_large", f"its arguments and images are {size} bytes, more than {PAYLOAD}")
-        irreversible = draft.step.irreversible or draft.declared.irreversible
         key = draft.call.key
         entry = Entry(
             id=keys.execution_id(key),
@@ -262,23 +303,23 @@ class Preparer:
             resource=_label(draft.step, intent.resource),
             compensates=draft.original.id if draft.original is not None else None,
         )
-        return m.Prepared(
-            step=want.step,
-            direction=want.direction,
-            generation=want.generation,
+        return intended(
+            want,
+            draft.step,
+            draft.declared,
+            intent.resource,
             execution=entry.id,
             payload=hashlib.sha256(arguments + encoded).hexdigest(),
             nature=None if draft.nature == "forward" else draft.nature,
-            changes=draft.declared.changes,
-            repeats=draft.declared.repeat in ("idempotent", "token")
-            or (draft.step.idempotent and want.direction == "forward"),
-            finds=draft.declared.finds,
-            way_back=_way_back(draft.step, draft.declared, irreversible=irreversible),
-            irreversible=irreversible and want.direction == "forward",
-            resource=_touch(draft.step, intent.resource),
-            hash="" if draft.step.asks == "never" else _hash(draft.operation, arguments),
+            hash=_hash(draft, arguments, intent) if _asks(draft) else "",
+            message=self._message(draft) if draft.declared.asks else "",
             carry=Carry(entry=entry, row=row),
         )
+
+    def _message(self, draft: Draft) -> str:
+        """Give what to ask, in one line and without secrets."""
+        message = self._calls.secrets.redact(draft.call.arguments.message)
+        return outcomes.clip(" ".join(message.split()))
 
 
 def _corrected(past: Past | None, step: PlanStep, resource: Resource | None) -> Entry | None:
@@ -295,8 +336,45 @@ def _corrected(past: Past | None, step: PlanStep, resource: Resource | None) -> 
     return None
 
 
-def _hash(operation: str, arguments: bytes) -> str:
-    return hashlib.sha256(operation.encode() + b" " + arguments).hexdigest()
+def intended(
+    want: Prepare,
+    step: PlanStep,
+    declared: Verb,
+    resource: Resource | None,
+    **written: Any,
+) -> m.Prepared:
+    """Say of an operation what the machine goes by: what its driver declares, and what the step says of itself."""
+    forward = want.direction == "forward"
+    irreversible = step.irreversible or declared.irreversible
+    return m.Prepared(
+        step=want.step,
+        direction=want.direction,
+        generation=want.generation,
+        changes=declared.changes,
+        repeats=declared.repeat in ("idempotent", "token") or (step.idempotent and forward),
+        finds=declared.finds,
+        way_back=_way_back(step, declared, irreversible=irreversible),
+        irreversible=irreversible and forward,
+        resource=_touch(step, resource),
+        **written,
+    )
+
+
+def _approved(ask: Ask | None) -> Approved | None:
+    """Give the approval that was given. That it is of these arguments is the machine's to see to."""
+    if ask is None or not ask.approved:
+        return None
+    return Approved(by=", ".join(ask.given), reason=ask.reason or "")
+
+
+def _asks(draft: Draft) -> bool:
+    return draft.step.asks_undo if draft.direction == "undo" else draft.step.asks != "never"
+
+
+def _hash(draft: Draft, arguments: bytes, intent: Intent) -> str:
+    """Give what an approval is for: the operation, its resolved arguments, and the image that is to be put back."""
+    image = b" " + msgspec.msgpack.encode(intent.after) if intent.restore else b""
+    return hashlib.sha256(draft.operation.encode() + b" " + arguments + image).hexdigest()
 
 
 def _not_prepared(want: Prepare, why: NotReady) -> m.NotPrepared:
@@ -327,13 +405,12 @@ def _declared(driver: Driver, verb: str, typed: Any, original: Entry) -> str:
     return inverse if inverse in ("same", "none") else "put_back"
 
 
-def _inverse(declared: str, verb: str, original: Entry) -> tuple[str, Image]:
+def inverse_of(declared: str, verb: str, before: Image | None, left: Image | None) -> tuple[str, Image]:
     """Give the verb that puts the earlier state back, and the image to be put back."""
-    before = original.intent.before or ABSENT
+    before = before or ABSENT
     if declared == "same":
         return verb, before
     if declared == "put_back":
-        left = original.left
         if not before.exists:
             return "delete", before
         return ("create" if left is not None and not left.exists else "update"), before

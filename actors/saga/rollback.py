@@ -105,12 +105,16 @@ def _fate(plan: PlanStep, index: int, step: StepState) -> Fate:
 def made_from(plan: Plan, id: str, chosen: list[int], inverses: Mapping[int, Inverse], asks: Asks) -> Plan:
     """Make the plan of the saga that takes back these steps of saga ``id``, one after the other.
 
-    It holds when a step fails: an undo that fails never puts the bad change back.
+    It holds when a step fails: an undo that fails never puts the bad change back. Nor does a question that nobody answers:
+    only the one before anything starts expires.
     """
-    steps = tuple(
-        _step(place, plan.steps[index], inverses[index], asks) for place, index in enumerate(chosen)
-    )
+    each = asks.each.union(step.index for step in plan.steps if step.asks_undo).intersection(chosen)
     start = plan.approvals.start or asks.start
+    patient = msgspec.structs.replace(plan.approvals, start=False, expires=None)
+    steps = tuple(
+        _step(place, plan.steps[index], inverses[index], patient if index in each else None)
+        for place, index in enumerate(chosen)
+    )
     return Plan(
         kind=plan.kind,
         steps=steps,
@@ -118,11 +122,11 @@ def made_from(plan: Plan, id: str, chosen: list[int], inverses: Mapping[int, Inv
         on_failure="hold",
         on_undo_failure=plan.on_undo_failure,
         on_conflict=plan.on_conflict,
-        approvals=msgspec.structs.replace(plan.approvals, start=start) if start or asks.each else Approvals(),
+        approvals=msgspec.structs.replace(plan.approvals, start=start) if start or each else Approvals(),
     )
 
 
-def _step(place: int, theirs: PlanStep, inverse: Inverse, asks: Asks) -> PlanStep:
+def _step(place: int, theirs: PlanStep, inverse: Inverse, asks: Approvals | None) -> PlanStep:
     return PlanStep(
         index=place,
         name=theirs.name,
@@ -136,7 +140,9 @@ def _step(place: int, theirs: PlanStep, inverse: Inverse, asks: Asks) -> PlanSte
         alias=theirs.alias,
         keep=theirs.keep,
         driver_version="" if theirs.undo.form == "given" else theirs.driver_version,
-        asks="each" if theirs.index in asks.each else "never",
+        asks="never" if asks is None else "each",
+        approvals=asks,
+        asks_undo=theirs.asks_undo,
         takes_back=theirs.index,
     )
 

@@ -81,6 +81,12 @@ class Touch(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.id == other.id
         return self.name == other.name
 
+    def covers(self, other: Touch) -> bool:
+        """Tell whether the lock of this one is the lock of the other, too: the same resource, or one that lies below."""
+        if self.path is not None and other.path is not None:
+            return (other.path.rstrip("/") + "/").startswith(self.path.rstrip("/") + "/")
+        return self.overlaps(other)
+
     @property
     def label(self) -> str:
         """Name it for people."""
@@ -135,6 +141,19 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who has approved."""
     approved: bool = False
     """As many as are needed."""
+    message: str = ""
+    """What is asked, in the file's own words."""
+    reason: str | None = None
+    """Of whoever gave one last."""
+
+
+class LockWait(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A lock that a step waits for, in one direction."""
+
+    resource: Touch
+    since: int
+    due: int | None = None
+    """When the step gives up waiting."""
 
 
 class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -163,8 +182,12 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     resource: Touch | None = None
     ask: Ask | None = None
     """The approval that it needs to start."""
+    undo_ask: Ask | None = None
+    """The approval that its undo needs."""
     behind: int | None = None
     """It may start only after this other step of the saga is over: they touch the same resource."""
+    lock: LockWait | None = None
+    """It, or its undo, may start only when another saga has let go of what it touches."""
     given: dict[str, str] | None = None
     """Outputs that the operator gave when skipping it."""
     error: Error | None = None
@@ -199,7 +222,11 @@ class Glance(msgspec.Struct, frozen=True):
     failing: bool
     """Some step is; and so with those below."""
     asking: tuple[tuple[int, Ask], ...]
-    """The steps that wait for an approval."""
+    """The steps that wait for an approval to start."""
+    undo_asking: tuple[tuple[int, Ask], ...]
+    """Those whose undo does."""
+    locked: tuple[tuple[int, LockWait], ...]
+    """The steps that wait for another saga's lock."""
     unknown: bool
     open: bool
     asks: bool
@@ -211,6 +238,8 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     runs: list[tuple[int, Direction, Run]] = []
     pending: list[int] = []
     asking: list[tuple[int, Ask]] = []
+    undo_asking: list[tuple[int, Ask]] = []
+    locked: list[tuple[int, LockWait]] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
         status, forward, undo = step.status, step.forward, step.undo
@@ -220,8 +249,12 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             runs.append((index, "undo", undo))
         if status == "pending":
             pending.append(index)
-        if step.ask is not None and not step.ask.approved:
+        if step.ask is not None and not step.ask.approved and status in ("pending", "running"):
             asking.append((index, step.ask))
+        if step.undo_ask is not None and not step.undo_ask.approved:
+            undo_asking.append((index, step.undo_ask))
+        if step.lock is not None:
+            locked.append((index, step.lock))
         if status not in DONE:
             done = False
             unknown = unknown or status == "unknown"
@@ -230,7 +263,17 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
         open_ = open_ or step.open
         no_return = no_return or step.no_return
     return Glance(
-        tuple(runs), tuple(pending), done, failing, tuple(asking), unknown, open_, asks or open_, no_return
+        tuple(runs),
+        tuple(pending),
+        done,
+        failing,
+        tuple(asking),
+        tuple(undo_asking),
+        tuple(locked),
+        unknown,
+        open_,
+        asks or open_,
+        no_return,
     )
 
 
@@ -285,9 +328,21 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     abandoned: str | None = None
     ask: Ask | None = None
     """The approval that it needs before anything starts."""
+    queued: bool = False
+    """It waits for its batch to let it start."""
+    locks: tuple[Touch, ...] = ()
+    """What no other saga may touch until this one has ended."""
+    keeps_locks: bool = False
+    """When it has completed it keeps them until its batch is over."""
+    deadlock: str | None = None
+    """It waits for a lock whose holder waits for one of its own, and none of them can turn back."""
     hold: Held | None = None
     updated_at: int = 0
     finished_at: int | None = None
+
+    def has_lock(self, resource: Touch) -> bool:
+        """Tell whether the saga's locks cover a resource."""
+        return any(lock.covers(resource) for lock in self.locks)
 
     @cached_property
     def seen(self) -> Glance:

@@ -26,7 +26,7 @@ class Touched:
         if touch.path is None:
             self._without_path.append(touch)
             return
-        path, *above = _upwards(touch.path)
+        path, *above = upwards(touch.path)
         self._paths.add(path)
         self._enclosing.update((path, *above))
 
@@ -36,7 +36,7 @@ class Touched:
             return False
         if touch.path is None:
             return any(touch.overlaps(each) for each in self._all)
-        path, *above = _upwards(touch.path)
+        path, *above = upwards(touch.path)
         return (
             path in self._enclosing
             or any(each in self._paths for each in above)
@@ -44,7 +44,7 @@ class Touched:
         )
 
 
-def _upwards(path: str) -> Iterator[str]:
+def upwards(path: str) -> Iterator[str]:
     """Give a path without its last slashes, then each folder above it, the root as an empty text."""
     path = path.rstrip("/")
     yield path

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from actors.saga.holds import asking, runs, to_undo
+from actors.saga.holds import asking, runs, stops, to_undo
 from actors.saga.plan import Plan
-from actors.saga.state import DONE, ENDED, Ask, Direction, Run, State, StepState
+from actors.saga.state import DONE, ENDED, Ask, Direction, LockWait, Run, State, StepState
 from actors.saga.touched import Touched
 
 
@@ -91,19 +91,19 @@ def wake(plan: Plan, state: State, now: int) -> int | None:
     """Give when the state wants to be looked at again: 0 now, a time, or None if only a person can bring it on."""
     if state.status in ENDED or state.quarantine is not None:
         return None
-    soonest: int | None = None
+    times: list[int] = []
     for want in wants(plan, state, now):
         if not isinstance(want, Poll):
             return 0
-        soonest = want.due if soonest is None else min(soonest, want.due)
+        times.append(want.due)
     for index, direction, run in state.seen.runs:
         if run.phase == "retrying" and _will_begin(plan, state, index, direction, run):
-            soonest = run.due if soonest is None else min(soonest, run.due)
+            times.append(run.due)
     if deadline_counts(plan, state):
-        for due in (state.deadline, *(ask.due for _, ask in asking(plan, state))):
-            if due is not None:
-                soonest = due if soonest is None else min(soonest, due)
-    return soonest
+        limits = (state.deadline, *(ask.due for _, ask in asking(plan, state)))
+        times += [due for due in limits if due is not None]
+    times += [lock.due for _, lock in impatient(plan, state) if lock.due is not None]
+    return min(times, default=None)
 
 
 def _will_begin(plan: Plan, state: State, index: int, direction: Direction, run: Run) -> bool:
@@ -117,7 +117,13 @@ def deadline_counts(plan: Plan, state: State) -> bool:
     """Tell whether the deadline can still turn the saga back: it goes forward, and nothing else has decided yet."""
     if state.status not in ("pending", "running") or state.turn is not None or state.abandoned is not None:
         return False
-    return plan.on_failure == "hold" or not state.seen.failing
+    return plan.on_failure == "hold" or not stops(plan, state)
+
+
+def impatient(plan: Plan, state: State) -> tuple[tuple[int, LockWait], ...]:
+    """Give the steps that may still give up waiting for a lock: the saga goes forward, and nothing else has decided."""
+    forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
+    return state.seen.locked if forward and not stops(plan, state) else ()
 
 
 def overdue(plan: Plan, state: State, now: int) -> bool:
@@ -152,7 +158,8 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         seen = state.seen
         if (
             state.turn is not None
-            or seen.failing
+            or state.queued
+            or stops(plan, state)
             or seen.unknown
             or (plan.approvals.start and (state.ask is None or not state.ask.approved))
             or overdue(plan, state, now)
@@ -165,8 +172,19 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         for i, way, run in state.seen.runs
         if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
     ]
-    asked = {i for i, _ in state.seen.asking} if direction == "forward" else ()
-    return [(i, direction, next_generation(state, i, direction)) for i in steps if i not in asked]
+    held_up = {i for i, _ in (state.seen.asking if direction == "forward" else state.seen.undo_asking)}
+    held_up |= {i for i, _ in state.seen.locked}
+    return [(i, direction, next_generation(state, i, direction)) for i in steps if i not in held_up]
+
+
+def turnable(state: State) -> bool:
+    """Tell whether the saga may turn back for the sake of another: nothing has decided yet, all can be taken back."""
+    return (
+        state.status in ("pending", "running")
+        and state.turn is None
+        and state.abandoned is None
+        and not state.seen.no_return
+    )
 
 
 def unprepared(run: Run) -> bool:
@@ -185,11 +203,15 @@ def _queued(state: State, step: StepState) -> bool:
 
 
 def _startable(plan: Plan, state: State) -> list[int]:
-    return [
+    ready = [
         index
         for index in state.seen.pending
         if _ready(plan, state, index) and not _queued(state, state.steps[index])
     ]
+    if plan.batch is None or plan.batch.parallel is None:
+        return ready
+    going = sum(step.status in ("running", "unknown") for step in state.steps)
+    return ready[: max(0, plan.batch.parallel - going)]
 
 
 def _ready(plan: Plan, state: State, index: int) -> bool:
@@ -217,8 +239,8 @@ def undoable(plan: Plan, state: State, left: list[int]) -> Iterator[int]:
     for index in left:
         if not _begun(state.steps[index]) and not connected(plan, state, index, later):
             yield index
-        if not plan.graph:
-            return
+        if not plan.graph or plan.batch is not None:
+            return  # one after the other
         later.steps.add(index)
         later.needs |= plan.needs[index]
         later.touched.add(state.steps[index].resource)
@@ -258,4 +280,5 @@ def dues(state: State) -> list[int]:
     found = [run.due for _, _, run in runs(state) if run.phase in ("polling", "retrying")]
     asks = [state.ask, *(ask for _, ask in state.seen.asking)]
     found += [ask.due for ask in asks if ask is not None and not ask.approved and ask.due is not None]
+    found += [lock.due for _, lock in state.seen.locked if lock.due is not None]
     return found if state.deadline is None else [*found, state.deadline]

@@ -5,10 +5,21 @@ There is a sentence for every state that the machine can reach; the laws' test a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from actors.clock import rfc3339
-from actors.saga.holds import LeftBehind, asking, hold, left_behind, named, paused, to_undo
+from actors.saga.holds import (
+    Commands,
+    LeftBehind,
+    asked,
+    asking,
+    hold,
+    left_behind,
+    named,
+    paused,
+    stops,
+    to_undo,
+)
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Error, Run, State
 from actors.saga.wants import preparable
@@ -17,16 +28,21 @@ LATEST = 253_402_300_799_999
 """The last millisecond that RFC 3339 can write: a deadline of a million years is shown as the end of 9999."""
 
 
-def why(plan: Plan, state: State, now: int, id: str) -> str:
-    """Say in one sentence why the saga is as it is at ``now``, with the commands that its operator can give."""
+def why(plan: Plan, state: State, now: int, id: str, behind: Sequence[str] = ()) -> str:
+    """Say in one sentence why the saga is as it is at ``now``, with the commands that its operator can give.
+
+    ``behind``: what is to be said of each saga whose lock it waits for.
+    """
     held = hold(plan, state, id)
     if state.status in ENDED:
         words = _ended(plan, state)
     elif held is not None:
         since = f" since {_at(state.hold.since)}" if state.hold is not None else ""
-        words = f"is held{since} ({held[0]}): {held[1]}{_expiry(plan, state)}"
+        words = f"is held{since} ({held[0]}): {'; '.join((held[1], *behind))}{_expiry(plan, state)}"
     else:
-        going = list(_going(plan, state, now)) or ["nothing of it is going on"]
+        going = [*_going(plan, state, now), *asked(plan, state, Commands(id))] or [
+            "nothing of it is going on"
+        ]
         words = f"{_course(plan, state)}: {'; '.join(going)}"
     return f"Saga {id} {' '.join(words.split())}."
 
@@ -91,7 +107,7 @@ def _course(plan: Plan, state: State) -> str:
     if state.turn is not None:
         return f"turns back ({state.turn.message}) {once}"
     failing = [step.name for step, now in zip(plan.steps, state.steps, strict=True) if now.failing]
-    if failing:
+    if failing and stops(plan, state):
         then = {"compensate": "turns back", "stop": "stops", "hold": "asks you"}[plan.on_failure]
         return f"failed at step {', '.join(failing)} and {then} {once}"
     return f"is {paused(state) + ' and stops ' + once if state.paused else state.status}"
@@ -102,6 +118,8 @@ def _message(error: Error | None) -> str:
 
 
 def _going(plan: Plan, state: State, now: int) -> Iterator[str]:
+    if state.queued:
+        yield "its batch lets it start when its turn has come"
     for index, direction, run in state.seen.runs:
         yield _run(named(plan, index, direction), run)
     for index, direction, _ in preparable(plan, state, now):

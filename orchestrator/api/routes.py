@@ -189,6 +189,12 @@ async def validate(ask: Ask) -> Result:
     return Answer(await ask.service.validate(ask.body))
 
 
+async def rehearse(ask: Ask) -> Result:
+    """Try out what would be left behind."""
+    check_submission(ask.body)
+    return Answer(await ask.service.rehearse(ask.body))
+
+
 async def providers(ask: Ask) -> Result:
     """Show what the drivers declare."""
     return Answer(await ask.service.providers(ask.query.type))
@@ -358,6 +364,15 @@ ROUTES: tuple[Route, ...] = (
         summary="Check a saga file without running it",
         body=Submission,
         answers=answers.Validated,
+    ),
+    Route(
+        method="POST",
+        path="/v1/rehearse",
+        role="viewer",
+        handler=rehearse,
+        summary="Try a saga against simulated drivers: what each failure would leave behind",
+        body=Submission,
+        answers=answers.Rehearsed,
     ),
     Route(
         method="GET",

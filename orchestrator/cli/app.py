@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Run": {
         "submit": Entry("submit", "Start a saga from a file."),
         "validate": Entry("submit", "Say what is wrong with a saga file, without running it."),
+        "rehearse": Entry("rehearse", "Say what a saga would leave behind, whatever goes wrong."),
         "watch": Entry("watch", "Follow a saga until it has ended or needs somebody."),
     },
     "Look": {
@@ -55,7 +56,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "rollback": Entry("verbs", "Take back a saga that has ended."),
         "correct": Entry("correct", "Run a saga that makes up for one that has ended."),
         "approve": Entry("verbs", "Let a saga go on that waits for approval."),
-        "reject": Entry("verbs", "Refuse what a saga asks for: it turns back."),
+        "reject": Entry("verbs", "Refuse what a saga asks for."),
         "abandon": Entry("verbs", "Give a saga up as it is: nothing more is done or undone."),
     },
     "Node": {
@@ -70,7 +71,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 
 LATER = frozenset(
     [
-        "rehearse",
         "batch",
         "plan",
         "apply",

@@ -11,7 +11,7 @@ from orchestrator.cli.failures import DONE
 from orchestrator.cli.sagas import saga_of
 from orchestrator.cli.session import Session
 from orchestrator.cli.source import read_source
-from orchestrator.cli.submit import file_request, format_option, input_option
+from orchestrator.cli.submit import file_option, input_option, request_of
 from orchestrator.cli.verbs import report, verb
 from orchestrator.cli.waiting import WaitingCommand, wait_for, wait_option, wait_seconds
 
@@ -19,7 +19,7 @@ from orchestrator.cli.waiting import WaitingCommand, wait_for, wait_option, wait
 @verb(cls=WaitingCommand)
 @click.argument("file", metavar="FILE")
 @input_option
-@format_option
+@file_option
 @wait_option
 def correct(
     session: Session,
@@ -37,8 +37,7 @@ def correct(
     """
     seconds = wait_seconds(wait)
     source = read_source(file, given["format"])
-    answer = session.client.post(
-        saga_route(id, "correct"), file_request(source, given | {"labels": ()}), file=source.name
-    )
+    request = request_of(source, inputs=given["inputs"], reason=given["reason"])
+    answer = session.client.post(saga_route(id, "correct"), request, file=source.name)
     report(session, answer, "correct", prints_json=wait is None)
     return DONE if wait is None else wait_for(session, saga_of(answer.document()), seconds)

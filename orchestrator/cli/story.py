@@ -71,6 +71,8 @@ class Story:
 
     def _what(self, event: Event) -> str:
         about, _, happened = str(event.get("type", "")).partition(".")
+        if about == "lock":
+            return f"lock {happened} {' '.join(self._lock(event))}".rstrip()
         subject = f"{'undo of' if about == 'undo' else about} {event.get('step') or ''}".rstrip()
         return " ".join([subject, happened.replace("_", " "), ", ".join(self._done(event))]).rstrip()
 
@@ -88,6 +90,16 @@ class Story:
             yield f"which makes up for {execution['compensates']}"
         if execution.get("compensated_by"):
             yield f"which was made up for by {', '.join(execution['compensated_by'])}"
+
+    def _lock(self, event: Event) -> Iterator[str]:
+        """Say of what a lock is, for which step, and who is first."""
+        data = event.get("data") or {}
+        if event.get("resource"):
+            yield f"on {event['resource']} for step {event.get('step')}"
+        if data.get("behind"):
+            yield f"behind saga {data['behind']}"
+        if data.get("sagas"):
+            yield f"among the sagas {', '.join(data['sagas'])}"
 
     def _why(self, event: Event) -> str:
         data = event.get("data") or {}

@@ -18,7 +18,7 @@ from orchestrator.cli.waiting import WaitingCommand, wait_for, wait_option, wait
 
 _REPEATED = 200  # the daemon has had this request before; 201 is for a new saga
 
-format_option = click.option(
+file_option = click.option(
     "--format", type=click.Choice(FORMATS), help="How FILE is written; else its suffix says, else yaml."
 )
 input_option = click.option(
@@ -34,7 +34,7 @@ input_option = click.option(
 @click.option(
     "--idempotency-key", "key", metavar="K", help="The same key again gives the same saga, not another."
 )
-@format_option
+@file_option
 @wait_option
 @click.pass_obj
 def submit(session: Session, /, wait: str | None, key: str | None, **given: Any) -> int:
@@ -44,8 +44,8 @@ def submit(session: Session, /, wait: str | None, key: str | None, **given: Any)
     you wait for it or not, the saga is the daemon's from then on.
     """
     seconds = wait_seconds(wait)
-    source = read_source(given["file"], given["format"])
-    answer = session.client.post("/v1/sagas", file_request(source, given), _key_header(key), file=source.name)
+    source = read_source(given.pop("file"), given.pop("format"))
+    answer = session.client.post("/v1/sagas", request_of(source, **given), _key_header(key), file=source.name)
     saga = saga_of(answer.document())
     _tell(session, answer, source, waits=wait is not None)
     if wait is None:
@@ -55,7 +55,7 @@ def submit(session: Session, /, wait: str | None, key: str | None, **given: Any)
 
 @command()
 @click.argument("file", metavar="FILE")
-@format_option
+@file_option
 @click.pass_obj
 def validate(session: Session, file: str, format: str | None) -> int:
     """Say what is wrong with a saga file, without running it.
@@ -91,18 +91,18 @@ def _in_file(source: Source, line: str) -> str:
     return line if source.name in line else f"{source.name}: {line}"
 
 
-def file_request(source: Source, given: dict[str, Any]) -> dict[str, Any]:
-    """Give the request that sends a file with what was given for it."""
-    inputs = assignments(given["inputs"], "-i")
-    labels = assignments(given["labels"], "--label")
+def request_of(
+    source: Source, *, inputs: tuple[str, ...] = (), labels: tuple[str, ...] = (), reason: str | None = None
+) -> dict[str, Any]:
+    """Write what the API is asked: the file, and nothing that was not given."""
     request: dict[str, Any] = {"source": source.text, "format": source.format}
-    if inputs:
+    if values := assignments(inputs, "-i"):
         # The file says which type each has; here all are text, and only the daemon reads the file.
-        request |= {"inputs": inputs, "inputs_as_text": True}
-    if labels:
-        request["labels"] = labels
-    if given["reason"]:
-        request["reason"] = given["reason"]
+        request |= {"inputs": values, "inputs_as_text": True}
+    if marks := assignments(labels, "--label"):
+        request["labels"] = marks
+    if reason:
+        request["reason"] = reason
     return request
 
 

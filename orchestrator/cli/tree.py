@@ -61,6 +61,7 @@ def _facts(saga: Saga, now: float | None) -> Iterator[tuple[str, str]]:
     yield "labels", pairs(saga.get("labels") or {})
     yield from _links(saga)
     yield "hold", _stand(saga.get("hold"), "reason", "since")
+    yield from _locks(saga.get("locks") or {})
     yield "waiting", _stand(saga.get("waiting"), "for", "until")
     yield "cancel", _cancel(saga.get("cancel"))
     yield "error", error_text(saga.get("error"))
@@ -73,6 +74,13 @@ def _links(saga: Saga) -> Iterator[tuple[str, str]]:
             name.replace("_", " "),
             ", ".join(map(str, linked)) if isinstance(linked, list) else str(linked or ""),
         )
+
+
+def _locks(locks: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    awaits = [f"{each['resource']} of saga {each['saga']}" for each in locks.get("awaits", ())]
+    yield "waits for", ", ".join(awaits)
+    wanted = [f"saga {each['saga']} ({each['resource']})" for each in locks.get("awaited_by", ())]
+    yield "is awaited", f"by {', '.join(wanted)}" if wanted else ""
 
 
 def _stand(stand: Any, what: str, when: str) -> str:

@@ -345,6 +345,86 @@ def test_validate_says_what_is_wrong_and_starts_nothing(daemon: Daemon) -> None:
     assert _listed(daemon, "only-checked") == []
 
 
+def test_a_rehearsal_tells_each_case_and_leaves_no_trace(daemon: Daemon, tmp_path: Path) -> None:
+    """Case by case what would be left behind. Nothing is in the journal, nothing on the disk; secrets need not be there."""
+    put = {
+        "name": "page",
+        "do": "local.file.put",
+        "with": {"path": f"{tmp_path}/a", "content": "${secret.none}"},
+    }
+    ring = {"name": "ring", "do": "command.run", "with": {"argv": ["touch", f"{tmp_path}/b"]}, "undo": "none"}
+    head = ask(daemon, "GET", "/v1/health").document["head"]
+    found = ask(daemon, "POST", "/v1/rehearse", saga(put, ring, deadline="1h", kind="only-rehearsed"))
+
+    assert found.status == 200
+    assert found.document["clean"] is False
+    assert (found.document["steps"], found.document["rehearsed"]) == (2, 2)
+    assert found.document["notes"] == ["calls took no time, so the deadline never passed"]
+    cases = {(case["step"], case["fault"]): case for case in found.document["cases"]}
+    assert found.document["cases"][0] == {
+        "step": None,
+        "fault": "none",
+        "what": "nothing goes wrong",
+        "status": "completed",
+        "hold": None,
+        "left_behind": [],
+        "clean": True,
+    }
+    assert all(cases["page", fault]["clean"] for fault in ("fails", "lost_done", "lost_not_done"))
+    asked = cases["ring", "lost_done"]
+    assert [each["step"] for each in asked["left_behind"]] == ["page", "ring"]
+    assert asked["left_behind"][0]["resource"] == f"{tmp_path}/a"
+    assert asked["hold"]["reason"] == "attention"
+    assert "`resolve ring --as done|failed|retry`" in asked["hold"]["detail"]
+    assert [each["step"] for each in cases[None, "cancelled"]["left_behind"]] == ["ring"]
+    assert list(tmp_path.iterdir()) == []
+    assert ask(daemon, "GET", "/v1/health").document["head"] == head
+    assert _listed(daemon, "only-rehearsed") == []
+
+
+def test_what_was_rehearsed_comes_true(daemon: Daemon, tmp_path: Path) -> None:
+    """The saga that really fails at its third step leaves behind what its rehearsal said, in the same words."""
+    put = {"name": "page", "do": "local.file.put", "with": {"path": f"{tmp_path}/a", "content": "x"}}
+    ring = {"name": "ring", "do": "command.run", "with": {"argv": ["true"]}, "undo": "none"}
+    for on_failure in ("compensate", "stop"):
+        sent = saga(put, ring, FAIL, on_failure=on_failure)
+        cases = ask(daemon, "POST", "/v1/rehearse", sent).document["cases"]
+        (said,) = (case for case in cases if (case["step"], case["fault"]) == ("fall", "fails"))
+        real = ask(daemon, "POST", "/v1/sagas?wait=20s", sent).document
+
+        assert (real["status"], real["left_behind"]) == (said["status"], said["left_behind"])
+        assert said["left_behind"]
+
+
+def test_what_cannot_be_submitted_cannot_be_rehearsed(daemon: Daemon) -> None:
+    """The same problems, at once."""
+    bad = saga({**ECHO, "with": {"message": "${inputs.n}"}}, inputs={"n": {"type": "string"}})
+    submitted = ask(daemon, "POST", "/v1/sagas", bad)
+    rehearsed = ask(daemon, "POST", "/v1/rehearse", bad)
+
+    assert rehearsed.status == submitted.status == 422
+    assert rehearsed.document == submitted.document
+
+
+def test_a_long_rehearsal_is_answered_while_others_are_served(daemon: Daemon) -> None:
+    """Hundreds of steps: some of them are tried, on a thread of their own."""
+    long = saga(*({**ECHO, "name": f"s{index}"} for index in range(300)))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, daemon, "POST", "/v1/rehearse", long)
+        served, slowest = 0, 0.0
+        while not answer.done():
+            began = time.monotonic()
+            ask(daemon, "GET", "/v1/sagas?limit=1")
+            slowest = max(slowest, time.monotonic() - began)
+            served += 1
+        found = answer.result().document
+
+    assert (found["clean"], found["steps"], found["rehearsed"]) == (True, 300, 22)
+    assert found["notes"] == ["22 of 300 steps were made to go wrong, evenly chosen"]
+    assert served > 10
+    assert slowest < 1
+
+
 # --- the stream -------------------------------------------------------------------------------------------------------
 
 

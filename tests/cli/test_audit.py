@@ -60,7 +60,7 @@ def undone(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    """A daemon with a saga that was taken back and one that stayed, 15 events. Its record may be tampered with."""
+    """A daemon with a saga that was taken back and one that stayed, 19 events. Its record may be tampered with."""
     made = Daemon(tmp_path)
     try:
         made.start()
@@ -85,12 +85,12 @@ def test_an_honest_record_proves_itself(daemon: Daemon) -> None:
     daemon.submit(undone(daemon.folder))
     health = daemon.ask("GET", "/v1/health")[1]["head"]
 
-    assert head.startswith("15:")
+    assert head.startswith("19:")
     for words in (["--head", head], ["--head", head.partition(":")[2]], ["--head", health["hash"]], []):
         for place in ([], ["--state-dir", str(daemon.state)]):
             ended = typed(daemon, "verify", *words, *place)
             assert (ended.returncode, ended.stderr) == (0, "")
-            assert f"24 events, head 24:{health['hash']}" in ended.stdout
+            assert f"30 events, head 30:{health['hash']}" in ended.stdout
     assert typed(daemon, "replay").stdout == "every checkpoint is what its events say: 3 sagas\n"
 
 
@@ -128,7 +128,7 @@ def test_a_record_that_was_shortened_with_the_key_is_found_by_a_head(daemon: Dae
 
     assert typed(daemon, "verify", *offline).returncode == 0
     missed = typed(daemon, "verify", *offline, "--head", head)
-    assert (missed.returncode, "the given head was taken from event 15" in missed.stderr) == (1, True)
+    assert (missed.returncode, "the given head was taken from event 19" in missed.stderr) == (1, True)
     unknown = typed(daemon, "verify", *offline, "--head", head[3:])
     assert (unknown.returncode, "is not on the record" in unknown.stderr) == (1, True)
 
@@ -171,7 +171,7 @@ def test_a_resources_history_is_told_across_sagas(daemon: Daemon) -> None:
     """Who, what, when and why, and which execution made up for which."""
     story = typed(daemon, "show", "--resource", str(daemon.folder / "page")).stdout.splitlines()
     first, second = (line for line in story if line.startswith("saga "))
-    made, taken = (line for line in story if "as execution" in line and line.split()[0] in ("2", "7"))
+    made, taken = (line for line in story if "as execution" in line and line.split()[0] in ("3", "8"))
     forward, undo = (line.partition("as execution ")[2][:12] for line in (made, taken))
 
     assert "undone  rolled_back  submitted by root: to see" in first
@@ -180,7 +180,7 @@ def test_a_resources_history_is_told_across_sagas(daemon: Daemon) -> None:
     assert made.endswith(f"which was made up for by {undo}")
     assert "undo of page started (local.file.delete, restore) on" in taken
     assert taken.endswith(f"which makes up for {forward}")
-    assert [line.split()[0] for line in story] == ["saga", "2", "3", "7", "8", "saga", "11", "12"]
+    assert [line.split()[0] for line in story] == ["saga", "2", "3", "4", "8", "9", "saga", "13", "14", "15"]
 
 
 def test_a_story_is_told_of_a_saga_a_user_and_a_time(daemon: Daemon) -> None:
@@ -188,12 +188,12 @@ def test_a_story_is_told_of_a_saga_a_user_and_a_time(daemon: Daemon) -> None:
     whole = typed(daemon, "show", "last").stdout
     assert "root      saga submitted" in whole
     assert "sagad     saga completed" in whole
-    assert typed(daemon, "show", "--user", "root", "-q").stdout.split() == ["1", "10"]
+    assert typed(daemon, "show", "--user", "root", "-q").stdout.split() == ["1", "12"]
     assert (
         typed(daemon, "show", "--until", "2020-01-01T00:00:00Z").stderr
         == "nothing of that is on the record\n"
     )
-    assert len(json.loads(typed(daemon, "show", "-o", "json").stdout)["events"]) == 15
+    assert len(json.loads(typed(daemon, "show", "-o", "json").stdout)["events"]) == 19
     assert typed(daemon, "show", "nosuchsaga").returncode == 6
     assert typed(daemon, "show", "--since", "yesterday").returncode == 2
 
@@ -208,8 +208,8 @@ def test_an_export_can_be_proved_by_anybody(daemon: Daemon) -> None:
         previous = chain.link(previous, number, chain.digest(body.encode()), event["saga"])
         assert (event["seq"], event["hash"]) == (number, previous.hex())
 
-    assert number == 15
-    assert json.loads(typed(daemon, "export", "--user", "root").stdout.splitlines()[1])["seq"] == 10
+    assert number == 19
+    assert json.loads(typed(daemon, "export", "--user", "root").stdout.splitlines()[1])["seq"] == 12
 
 
 def test_what_cannot_be_verified_is_told_from_what_is_broken(daemon: Daemon, tmp_path: Path) -> None:

@@ -121,6 +121,72 @@ def test_what_is_wrong_is_named_by_validate_and_submit_alike(type_in: TypeIn) ->
     assert type_in("ls", "--kind", "bad", "--since", "2999-01-01T00:00:00Z").stdout == ""
 
 
+KEEPS = """
+saga: keeps
+inputs: {dir: {type: string}}
+steps:
+  - {name: page, do: local.file.put, with: {path: "${inputs.dir}/page", content: "${secret.none}"}}
+  - {name: count, do: command.run, with: {argv: [seq, 3]}, undo: none, idempotent: true}
+  - {name: ring, do: command.run, with: {argv: [ring, "${steps.page.path}"]}, undo: none}
+"""
+
+
+def test_a_rehearsal_says_what_would_be_left_behind(sagad: Daemon, type_in: TypeIn, tmp_path: Path) -> None:
+    """A row for each case, why something stays, what would be asked; exit 3. The store and the world stay as they are."""
+    head = sagad.ask("GET", "/v1/health")[1]["head"]
+    kept = _kept(sagad)
+    told = type_in("rehearse", "-", "-i", f"dir={tmp_path}", stdin=KEEPS)
+
+    assert told.returncode == 3
+    rows = [line.split("  ") for line in told.stdout.split("\n\n")[0].splitlines()]
+    assert [[cell.strip() for cell in row if cell.strip()] for row in rows] == [
+        ["STEP", "WHAT GOES WRONG", "ENDS", "LEFT BEHIND"],
+        ["nothing", "completed"],
+        ["page", "fails", "rolled_back"],
+        ["page", "answer lost", "completed"],
+        ["count", "fails", "rolled_back"],
+        ["count", "answer lost", "completed"],
+        ["ring", "fails", "rolled_back", "count"],
+        ["ring", "answer lost, done", "hold", "page, count, ring"],
+        ["ring", "answer lost, not done", "hold", "page, count"],
+        ["cancelled in its last step", "rolled_back", "count, ring"],
+        ["page", "undo fails for good", "failed", "page, count, ring"],
+        ["page", "undo's answer lost", "rolled_back", "count, ring"],
+    ]
+    assert "left behind:\n  count: it has no way back (undo: none)\n  ring: " in told.stdout
+    assert "somebody would be asked:\n  nobody knows whether step ring was done (" in told.stdout
+    assert told.stdout.endswith(
+        "not clean: 6 of 13 cases would leave something or ask somebody "
+        "(not counting 1 in which an undo fails for good)\n"
+    )
+    assert sagad.ask("GET", "/v1/health")[1]["head"] == head
+    assert _kept(sagad) == kept
+    assert list(tmp_path.iterdir()) == []
+
+
+def _kept(sagad: Daemon) -> dict[str, int]:
+    """Every file of the state folder with its size."""
+    return {str(path): path.stat().st_size for path in sagad.state.rglob("*") if path.is_file()}
+
+
+def test_a_clean_rehearsal_exits_with_0(type_in: TypeIn, tmp_path: Path) -> None:
+    """As a table, as a document, and in silence; what a submission would refuse is refused."""
+    clean = KEEPS.partition("  - {name: count")[0]
+    words = ("rehearse", "-", "-i", f"dir={tmp_path}")
+    told = type_in(*words, stdin=clean)
+
+    assert told.returncode == 0
+    assert told.stdout.splitlines()[-1] == (
+        "clean: in 7 cases nothing would be left behind, and nobody asked "
+        "(not counting 1 in which an undo fails for good)"
+    )
+    assert json.loads(type_in(*words, "-o", "json", stdin=clean).stdout)["clean"] is True
+    assert type_in(*words, "-q", stdin=clean).stdout == ""
+    missing = type_in("rehearse", "-", stdin=clean)
+    assert missing.returncode == 2
+    assert "inputs.dir: the input is missing" in missing.stderr
+
+
 def test_verbs_say_what_they_did(type_in: TypeIn) -> None:
     """Done, nothing to do, not possible now, not known."""
     saga = type_in("submit", "-q", "-", stdin=SLEEPS).stdout.strip()

@@ -48,7 +48,7 @@ def test_a_driver_that_misbehaves_after_its_effect_is_found_out_and_undone(
 
     assert document["status"] == "rolled_back"
     assert [step["status"] for step in document["steps"]] == ["compensated", "failed"]
-    assert types[:4] == ["step.started", "step.unknown", "step.settled", "step.succeeded"]
+    assert types[:5] == ["lock.taken", "step.started", "step.unknown", "step.settled", "step.succeeded"]
     assert not path.exists()
     assert goes_on(daemon)
 

@@ -14,8 +14,8 @@ import pytest
 from tests.daemon import ENDED, Daemon
 from tests.faults.folder import FAIL, fill, look, saga, steps
 
-KILLS = int(os.environ.get("SAGAD_KILLS", "24"))
-"""Random kills in all; the full run is `SAGAD_KILLS=200`."""
+KILLS = int(os.environ.get("TESTS_KILLS", "24"))
+"""Random kills in all; the full run is `TESTS_KILLS=200`."""
 
 
 def no_leftovers(folder: Path) -> bool:
@@ -42,9 +42,9 @@ def test_twenty_files_are_taken_back_when_the_last_step_fails(tmp_path: Path) ->
 @pytest.mark.slow
 def test_killed_at_random_moments_the_folder_is_as_before(tmp_path: Path) -> None:
     """Again and again until enough kills: submit, kill at a random moment, start again, until the saga has ended."""
-    seed = int(os.environ.get("SAGAD_SEED", str(random.randrange(10**6))))
+    seed = int(os.environ.get("TESTS_SEED", str(random.randrange(10**6))))
     chance = random.Random(seed)
-    print(f"SAGAD_SEED={seed}")
+    print(f"TESTS_SEED={seed}")
     folder = tmp_path / "site"
     fill(folder)
     before = look(folder)
@@ -97,7 +97,7 @@ def append(number: int, file: Path, **more: Any) -> dict[str, Any]:
 @pytest.mark.slow
 def test_no_line_is_twice_and_none_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
     """What may have been done is asked about, never repeated; the operator looks at the file and says."""
-    chance = random.Random(int(os.environ.get("SAGAD_SEED", "7")))
+    chance = random.Random(int(os.environ.get("TESTS_SEED", "7")))
     file = tmp_path / "lines"
     file.touch()
     daemon = Daemon(tmp_path)

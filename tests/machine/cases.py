@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from actors.saga.plan import Approvals, Plan, PlanStep, Retry, Undo
+from actors.saga.plan import Approvals, Batch, OnFailure, Plan, PlanStep, Retry, Undo
 from actors.saga.state import Touch, WayBack
 
 T = TypeVar("T")
@@ -52,6 +52,8 @@ class Case(msgspec.Struct, frozen=True):
     plan: Plan
     drivers: tuple[Driver, ...]
     deadline: int | None = None
+    queued: bool = False
+    keeps_locks: bool = False
 
 
 RESOURCES = (
@@ -61,6 +63,8 @@ RESOURCES = (
     Touch(type="service", name="x"),
     Touch(type="service", name="y"),
 )
+OWN = Approvals(approvers=("admin",), expires=5_000)
+"""What a step says itself of its approval; how many are needed is the plan's."""
 RETRIES = (
     Retry(attempts=2),
     Retry(attempts=1),
@@ -73,17 +77,35 @@ def random_case(choose: Chooser) -> Case:
     count = choose.of((3, 2, 1, 4, 4, 5, 6))
     graph = choose.chance(2)
     deadline = choose.of((None, None, 20_000))
+    batch = choose.of(
+        (
+            None,
+            None,
+            None,
+            Batch(parallel=2),
+            Batch(mode="best_effort", parallel=1),
+            Batch(mode="best_effort"),
+        )
+    )
+    graph = graph or batch is not None
     plan = Plan(
         kind="random",
-        steps=tuple(_step(choose, index, graph=graph) for index in range(count)),
+        steps=tuple(_step(choose, index, graph=graph, batch=batch) for index in range(count)),
         graph=graph,
-        on_failure=choose.of(("compensate", "hold", "stop")),
+        on_failure=_on_failure(choose, batch),
         on_undo_failure=choose.of(("continue", "hold")),
         on_conflict=choose.of(("hold", "force", "skip")),
         deadline=deadline,
         approvals=_approvals(choose),
+        batch=batch,
     )
-    return Case(plan, tuple(_driver(choose, step) for step in plan.steps), deadline)
+    drivers = tuple(_driver(choose, step) for step in plan.steps)
+    return Case(plan, drivers, deadline, queued=choose.chance(6), keeps_locks=choose.chance(6))
+
+
+def _on_failure(choose: Chooser, batch: Batch | None) -> OnFailure:
+    chosen: OnFailure = choose.of(("compensate", "hold", "stop"))
+    return "stop" if batch is not None and batch.mode == "best_effort" else chosen
 
 
 def random_rollback(choose: Chooser) -> Case:
@@ -125,8 +147,8 @@ def _approvals(choose: Chooser) -> Approvals:
     )
 
 
-def _step(choose: Chooser, index: int, *, graph: bool) -> PlanStep:
-    needs = tuple(i for i in range(index) if choose.chance(3 if graph else 6))
+def _step(choose: Chooser, index: int, *, graph: bool, batch: Batch | None) -> PlanStep:
+    needs = tuple(i for i in range(index) if batch is None and choose.chance(3 if graph else 6))
     return PlanStep(
         index=index,
         name=f"s{index}",
@@ -139,7 +161,10 @@ def _step(choose: Chooser, index: int, *, graph: bool) -> PlanStep:
         retry=choose.of(RETRIES),
         undo_retry=choose.of(RETRIES),
         on_conflict=choose.of((None, None, "hold", "force", "skip")),
+        lock_timeout=choose.of((None, None, 5_000)),
         asks=choose.of(("never", "never", "never", "irreversible", "each")),
+        approvals=choose.of((None, None, OWN)),
+        asks_undo=choose.chance(5),
     )
 
 

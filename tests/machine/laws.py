@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from tests.machine.simulation import Simulation
 
 FINAL = {"completed", "failed", "unknown", "compensated", "compensation_failed", "kept", "skipped"}
-AFTER_THE_END = (e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack)
-"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, and late repair by an operator."""
+AFTER_THE_END = (
+    e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack, e.LocksReleased,
+    e.BatchEnded
+)  # fmt: skip
+"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, late repair by an operator, that it
+lets go of its locks, and that its batch is over."""
 ACTIVE = ("calling", "settling")
 
 
@@ -35,7 +39,7 @@ class Laws:
         self.record: list[tuple[bytes, str, int, int]] = []
         self.folded = NO_STATE
         self.intents: set[tuple[int, str, int, int]] = set()
-        self.yes: dict[tuple[int | None, str], set[str]] = {}
+        self.yes: dict[tuple[int | None, str, str], set[str]] = {}
         """Who has approved what."""
         self.generations: dict[tuple[int, str], int] = {}
 
@@ -61,7 +65,9 @@ class Laws:
         if before.status in ENDED:
             assert isinstance(event, AFTER_THE_END), f"{event} after the end"
         if isinstance(event, e.Approved):
-            self.yes.setdefault((event.step, event.hash), set()).add(event.actor or "")
+            self.yes.setdefault((event.step, event.direction, event.hash), set()).add(event.actor or "")
+        if isinstance(event, e.Asked):
+            self._asked(event)
         if isinstance(event, e.Started):
             self._started(before, event, after)
         if isinstance(event, e.Succeeded) and event.direction == "forward" and event.how != "resolved":
@@ -92,22 +98,33 @@ class Laws:
         run = getattr(was, event.direction)
         assert run is None or run.phase == "over" or run.attempt == 0, "its earlier outcome is not settled"
         self.generations[key] = event.generation
+        assert was.lock is None, "it started though it waits for a lock"
+        if event.resource is not None and event.changes:
+            assert any(lock.covers(event.resource) for lock in before.locks), "it started without its lock"
         self.intents.add((*key, event.generation, 1))
         if event.direction == "forward":
             self._started_forward(before, event, after)
         else:
             self._started_undo(before, event)
 
-    def _approved(self, step: int | None, hash_: str | None) -> None:
+    def _asked(self, event: e.Asked) -> None:
+        """A question expires by the rules that it is asked by: the step's own, else the saga's; an undo's does not."""
+        own = None if event.step is None else self.plan.steps[event.step].approvals
+        expires = (own or self.plan.approvals).expires if event.direction == "forward" else None
+        due = None if expires is None else self.sim.now + expires
+        assert event.due == due, "it is asked for by other rules"
+
+    def _approved(self, step: int | None, hash_: str | None, way: str = "forward") -> None:
         """As many as are needed have said yes to exactly this; with four eyes not the one who submitted."""
         rules = self.plan.approvals
         yes = {
             who
-            for (of, what), all_ in self.yes.items()
+            for (of, whence, what), all_ in self.yes.items()
             for who in all_
-            if of == step and what == (hash_ or what)
+            if (of, whence, what) == (step, way, hash_ or what)
         }
-        assert len(yes) >= rules.quorum, "it started without its approval"
+        it = "it started" if way == "forward" else "an undo ran"
+        assert len(yes) >= rules.quorum, f"{it} without its approval"
         assert not (rules.four_eyes and "ada" in yes), "who submitted it has approved it"
 
     def _forced(self, event: e.Started) -> None:
@@ -124,10 +141,19 @@ class Laws:
         if self.plan.approvals.start:
             self._approved(None, None)
         if asks == "each" or (asks == "irreversible" and event.irreversible):
-            self._approved(event.step, self.sim.hashes[event.step])
+            self._approved(event.step, self.sim.hashes[event.step, "forward"])
         assert before.status in ("pending", "running")
         assert before.turn is None
-        assert not any(step.failing for step in before.steps), "a step started though another has failed"
+        each = self.plan.batch is not None and self.plan.batch.mode == "best_effort"
+        assert each or not any(step.failing for step in before.steps), (
+            "a step started though another has failed"
+        )
+        assert self.sim.admitted, "it started before its batch let it"
+        going = sum(step.status in ("running", "unknown") for step in before.steps)
+        parallel = self.plan.batch.parallel if self.plan.batch is not None else None
+        assert before.steps[event.step].status == "running" or parallel is None or going < parallel, (
+            "more at once than the batch allows"
+        )
         number = after.steps[event.step].number
         assert number == before.numbers + 1
         assert all(step.number < number for step in before.steps)
@@ -142,6 +168,8 @@ class Laws:
 
     def _started_undo(self, before: State, event: e.Started) -> None:
         step = before.steps[event.step]
+        if self.plan.steps[event.step].asks_undo:
+            self._approved(event.step, self.sim.hashes[event.step, "undo"], "undo")
         assert before.status == "compensating"
         started = step.undo_started and step.number > 0
         done = step.forward is not None and step.forward.phase == "over" and step.number > 0
@@ -233,6 +261,8 @@ class Laws:
             assert state.hold.detail
             going = [want for want in wanted if isinstance(want, Perform)]
             assert not going or state.quarantine is not None, "held while something runs"
+        elif state.queued:
+            assert waits(self.plan, state) is not None, "stuck without a word"
         else:
             soon = wake(self.plan, state, self.sim.now)
             assert wanted or (soon is not None and waits(self.plan, state) is not None), (
@@ -252,7 +282,10 @@ class Laws:
         assert not wants(self.plan, state, self.sim.now)
         assert wake(self.plan, state, self.sim.now) is None
         assert state.hold is None
+        kept = state.keeps_locks and state.status == "completed"
+        assert kept or not state.locks, "an ended saga has a lock"
         for step in state.steps:
+            assert step.lock is None, "an ended saga waits for a lock"
             for run in (step.forward, step.undo):
                 assert run is None or run.phase == "over", "an execution of an ended saga is open"
         statuses = {step.status for step in state.steps}

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.saga.plan import Plan, PlanStep, Undo
+from actors.saga.plan import Batch, Plan, PlanStep, Undo
 from actors.saga.state import Touch
 from actors.saga.wants import Perform, Poll, Prepare, Settle
 from tests.machine.cases import Case, Chooser, Driver, Way
@@ -39,6 +39,8 @@ class Script(Simulation):
         drivers: Sequence[Driver] = (),
         reached: Reached | None = None,
         choose: Chooser | None = None,
+        queued: bool = False,
+        keeps_locks: bool = False,
         **plan: Any,
     ) -> None:
         made = tuple(
@@ -49,6 +51,8 @@ class Script(Simulation):
             Plan(kind="told", steps=made, **plan),
             tuple(drivers) or DRIVERS[: len(made)],
             plan.get("deadline"),
+            queued,
+            keeps_locks,
         )
         super().__init__(case, choose or Chooser(lambda options: options[0]), reached)
 
@@ -191,7 +195,52 @@ def kept_then_anew() -> Script:
     return script.go("succeeded")
 
 
+def cleaned_up_then_skipped() -> Script:
+    """A failed step whose driver has cleaned up is skipped."""
+    script = Script(None, on_failure="hold").go("compensated")
+    script.operator("skip", 0, flag=True)
+    return script
+
+
+def part_blocked() -> Script:
+    """A part cannot be taken back, because what was done to the same resource after it cannot."""
+    drivers = (put(touch("c")), put(touch("c")))
+    best = Batch("best_effort")
+    script = Script(None, None, drivers=drivers, graph=True, on_failure="stop", batch=best)
+    script.go("partial").begin()
+    script.operator("cancel", 0, flag=False)
+    return script.go("succeeded", "failed")
+
+
+def failure_accepted() -> Script:
+    """An undo failed, and the operator accepts that."""
+    script = undo_failed()
+    script.operator("failed", 1, flag=True)
+    return script
+
+
+def undone_by_hand() -> Script:
+    """An undo failed, and the operator has done it."""
+    script = undo_failed()
+    script.operator("done", 1, flag=True)
+    return script
+
+
+def undo_asks() -> Script:
+    """The second of three steps was taken back; the undo of the first waits for approval."""
+    script = Script(step(asks_undo=True), None, None).go("succeeded", "succeeded", "failed", "succeeded")
+    return script.begin()
+
+
+def undo_rejected() -> Script:
+    """It was rejected."""
+    script = undo_asks()
+    script.operator("reject", 0, flag=True)
+    return script
+
+
 TOLD = (
-    forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
-    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew,
+    failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back,
+    undo_failed, undo_unknown, undo_conflict, completed, failed, rolled_back, kept_then_done, kept_then_skipped,
+    kept_then_anew, cleaned_up_then_skipped, part_blocked,
 )  # fmt: skip

@@ -61,15 +61,19 @@ class Simulation:
         """The steps for which an operator said --force; None: for all."""
         self.flights: set[Perform] = set()
         """Calls that are with a driver."""
-        self.hashes: dict[int, str] = {}
-        """Of each step's arguments as they were last resolved."""
+        self.hashes: dict[tuple[int, Direction], str] = {}
+        """Of each step's arguments as they were last resolved, and of its undo's."""
+        self.admitted = not case.queued
+        """Its batch has let it start, or it is in none."""
         self.laws = Laws(self)
         event = e.Submitted(
             kind="random",
             steps=len(self.plan.steps),
             plan="",
             inputs="",
-            deadline=None if case.deadline is None else self.now + case.deadline,
+            deadline=None if case.deadline is None or case.queued else self.now + case.deadline,
+            queued=case.queued,
+            keeps_locks=case.keeps_locks,
         )
         self.state = NO_STATE
         self._take(None, submit(self.plan, event, self.now))
@@ -171,16 +175,21 @@ class Simulation:
         how = (
             "well"
             if well
-            else self.choose.of(("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck"))
+            else self.choose.of(("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck", "blocked"))
         )
         head = {"step": want.step, "direction": want.direction, "generation": want.generation}
-        if how != "well":
+        resource = self.drivers[want.step].resource
+        if how == "blocked" and resource is not None and not self.state.has_lock(resource):
+            self.say(m.Blocked(**head, resource=resource, behind="another"))  # type: ignore[arg-type]
+            return
+        if how in ("fails", "transient", "stuck"):
             error = Error("unresolved", f"it cannot be prepared ({how})")
             self.say(
                 m.NotPrepared(**head, error=error, transient=how == "transient", stuck=how == "stuck")  # type: ignore[arg-type]
             )
             return
-        self.hashes[want.step] = hash_ = "same" if well or not self.choose.chance(6) else f"other {self.now}"
+        hash_ = "same" if well or not self.choose.chance(6) else f"other {self.now}"
+        self.hashes[want.step, want.direction] = hash_
         driver = self.drivers[want.step]
         way = driver.forward if want.direction == "forward" else driver.undo
         self.say(
@@ -459,6 +468,10 @@ class Simulation:
             self.prepare(self.wanted(Prepare)[0], well=True)
         elif due := [want for want in self.wanted(Poll) if want.due <= self.now]:
             self._calm_end(due[0])
+        elif not self.admitted:
+            self.admit()
+        elif locked := self.state.seen.locked:
+            self.say(m.Granted(step=locked[0][0]))
         elif self.state.hold is None:
             assert wake(self.plan, self.state, self.now) is not None, (
                 "nothing holds it, and nothing will move it"
@@ -512,6 +525,10 @@ class Simulation:
         """Let something happen that can."""
         rare = ["time"] if self.alone and not self.choose.chance(6) else ["time", "time", "word", "rare"]
         options = rare + ["end"] * 6 * bool(self.flights) + ["prepare"] * 6 * bool(self.wanted(Prepare))
+        options += (
+            ["batch"] * 2 * (not self.admitted or bool(self.state.status in ENDED and self.state.locks))
+        )
+        options += ["lock"] * 2 * bool(self.state.seen.locked)
         options += ["settle"] * 6 * bool(self.wanted(Settle)) + ["poll"] * 3 * bool(self.wanted(Poll))
         getattr(self, f"some_{self.choose.of(options)}")()
 
@@ -540,6 +557,30 @@ class Simulation:
     def some_settle(self) -> None:
         """Let an outcome be settled."""
         self.settle(self.choose.of(self.wanted(Settle)))
+
+    def admit(self) -> None:
+        """Let its batch let it start."""
+        self.admitted = True
+        self.say(m.Admit())
+
+    def some_batch(self) -> None:
+        """Let its batch say something."""
+        if not self.admitted and self.choose.chance(2):
+            self.admit()
+        else:
+            self.say(m.BatchEnded())
+
+    def some_lock(self) -> None:
+        """Let a lock be set free, or a deadlock be found."""
+        self.say(
+            self.choose.of(
+                (
+                    m.Granted(step=self.state.seen.locked[0][0]),
+                    m.Deadlocked(sagas=("another", "this one"), turns=True),
+                    m.Deadlocked(sagas=("another", "this one"), turns=False),
+                )
+            )
+        )
 
     def some_poll(self) -> None:
         """Ask how something goes on."""
@@ -575,6 +616,7 @@ class Simulation:
                     m.Found(**head, attempt=1, kind="done"),
                     m.Prepared(**head, execution="?", payload="?"),
                     m.NotPrepared(**head, error=BOOM),
+                    m.Blocked(**head, resource=RESOURCES[0], behind="another"),
                 )
             )
         )

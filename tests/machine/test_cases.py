@@ -1,11 +1,13 @@
 """Single cases, told: what a review of the machine against SPEC 3 found, and what random runs seldom meet."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from actors.saga import messages as m
 from actors.saga.holds import left_behind, waits
-from actors.saga.plan import Retry, Undo
+from actors.saga.plan import Batch, Retry, Undo
 from actors.saga.state import Error, State
 from actors.saga.wants import Poll, Prepare, Settle, dues, interrupted, wake
 from tests.machine import scripts
@@ -406,3 +408,121 @@ def test_an_undo_that_is_told_to_overwrites_what_others_have_changed() -> None:
 
     assert forced
     assert script.statuses == ["compensated", "failed"]
+
+
+def blocked(**fields: Any) -> Script:
+    """The one step of a saga waits for another saga's lock."""
+    script = Script(step(**fields))
+    want = script.wanted(Prepare)[0]
+    script.say(
+        m.Blocked(
+            step=0, direction="forward", generation=want.generation, resource=touch("c"), behind="another"
+        )
+    )
+    return script
+
+
+def test_a_step_that_waits_for_a_lock_takes_it_when_it_is_free() -> None:
+    """It is held meanwhile, wants nothing, and is nobody's question."""
+    script = blocked()
+    assert script.state.hold is not None
+    assert (script.state.hold.reason, script.wanted(Prepare)) == ("lock", [])
+    assert wake(script.plan, script.state, script.now) is None
+    script.say(m.Granted(step=0))
+    script.say(m.Granted(step=0))
+    assert script.state.locks == (touch("c"),)
+
+    assert script.go("succeeded").state.status == "completed"
+
+
+def test_a_lock_that_is_not_free_in_time_fails_the_step() -> None:
+    """``lock_timeout``."""
+    script = blocked(lock_timeout=5_000)
+    script.to_wake()
+
+    assert (script.state.status, script.statuses) == ("rolled_back", ["failed"])
+    assert script.state.steps[0].error == Error("lock_timeout", "/c was not free within 5 s")
+
+
+def test_the_victim_of_a_deadlock_turns_back() -> None:
+    """Once; and only one that still can."""
+    script = blocked()
+    script.say(m.Deadlocked(sagas=("one", "other"), turns=True))
+
+    assert script.state.status == "rolled_back"
+    assert script.state.error is not None
+    assert script.state.error.code == "deadlock"
+
+
+def test_a_deadlock_that_nobody_can_break_asks_somebody_until_the_lock_is_free() -> None:
+    """The sentence names the sagas."""
+    script = blocked()
+    for _ in range(2):
+        script.say(m.Deadlocked(sagas=("one", "other"), turns=False))
+    assert script.state.hold is not None
+    assert script.state.hold.reason == "attention"
+    assert "one, other" in script.state.hold.detail
+    script.say(m.Granted(step=0))
+
+    assert script.state.hold is None
+
+
+def test_an_interrupted_poll_of_what_changes_nothing_ends() -> None:
+    """A saga that stops waits for no timer; an interrupt of what goes on elsewhere is found out."""
+    script = Script(None, drivers=[put(None)]).go("working")
+    script.operator("cancel", 0, flag=True)
+
+    assert script.statuses == ["failed"]
+
+
+def test_a_late_skip_of_a_step_that_has_no_failed_undo_is_refused() -> None:
+    """The saga has failed, and this step of it is not why."""
+    reply = scripts.failed().operator("skip", 2, flag=True)
+
+    assert (reply.did, "has no failed undo" in reply.detail) == ("refused", True)
+
+
+def test_a_saga_of_a_batch_starts_when_its_batch_lets_it_and_keeps_its_locks() -> None:
+    """Completed, it keeps them until it is told to let go; its deadline counts from its start."""
+    script = Script(None, queued=True, keeps_locks=True, deadline=1_000)
+    assert script.wanted(Prepare) == []
+    assert (waiting := waits(script.plan, script.state)) is not None
+    assert waiting.for_ == "queue"
+    script.pass_time(5_000)
+    for _ in range(2):
+        script.admit()
+    script.go("succeeded")
+    assert (script.state.status, len(script.state.locks)) == ("completed", 1)
+    for _ in range(2):
+        script.say(m.BatchEnded())
+
+    assert script.state.locks == ()
+
+
+def test_what_its_batch_never_let_start_is_cancelled_when_the_batch_is_over() -> None:
+    """Nothing of it has started, so it is rolled back at once."""
+    script = Script(None, queued=True)
+    script.say(m.BatchEnded())
+
+    assert (script.state.status, script.statuses) == ("rolled_back", ["skipped"])
+
+
+def test_in_a_batch_of_best_effort_a_failure_stops_nothing() -> None:
+    """The last one's end is the batch's."""
+    script = Script(None, None, None, graph=True, on_failure="stop", batch=Batch("best_effort", parallel=2))
+    script.begin().begin()
+    assert script.wanted(Prepare) == []
+    script.end(min(script.flights, key=repr), "failed")
+    assert len(script.wanted(Prepare)) == 1
+    script.go("succeeded", "succeeded")
+
+    assert (script.state.status, script.statuses) == ("failed", ["failed", "completed", "completed"])
+
+
+def test_a_batch_is_taken_back_one_after_the_other() -> None:
+    """The newest first."""
+    script = Script(None, None, None, graph=True, batch=Batch()).begin().begin().begin()
+    for how in ("succeeded", "succeeded", "failed"):
+        script.end(min(script.flights, key=lambda want: want.step), how)
+
+    assert [want.step for want in script.wanted(Prepare)] == [1]

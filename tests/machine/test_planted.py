@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from actors.saga import answers, deciding, evolve, holds, machine, verbs, wants, why
 from actors.saga import events as e
+from actors.saga.plan import Plan
 from actors.saga.state import Error
 from tests.machine import laws
 from tests.machine.cases import Chooser, random_case
@@ -156,6 +157,22 @@ BUGS: dict[str, tuple[Plant, str]] = {
         instead(answers, "_asks", lambda *_: False),
         "it started without its approval",
     ),
+    "an undo runs without being approved": (
+        instead(
+            answers,
+            "_is_asked_for",
+            lambda was, step, message: message.direction == "forward" and was(step, message),
+        ),
+        "an undo ran without its approval",
+    ),
+    "an approval is taken for one of something else": (
+        instead(answers, "_is_given", lambda _, ask, __: ask.approved),
+        "without its approval",
+    ),
+    "a step that waits for approval goes by the saga's rules": (
+        lambda patch: patch.setattr(Plan, "rules", lambda plan, _: plan.approvals),
+        "it is asked for by other rules",
+    ),
     "one approval is enough": (
         folding(e.Approved, lambda was, s, ev, at: was(s, replace(ev, enough=True), at)),
         "it started without its approval",
@@ -163,6 +180,28 @@ BUGS: dict[str, tuple[Plant, str]] = {
     "who submitted it may approve it": (
         instead(verbs, "_not_by_own", lambda *_: False),
         "who submitted it has approved it",
+    ),
+    "a lock is not taken": (
+        instead(answers, "_lock", lambda *_: None),
+        "it started without its lock",
+    ),
+    "a lock is waited for and not": (
+        folding(
+            e.LockTaken, lambda was, s, ev, at: _with_step(was(s, ev, at), ev, lock=s.steps[ev.step].lock)
+        ),
+        "",
+    ),
+    "a lock leaks": (
+        instead(machine, "_ended_with_locks", lambda *_: None),
+        "an ended saga has a lock",
+    ),
+    "a batch lets too many start": (
+        instead(wants, "_startable", lambda was, plan, state: was(replace(plan, batch=None), state)),
+        "more at once than the batch allows",
+    ),
+    "a saga does not wait for its batch": (
+        folding(e.Submitted, lambda was, s, ev, at: was(s, replace(ev, queued=False), at)),
+        "it started before its batch let it",
     ),
     "held while something runs": (instead(holds, "quiet", lambda *_: True), "held while something runs"),
     "stuck without a word": (instead(holds, "attention", lambda *_: iter(())), "stuck without a word"),

@@ -20,16 +20,11 @@ RUNS = int(os.environ.get("MACHINE_RUNS", "2000"))
 
 NOT_YET = {
     "code": {
-        "deadlock": "locks between sagas come with the next issue",
         "hook_failed": "hooks come with the next issue",
         "finalize_failed": "batches come with a later issue",
         "internal": "only where the record of the way back has no error, which no run reaches",
     },
-    "hold": {
-        "lock": "locks between sagas come with the next issue",
-    },
     "wait": {
-        "queue": "how many sagas run at once is the supervisor's, not the machine's",
         "storage": "a full disk is the journal's, not the machine's",
     },
 }

@@ -37,6 +37,7 @@ NEEDED = {
     "GET /v1/metrics": "viewer",
     "GET /v1/openapi.json": "viewer",
     "POST /v1/validate": "viewer",
+    "POST /v1/rehearse": "viewer",
     "POST /v1/sagas": "operator",
     "POST /v1/sagas/{id}/cancel": "operator",
     "POST /v1/sagas/{id}/pause": "operator",

@@ -37,6 +37,12 @@ PARTS = (
         "Those that have an `undo.` twin below mean the same for the way back; `direction` is then `undo`.",
     ),
     ("Of a step's undo", "undo.", ""),
+    (
+        "Of approvals",
+        "approval.",
+        "Of the saga as submitted, or of one step's resolved arguments, or its undo's: `step` is its index.",
+    ),
+    ("Of locks", "lock.", ""),
 )
 
 

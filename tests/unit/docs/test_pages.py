@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors.saga.contents import Contents
+from actors.saga.events import EVENTS
 from orchestrator.cli.app import SECTIONS
 from orchestrator.files.compile import Compiler
 from providers import registry
@@ -112,6 +113,7 @@ def test_every_command_named_exists(page: Path) -> None:
 def test_the_events_are_those_of_the_code() -> None:
     """`python -m tests.unit.docs.events` writes the page."""
     assert events.PAGE.read_text() == events.page()
+    assert [name for name in EVENTS if f"| `{name}` |" not in events.page()] == []
 
 
 def test_every_table_of_the_database_is_explained() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.saga.plan import Approvals, Plan, PlanStep, Retry, Undo
@@ -154,8 +155,18 @@ def test_it_asks_as_its_originals_start_did_or_as_the_node_says(
     approvals: Approvals, asks: Asks, start: bool, each: list[str]
 ) -> None:
     """Of the original's approvers, where anything is asked at all."""
+    approvals = msgspec.structs.replace(approvals, expires=7)
     made = made_from(plan({}, approvals=approvals), "ID", [0], {0: Inverse("x.y", {})}, asks)
 
     assert made.approvals.start == start
     assert [step.asks for step in made.steps] == each
     assert made.approvals.quorum == (2 if start or asks.each else 1)
+    assert made.steps[0].approvals == (Approvals(quorum=2) if asks.each else None)
+
+
+def test_what_asks_before_its_own_undo_asks_before_it_is_taken_back() -> None:
+    """By its type's policy; and again before that is taken back."""
+    original = plan({"asks_undo": True}, {"asks_undo": True})
+    (step,) = made_from(original, "ID", [1], {1: Inverse("x.y", {})}, Asks()).steps
+
+    assert (step.asks, step.asks_undo, step.approvals) == ("each", True, Approvals())
