@@ -20,7 +20,7 @@ from actors.replay import DAMAGED, fold
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.actor import Birth, Letter, Mailbox, SagaActor
-from actors.saga.dossier import Dossier, Header
+from actors.saga.dossier import Dossier, Header, Past
 from actors.saga.evolve import NO_STATE
 from actors.saga.host import Host
 from actors.saga.ledger import checkpoint_alone, event_row
@@ -123,7 +123,7 @@ class Directory:
         key: IdempotencyKey | None,
     ) -> tuple[Dossier, State]:
         """Accept a saga: durable when this returns. It starts at once where there is room. Raises JournalRefused."""
-        dossier = Dossier(_header(saga, new), plan)
+        dossier = Dossier(_header(saga, new), plan, await self._past_of(new))
         self._remember(new.plan, plan)
         decision = submit(plan, submitted, new.created_at)
         birth = Birth(new, (new.plan, encoded_plan), decision.events, new.created_at, key)
@@ -236,10 +236,30 @@ class Directory:
         if state is None:
             state = await self._fold(saga, why)
             mailbox.letters.appendleft(Letter(m.Rebuild(why=why)))
-        dossier = Dossier(self.header(row), plan)
+        dossier = Dossier(self.header(row), plan, await self._past_of(row))
         if any(step.number for step in state.steps):
             dossier.load(await self.host.queries.executions(saga))
         return SagaActor(self.host, dossier, state, mailbox, self._report)
+
+    async def past(self, saga: str) -> Past:
+        """Give a saga that has ended, to be taken back or corrected. Raises NoSuchSaga, Unreadable."""
+        row = self.host.queries.saga(saga)
+        if row is None:
+            raise NoSuchSaga(saga)
+        state, why = _checkpointed(row)
+        dossier = Dossier(self.header(row), self.plan(row.plan))
+        dossier.load(await self.host.queries.executions(saga))
+        return Past(dossier, state or await self._fold(saga, why))
+
+    async def _past_of(self, row: NewSaga | Saga) -> Past | None:
+        """Give the saga that this one takes back or corrects; None where it is neither, or the record of it is gone."""
+        original = row.rollback_of or row.corrects
+        if original is None:
+            return None
+        try:
+            return await self.past(original)
+        except NoSuchSaga:
+            return None
 
     async def restore_locks(self) -> None:
         """Give back to the sagas the locks that they have and wait for, by their record. Before anything else moves."""

@@ -109,6 +109,8 @@ def _of_row(row: Checkpoint, folded: State, first: Event) -> Iterator[str]:
         "kind": submitted.kind,
         "submitted_by": first.actor,
         "reason": submitted.reason,
+        "rollback_of": submitted.rollback_of,
+        "corrects": submitted.corrects,
         "plan": submitted.plan,
         "inputs": submitted.inputs,
     }
@@ -116,6 +118,8 @@ def _of_row(row: Checkpoint, folded: State, first: Event) -> Iterator[str]:
         "kind": row.kind,
         "submitted_by": row.submitted_by,
         "reason": row.reason,
+        "rollback_of": row.rollback_of,
+        "corrects": row.corrects,
         "plan": row.plan.hex(),
         "inputs": hashlib.sha256(row.inputs).hexdigest(),
     }

@@ -199,12 +199,27 @@ class Events(Document, frozen=True, kw_only=True):
     events: list[Event]
 
 
+class Preview(Document, frozen=True, kw_only=True):
+    """What a rollback would make of one step. `fail`: as things are, it could not be done; `why` says what is missing."""
+
+    step: str
+    do: str | None
+    nature: Literal["forward", "restore", "correct"] | None
+    resource: str | None
+    will: Literal["undo", "already", "conflict", "fail", "keep", "nothing"]
+    why: str | None
+    changed_by: list[Id]
+    """Later sagas that have changed the same resource, or one above or below it."""
+
+
 class VerbAnswer(Document, frozen=True, kw_only=True):
     """What came of a verb. `nothing`: it was so already."""
 
     did: Literal["accepted", "nothing"]
     detail: str
     saga: Saga
+    preview: list[Preview] | msgspec.UnsetType = msgspec.UNSET
+    """What a rollback would do, where that was asked, step by step in its order. Nothing was touched."""
 
 
 class Validated(Document, frozen=True, kw_only=True):

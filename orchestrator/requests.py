@@ -35,6 +35,10 @@ class VerbBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     preview: bool = False
     past_irreversible: bool = False
     saga: dict[str, Any] | None = None
+    source: str | None = None
+    format: Literal["yaml", "toml", "json"] | None = None
+    inputs: dict[str, Any] | None = None
+    inputs_as_text: bool = False
 
 
 class Verb(msgspec.Struct, frozen=True):
@@ -55,5 +59,5 @@ VERBS = {
     "reject": Verb(("step",)),
     "abandon": Verb(needs=("reason",)),
     "rollback": Verb(("to_step", "preview", "past_irreversible")),
-    "correct": Verb(("saga",), needs=("saga",)),
+    "correct": Verb(("saga", "source", "format", "inputs", "inputs_as_text")),
 }

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from actors.directory import Directory
+from actors.rolling_back import RollingBack
 from actors.saga.host import Host
 from config.problems import SettingsError, suggest
 from config.settings import Settings, TypePolicy
@@ -18,6 +19,7 @@ from orchestrator import VERSION, answers, documents
 from orchestrator.access import Caller
 from orchestrator.auditing import Auditing
 from orchestrator.files.policy import undo_rule
+from orchestrator.making_up import MakingUp, asks_of
 from orchestrator.metrics import Counts
 from orchestrator.problems import Invalid, Item, NotFound
 from orchestrator.reading import Reading
@@ -59,7 +61,9 @@ class Service:
         self._began = host.clock.now()
         reading = Reading(host, directory)
         self._submitting = submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
-        steering = Steering(host, directory, registry, reading)
+        rolling_back = RollingBack(directory, random_bytes, lambda plan: asks_of(self.settings.policy, plan))
+        making_up = MakingUp(host, reading, rolling_back, submitting)
+        steering = Steering(host, directory, registry, reading, making_up)
         rehearsing = Rehearsing(registry, submitting)
         auditing = Auditing(host.queries, reading, node_key)
         self.submit = submitting.submit

@@ -14,10 +14,11 @@ from actors.saga import messages as m
 from actors.saga.dossier import Carry, Dossier, Header
 from actors.saga.host import Host
 from actors.saga.plan import Plan
-from actors.saga.state import Direction, State, StepState
+from actors.saga.state import ENDED, Direction, State, StepState
 from config.problems import suggest
 from orchestrator import answers, documents
 from orchestrator.access import ROLES, Caller
+from orchestrator.making_up import MakingUp
 from orchestrator.problems import Conflict, Invalid, Item, NotAllowed, NotFound, Problem
 from orchestrator.reading import Reading
 from orchestrator.requests import VerbBody
@@ -27,8 +28,16 @@ from providers.registry import Registry, UnknownOperation
 class Steering:
     """Says to sagas what operators say."""
 
-    def __init__(self, host: Host, directory: Directory, registry: Registry, reading: Reading) -> None:
-        """Send through this directory."""
+    def __init__(
+        self,
+        host: Host,
+        directory: Directory,
+        registry: Registry,
+        reading: Reading,
+        making_up: MakingUp,
+    ) -> None:
+        """Send through this directory; what is done by another saga is ``making_up``'s."""
+        self._making_up = making_up
         self._host = host
         self._directory = directory
         self._registry = registry
@@ -41,6 +50,13 @@ class Steering:
         """
         saga = await self._reading.resolve_ref(ref)
         header, plan, state, _ = await self._reading.look(saga)
+        if verb == "correct":
+            return await self._making_up.correct(caller, saga, state, body)
+        if verb == "rollback" and (state.status in ENDED or body.preview or body.to_step is not None):
+            step = None if body.to_step is None else _step(plan, body.to_step)
+            return await self._making_up.rollback(caller, saga, state, step, body)
+        if state.status == "failed":
+            self._making_up.check_alone(saga, verb)
         if verb in _APPROVALS:
             message: m.Verb = _approval(caller, header, plan, verb, body)
         else:
@@ -85,7 +101,7 @@ class Steering:
         if verb == "resolve":
             return await self._resolve(saga, plan, state, _needed(step), body, said)
         if verb == "rollback":
-            return _rollback(state, body, said)
+            return m.Rollback(**said, past_irreversible=body.past_irreversible)
         if verb in _PLAIN:
             return _PLAIN[verb](**said)
         raise Conflict(f"cannot {verb}: this release has no {verb} yet")
@@ -160,12 +176,6 @@ def _needed(step: int | None) -> int:
     if step is None:
         raise Invalid("name the step", [Item("step", "is missing", "name the step")])
     return step
-
-
-def _rollback(state: State, body: VerbBody, said: dict[str, Any]) -> m.Verb:
-    if body.preview or body.to_step is not None or state.status in ("completed", "failed"):
-        raise Conflict("cannot roll back an ended saga: this release has no rollback saga yet")
-    return m.Rollback(**said, past_irreversible=body.past_irreversible)
 
 
 def _approval(caller: Caller, header: Header, plan: Plan, verb: str, body: VerbBody) -> m.Approval:

@@ -99,14 +99,20 @@ class Submitting:
         document = await self._awaited(saga, wait)
         return Submitted(saga, created=False, body=documents.encode(documents.submitted(document, ())))
 
+    async def correct(self, caller: Caller, submission: Submission, original: str) -> Submitted:
+        """Accept a saga that makes up for another one. Raises Invalid with every problem, Unavailable."""
+        return await self._submit(caller, submission, None, None, corrects=original)
+
     async def _submit(
-        self, caller: Caller, submission: Submission, key: IdempotencyKey | None, wait: int | None
+        self,
+        caller: Caller,
+        submission: Submission,
+        key: IdempotencyKey | None,
+        wait: int | None,
+        corrects: str | None = None,
     ) -> Submitted:
         compiled, inputs = self.checked(submission)
-        if self._host.journal.full:
-            raise Unavailable("the disk is full, so no new work is taken: make room", code="storage_full")
-        if self._host.draining:
-            raise Unavailable("sagad is draining, so no new work is taken", code="draining")
+        check_open(self._host)
         assert compiled.plan is not None
         plan, digest, encoded = self._plan(compiled.plan)
         saga, now = keys.new_id(self._random), self._host.clock.now()
@@ -119,6 +125,7 @@ class Submitting:
             caller.name,
             submission.reason,
             now,
+            corrects=corrects,
         )
         submitted = e.Submitted(
             kind=plan.kind,
@@ -128,6 +135,7 @@ class Submitting:
             deadline=None if plan.deadline is None else now + plan.deadline,
             actor=caller.name,
             reason=submission.reason,
+            corrects=corrects,
         )
         waiting = _Waiter() if wait else None
         stop = self._directory.watch(saga, waiting) if waiting else None
@@ -209,6 +217,14 @@ class Submitting:
             finally:
                 stop()
         return await self._reading.document(saga)
+
+
+def check_open(host: Host) -> None:
+    """Raise Unavailable while no new work is taken."""
+    if host.journal.full:
+        raise Unavailable("the disk is full, so no new work is taken: make room", code="storage_full")
+    if host.draining:
+        raise Unavailable("sagad is draining, so no new work is taken", code="draining")
 
 
 class _Waiter:

@@ -290,7 +290,9 @@ class Driver(abc.ABC):
     2. What could not be put back is refused in ``plan``, before anything changes.
     3. ``apply`` of a delete of the absent succeeds.
     4. ``find`` after a lost answer says Done exactly when the effect is there, NotDone exactly when it is not.
-    5. A restore gives the before-image back, in all that the image holds.
+    5. A restore gives the before-image back, in all that the image holds. So does the restore of a restore: where one is
+       planned (as a step of a saga that takes another one back is), ``plan`` gives the resource as it is, with its
+       contents kept.
     6. When a call has ended, by whatever way, none of its code is running, and nothing of its own is left lying about.
     7. Cancelling a call ends it as soon as its code can end; what cannot be interrupted is awaited.
     """

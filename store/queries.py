@@ -160,6 +160,11 @@ class Queries:
         """Give a saga's events behind number `after`, in order: what a checkpoint is folded from."""
         return [documents.event(*row) for row in await self._all("history", (saga, after, limit))]
 
+    def live_rollback(self, saga: str) -> str | None:
+        """Give the saga in flight that takes this one back, or belongs to the same chain of rollbacks."""
+        row = self._quick.execute(self._sql["live_rollback"], {"saga": saga}).fetchone()
+        return row[0] if row else None
+
     # -- pages -------------------------------------------------------------------------------------------------
 
     async def events(

@@ -48,6 +48,34 @@ FROM executions AS e JOIN executions AS c ON c.compensates = e.id
 WHERE e.number = (SELECT number FROM sagas WHERE id = ?)
 ORDER BY c.rowid
 
+-- name: taken_back_by
+-- Which executions took one back for good, and of what sagas: its undos, and the steps of rollback sagas. What only
+-- makes up for it (a corrective saga) does not.
+SELECT c.id, s.id FROM executions AS c JOIN sagas AS s USING (number)
+WHERE c.compensates = ? AND c.status = 'completed' AND (c.direction = 'undo' OR s.rollback_of IS NOT NULL)
+ORDER BY c.rowid
+
+-- name: done_since
+-- What was done on the way forward after an execution of this saga: links.Done. Walks the executions since then.
+SELECT s.id, e.id, e.plan, e.compensates, s.rollback_of IS NOT NULL
+FROM executions AS e JOIN sagas AS s USING (number)
+WHERE e.rowid > (SELECT rowid FROM executions
+        WHERE number = (SELECT number FROM sagas WHERE id = ?) AND key = ?)
+    AND e.direction = 'forward' AND e.resource IS NOT NULL AND e.status IN ('completed', 'partial') AND ({0})
+ORDER BY e.rowid
+
+-- name: live_rollback
+-- The saga in flight that takes back this one, or one of those that it takes back or that take it back.
+WITH RECURSIVE up (id, of) AS (
+    SELECT id, rollback_of FROM sagas WHERE id = :saga
+    UNION SELECT s.id, s.rollback_of FROM up JOIN sagas AS s ON s.id = up.of
+), down (id) AS (
+    SELECT id FROM up WHERE of IS NULL
+    UNION SELECT s.id FROM down JOIN sagas AS s ON s.rollback_of = down.id
+)
+SELECT s.id FROM down JOIN sagas AS s USING (id)
+WHERE s.rollback_of IS NOT NULL AND s.status IN ('pending', 'running', 'compensating')
+
 -- name: due
 -- Sagas that want to be looked at by now, by page in order of submission.
 SELECT number, id, wake FROM sagas INDEXED BY sagas_by_wake
@@ -104,8 +132,8 @@ WHERE number = (SELECT number FROM sagas WHERE id = ?) AND seq > ? AND body IS N
 
 -- name: checkpoints
 -- A page of checkpoints in order of submission, with what was submitted: snapshot.Checkpoint.
-SELECT number, id, kind, submitted_by, reason, plan, inputs, status, hold, updated_at, finished_at, machine,
-    state_sum, state
+SELECT number, id, kind, submitted_by, reason, rollback_of, corrects, plan, inputs, status, hold, updated_at,
+    finished_at, machine, state_sum, state
 FROM sagas WHERE number > ? ORDER BY number LIMIT ?
 
 -- name: story

@@ -31,6 +31,8 @@ class Checkpoint(NamedTuple):
     kind: str
     submitted_by: str
     reason: str | None
+    rollback_of: str | None
+    corrects: str | None
     plan: bytes
     inputs: bytes
     status: str

@@ -485,6 +485,26 @@ async def going_forward_again_after_a_restore(trials: Trials) -> None:
     assert trial.same(expected, trial.world.state())
 
 
+async def a_restore_is_taken_back_in_turn(trials: Trials) -> None:
+    """Planned as a step of its own, a restore keeps all that is needed to restore what it restores over."""
+    trial = trials.fresh()
+    if trial.verb.inverse == "none":
+        _skip(trial, "has no way back")
+    call, outcome = await trial.done()
+    expected = trial.world.state()
+    undo = trial.undo(call, outcome)
+    planned = await trial.driver.plan(undo)
+    undo = msgspec.structs.replace(undo, before=planned.before or undo.before)
+    restored = await trial.driver.apply(undo)
+    assert isinstance(restored, Succeeded), restored
+    again = await trial.driver.apply(
+        msgspec.structs.replace(trial.undo(undo, restored), key="k-again", fields=call.fields)
+    )
+
+    assert isinstance(again, Succeeded), again
+    assert trial.same(expected, trial.world.state())
+
+
 async def restoring_is_not_repeated_where_it_is_done(trials: Trials) -> None:
     """After a restore the resource shows it: the guard finds it as it should become."""
     trial = trials.fresh()
@@ -707,6 +727,7 @@ LAWS: Sequence[Law] = (
     what_is_answered_is_on_disk,
     restoring_gives_everything_back,
     going_forward_again_after_a_restore,
+    a_restore_is_taken_back_in_turn,
     restoring_is_not_repeated_where_it_is_done,
     what_is_absent_is_deleted_already,
     what_goes_before_the_call_is_noticed,

@@ -12,7 +12,7 @@ import msgspec
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
-from actors.saga.plan import PlanStep, Retry
+from actors.saga.plan import OnConflict, PlanStep, Retry
 from actors.saga.state import ENDED, Ask, Error, Run, State, Touch
 from actors.saga.wants import at_work, preparable, turnable
 
@@ -47,7 +47,7 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
         return
     _lock(deciding, message)
     plan = deciding.plan.steps[index]
-    undo = state.steps[index].undo
+    was: Run | None = getattr(state.steps[index], message.direction)
     deciding.emit(
         e.Started(
             step=index,
@@ -55,6 +55,7 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
             generation=message.generation,
             execution=message.execution,
             payload=message.payload,
+            nature=message.nature,
             changes=message.changes,
             repeats=message.repeats,
             finds=message.finds,
@@ -62,7 +63,7 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
             irreversible=message.irreversible,
             resource=message.resource,
             undo_started=plan.undo_when == "started" and message.direction == "forward",
-            force=message.direction == "undo" and undo is not None and undo.force,
+            force=was is not None and was.force,
         )
     )
 
@@ -165,7 +166,7 @@ def answered(deciding: Deciding, message: m.Answered) -> None:
         or lost_poll
         or run.attempt != message.attempt
         or run.phase not in ("calling", "polling")
-        or (message.direction != "undo" and message.kind in ("already", "conflict"))
+        or (message.kind in ("already", "conflict") and not _guarded(deciding, message))
     ):
         deciding.emit(
             e.AnswerIgnored(
@@ -178,6 +179,11 @@ def answered(deciding: Deciding, message: m.Answered) -> None:
         )
         return
     _ANSWERS[message.kind](deciding, message, run)
+
+
+def _guarded(deciding: Deciding, message: m.Answered) -> bool:
+    """Tell whether the attempt looked, before it began, at what somebody else may have changed."""
+    return message.direction == "undo" or deciding.plan.steps[message.step].takes_back is not None
 
 
 def _on_success(deciding: Deciding, message: m.Answered, _: Run) -> None:
@@ -303,7 +309,9 @@ def _transient(message: m.Answered) -> m.Answered:
 def _on_conflict(deciding: Deciding, message: m.Answered, run: Run) -> None:
     plan = deciding.plan
     rule = plan.steps[message.step].on_conflict or plan.on_conflict
-    if rule == "hold":
+    if message.direction == "forward":
+        _not_taken_back(deciding, message, run, rule)
+    elif rule == "hold":
         deciding.emit(e.Conflicted(step=message.step, error=_error(message)))
     elif rule == "skip":
         deciding.emit(e.Kept(step=message.step, why=_error(message).message))
@@ -311,6 +319,20 @@ def _on_conflict(deciding: Deciding, message: m.Answered, run: Run) -> None:
         deciding.emit(e.Conflicted(step=message.step, error=_error(message)))
         deciding.emit(e.UndoReset(step=message.step, force=True, reason="on_conflict: force"))
         deciding.emit(e.Attempted(step=message.step, direction="undo", attempt=run.attempt + 1))
+
+
+def _not_taken_back(deciding: Deciding, message: m.Answered, run: Run, rule: OnConflict) -> None:
+    """A step that takes back another saga's fails over a conflict; what an earlier attempt did is settled first."""
+    error = _error(message)
+    if run.doubt:
+        _ask(deciding, message, run, error, run.spent + 1)
+        return
+    _fail(deciding, message, error)
+    if rule == "force":
+        deciding.emit(e.Reset(step=message.step, force=True, reason="on_conflict: force"))
+    elif rule == "skip":
+        left = f"not taken back: {error.message}"
+        deciding.emit(e.Skipped(step=message.step, left=left, reason="on_conflict: skip"))
 
 
 _ANSWERS: dict[str, Callable[[Deciding, m.Answered, Run], None]] = {

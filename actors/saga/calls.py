@@ -87,11 +87,10 @@ class Calls:
     def again(self, dossier: Dossier, step: int, entry: Entry) -> tuple[Driver, Call]:
         """Make the call of an execution anew from its record. Raises NotReady."""
         driver, verb = self.driver(entry.operation, entry.intent.driver.rpartition(" ")[2])
-        original = dossier.entries.get((step, "forward")) if entry.intent.restore else None
-        declared = driver.verbs[verb]
-        if original is not None:
-            declared = driver.verbs[original.operation.rpartition(".")[2]]
-        typed, _, _ = self.reveal(entry.arguments, declared)
+        original = dossier.original(step, entry.direction) if entry.intent.restore else None
+        # An intent of an earlier release does not say as what its arguments are typed.
+        like = verb if original is None else original.verb
+        typed, _, _ = self.reveal(entry.arguments, driver.verbs[entry.intent.typed_as or like])
         return driver, self.call(entry.key, entry.intent, typed, original)
 
     def same(self, driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image) -> bool:

@@ -34,6 +34,8 @@ class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
     fields: tuple[str, ...] = ()
     restore: bool = False
     """A derived inverse: ``after`` is the image to be put back."""
+    typed_as: str = ""
+    """Of a restore: the verb whose arguments it was given, which are those of what it restores."""
     settle: int = 0
     limit: int | None = None
     """Milliseconds an attempt may take."""
@@ -57,6 +59,16 @@ class Entry(msgspec.Struct):
     outputs: dict[str, Any] | None = None
     after: Image | None = None
     handle: Any = None
+
+    @property
+    def saga(self) -> str:
+        """Give the saga that it is of."""
+        return self.key.partition("-")[0]
+
+    @property
+    def verb(self) -> str:
+        """Give the verb that its arguments are of."""
+        return self.intent.typed_as or self.operation.rpartition(".")[2]
 
     @property
     def left(self) -> Image | None:
@@ -97,13 +109,21 @@ class Header(msgspec.Struct, frozen=True):
     corrected_by: str | None = None
 
 
+class Past(msgspec.Struct, frozen=True):
+    """The saga that another one takes back or corrects, as it ended: what the other one's executions are made from."""
+
+    dossier: Dossier
+    state: State
+
+
 class Dossier:
     """The payloads of one saga."""
 
-    def __init__(self, header: Header, plan: Plan) -> None:
-        """Begin with nothing done."""
+    def __init__(self, header: Header, plan: Plan, past: Past | None = None) -> None:
+        """Begin with nothing done. ``past``: the saga that this one takes back or corrects."""
         self.header = header
         self.plan = plan
+        self.past = past
         self.entries: dict[tuple[int, Direction], Entry] = {}
         self._inputs: dict[str, Any] | None = None
 
@@ -129,6 +149,15 @@ class Dossier:
                 after=None if row.after is None else IMAGE.decode(row.after),
                 handle=None if row.handle is None else msgspec.msgpack.decode(row.handle),
             )
+
+    def original(self, step: int, direction: Direction) -> Entry | None:
+        """Give the execution that one of this step makes up for: its own, or that of the saga which it takes back."""
+        if direction == "undo":
+            return self.entries.get((step, "forward"))
+        theirs = self.plan.steps[step].takes_back
+        if theirs is None or self.past is None:
+            return None
+        return self.past.dossier.entries.get((theirs, "forward"))
 
     def outputs(self, step: int) -> dict[str, Any] | None:
         """Give what a step put out."""

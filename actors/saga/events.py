@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actors.saga.state import Direction, Error, Touch, WayBack
+from actors.saga.state import Direction, Error, Nature, Touch, WayBack
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -54,6 +54,10 @@ class Submitted(Event, frozen=True, kw_only=True):
     """It starts nothing before its batch lets it."""
     keeps_locks: bool = False
     """When it has completed it keeps its locks until its batch is over."""
+    rollback_of: str | None = None
+    """The saga that this one takes back."""
+    corrects: str | None = None
+    """The saga that this one makes up for."""
 
 
 class Admitted(Event, frozen=True, kw_only=True):
@@ -286,6 +290,8 @@ class Started(RunEvent, frozen=True, kw_only=True):
     generation: int
     execution: str
     payload: str
+    nature: Nature | None = None
+    """What takes something back or makes up for it says so; undos of earlier releases do not."""
     changes: bool = True
     repeats: bool = False
     finds: bool = False
@@ -400,17 +406,19 @@ class Queued(StepEvent, frozen=True, kw_only=True):
 
 
 class Reset(StepEvent, frozen=True, kw_only=True):
-    """The operator has the step start anew."""
+    """The operator has the step start anew. ``force``: over what somebody else has changed."""
 
     type = "step.reset"
+    force: bool = False
     reason: str | None = None
 
 
 class Skipped(StepEvent, frozen=True, kw_only=True):
-    """The operator has the saga go on without the step; ``given`` stand for its outputs."""
+    """The saga goes on without the step; ``given`` stand for its outputs. ``left``: what stays in the world by that."""
 
     type = "step.skipped"
     given: dict[str, str] = {}
+    left: str | None = None
     reason: str | None = None
 
 

@@ -132,10 +132,10 @@ def _turned_forward(state: State, event: e.TurnedForward, _: int) -> State:
     )
 
 
-def _anew(step: StepState) -> StepState:
+def _anew(step: StepState, *, force: bool = False) -> StepState:
     """Forget all of a step but how often it has run: generations only rise."""
     return StepState(
-        forward=step.forward and Run(generation=step.forward.generation, phase="over"),
+        forward=step.forward and Run(generation=step.forward.generation, phase="over", force=force),
         hook=step.hook and Run(generation=step.hook.generation, phase="over"),
         undo=step.undo and Run(generation=step.undo.generation, phase="over"),
     )
@@ -582,7 +582,7 @@ def _queued(state: State, event: e.Queued, _: int) -> State:
 
 
 def _reset(state: State, event: e.Reset, _: int) -> State:
-    step = _anew(state.steps[event.step])
+    step = _anew(state.steps[event.step], force=event.force)
     steps = (*state.steps[: event.step], step, *state.steps[event.step + 1 :])
     return replace(state, steps=steps, culprit=_other_than(state, event.step))
 
@@ -603,7 +603,7 @@ def _skipped(state: State, event: e.Skipped, at: int) -> State:
         given=event.given,
         lock=None,
         finished_at=at,
-        left="skipped by the operator while partly done" if still_there else None,
+        left="skipped by the operator while partly done" if still_there else event.left,
     )
     return replace(changed, culprit=_other_than(state, event.step), stuck=None)
 

@@ -7,6 +7,7 @@ machine. It decides nothing about sagas. What the rows on disk are to hold trave
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -16,7 +17,9 @@ from actors.saga import messages as m
 from actors.saga import outcomes
 from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
+from actors.saga.later import NONE, Since
 from actors.saga.outcomes import Attempt, settled
+from actors.saga.prepare import Draft
 from actors.saga.state import Direction, Error
 from actors.saga.wants import Perform, Poll, Settle
 from providers.contract import (
@@ -47,21 +50,29 @@ class Already(msgspec.Struct, frozen=True):
 
 
 class Conflicting(msgspec.Struct, frozen=True):
-    """An undo found that somebody else has changed the resource."""
+    """An undo found that somebody else has changed the resource; later sagas among them by name."""
 
     why: str
+    sagas: tuple[str, ...] = ()
 
 
 Verdict = Already | Conflicting
+
+
+async def _nobody(_: Entry) -> Since:
+    return NONE
+
+
 _ENDS = Outcome | Verdict
 
 
 class Executor:
     """Performs executions, for all sagas of the daemon."""
 
-    def __init__(self, calls: Calls) -> None:
-        """Make calls with these."""
+    def __init__(self, calls: Calls, changed_since: Callable[[Entry], Awaitable[Since]] = _nobody) -> None:
+        """Make calls with these. ``changed_since`` names the sagas that have changed what an execution did."""
         self._calls = calls
+        self._changed_since = changed_since
 
     # -- perform ---------------------------------------------------------------------------------------------------
 
@@ -89,30 +100,67 @@ class Executor:
         entry: Entry,
         before: dict[str, Image],
     ) -> Outcome | Verdict:
-        """Call the driver; an undo first looks whether it is still needed, and whether somebody else was there."""
-        if want.direction == "undo" and entry.intent.after is not None and entry.intent.before is not None:
+        """Call the driver; what takes something back first looks whether that is still needed, and who else was there."""
+        original = dossier.original(want.step, want.direction)
+        if original is not None and entry.intent.after is not None and entry.intent.before is not None:
             live = await driver.read(call)
             if live is not None:
-                verdict = self._guard(dossier, want, driver, entry, live)
+                another = want.direction == "forward"
+                verdict = await self.guard(
+                    driver, entry.intent, original, live, force=want.force, another=another
+                )
                 if verdict is not None:
                     return verdict
-                if want.force:
+                if want.force and want.direction == "undo":
                     before["image"] = self._calls.redacted(live)
                     call = msgspec.structs.replace(call, before=live)
         return await driver.apply(call)
 
-    def _guard(
-        self, dossier: Dossier, want: Perform, driver: Driver, entry: Entry, live: Image
+    async def guard(
+        self,
+        driver: Driver,
+        intent: Intent,
+        original: Entry,
+        live: Image,
+        *,
+        force: bool = False,
+        another: bool = False,
+        since: Since | None = None,
     ) -> Verdict | None:
-        """Tell what keeps an undo from being made; None: it may be."""
-        intent, original = entry.intent, dossier.entries[want.step, "forward"]
+        """Tell what keeps an execution from being taken back by what is intended; None: it may be.
+
+        ``another``: it is of another saga, which ended before; then also what a later saga has only seemingly left as it
+        was is a conflict, with that saga's name.
+        """
         if intent.after is not None and self._calls.same(driver, intent.fields, intent.after, live):
             return Already()
-        expected = intent.before if intent.restore else _left_by(original, intent)
-        fields = original.intent.fields
-        if want.force or expected is None or self._calls.same(driver, fields, expected, live):
+        expected = original.left if intent.restore else _left_by(original, intent)
+        if force or expected is None:
             return None
-        return Conflicting(_difference(driver, fields, expected, live))
+        fields = original.intent.fields
+        changed = not self._calls.same(driver, fields, expected, live)
+        if not changed and not another:
+            return None
+        since = since or await self._changed_since(original)
+        # What was done above or below is no harm to what is as it was left.
+        sagas = since.sagas if changed else since.exactly
+        who = "saga " + ", ".join(sagas) if sagas else "somebody else"
+        if changed:
+            return Conflicting(_difference(driver, fields, expected, live, who), sagas)
+        return Conflicting(f"{who} has changed it since", sagas) if sagas else None
+
+    async def foresee(self, draft: Draft) -> tuple[Verdict | None, tuple[str, ...]]:
+        """Say what would keep this from being done as things are, and which later sagas have changed what it is about."""
+        original = draft.original
+        assert original is not None
+        since = await self._changed_since(original)
+        live = await settled(lambda: draft.driver.read(draft.call), FIND_TIMEOUT)
+        if isinstance(live, BaseException):
+            return Conflicting(self._calls.secrets.redact(f"it cannot be read: {live}")), since.sagas
+        if live is None:
+            return None, since.sagas
+        verdict = await self.guard(draft.driver, draft.intent, original, live, another=True, since=since)
+        return verdict, since.sagas
 
     async def poll(self, dossier: Dossier, want: Poll, attempt: Attempt) -> m.Answered:
         """Ask how a handle goes on; as long as nothing but time has passed, ask again."""
@@ -298,15 +346,15 @@ def _left_by(original: Entry, intent: Intent) -> Image | None:
     return original.left if same else None
 
 
-def _difference(driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image) -> str:
+def _difference(driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image, who: str) -> str:
     if wanted.exists != live.exists:
-        return "somebody else has removed it since" if wanted.exists else "somebody else has made it since"
+        return f"{who} has removed it since" if wanted.exists else f"{who} has made it since"
     changed = [
         _CALLED.get(name, name)
         for name in fields
         if driver.normalise(name, wanted.fields.get(name)) != driver.normalise(name, live.fields.get(name))
     ]
-    return f"somebody else has changed its {', '.join(dict.fromkeys(changed)) or 'state'} since"
+    return f"{who} has changed its {', '.join(dict.fromkeys(changed)) or 'state'} since"
 
 
 _CALLED = {"sha256": "content", "size": "content"}

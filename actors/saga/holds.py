@@ -193,9 +193,21 @@ def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
         failed = _names(plan, failing)
         why = "; ".join(dict.fromkeys(_reason(failure(state.steps[i])) for i in failing))
         skip = do("skip", plan.steps[failing[0]].name)
-        yield f"step {failed} failed ({why}) and on_failure is hold: {do('retry')}, {skip} or {do('cancel')}"
+        retry = _retries(plan, state, failing, do)
+        yield f"step {failed} failed ({why}) and on_failure is hold: {retry}, {skip} or {do('cancel')}"
     if past_irreversible(plan, state):
         yield from _past_attention(plan, state, do)
+
+
+def _retries(plan: Plan, state: State, failing: list[int], do: Commands) -> str:
+    """Say how what failed is tried again; over what somebody else has changed only where that is said."""
+    for index in failing:
+        error = state.steps[index].error
+        if plan.steps[index].takes_back is not None and error is not None and error.code == "conflict":
+            return (
+                f"{do('retry')}, {do('retry', plan.steps[index].name, '--force')} takes it back all the same"
+            )
+    return do("retry")
 
 
 def _past_attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:

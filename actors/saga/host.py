@@ -10,6 +10,7 @@ from actors.clock import Clock
 from actors.locks import Locks
 from actors.saga.calls import Calls
 from actors.saga.execute import Executor
+from actors.saga.later import Later
 from actors.saga.prepare import Preparer
 from store.journal import Journal
 from store.queries import Queries
@@ -42,7 +43,7 @@ class Host:
         self.queries = queries
         self.locks = Locks()
         self.preparer = Preparer(calls, self.locks)
-        self.executor = Executor(calls)
+        self.executor = Executor(calls, Later(queries))
         self.secrets = calls.secrets
         self.clock = clock
         self.passivate = passivate

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from actors.saga.state import Direction, Error, Touch, WayBack
+from actors.saga.state import Direction, Error, Nature, Touch, WayBack
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,7 @@ class Prepared(FromRun, frozen=True, kw_only=True):
 
     execution: str
     payload: str
+    nature: Nature | None = None
     changes: bool = True
     repeats: bool = False
     finds: bool = False
@@ -81,7 +82,8 @@ class Blocked(FromRun, frozen=True, kw_only=True):
 class Answered(FromRun, frozen=True, kw_only=True):
     """An attempt is over, its code has ended, and this is what came of it.
 
-    ``lost``: nothing came of it but a crash of ours. ``already``, ``conflict``: what an undo found before it began.
+    ``lost``: nothing came of it but a crash of ours. ``already``, ``conflict``: what an undo, or a step that takes back
+    another saga's, found before it began.
     """
 
     attempt: int

@@ -112,6 +112,9 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """Who is asked, and for how long, where the step says so itself (``wait.approval``)."""
     asks_undo: bool = False
     """Whether its undo needs an approval of what it would do."""
+    takes_back: int | None = None
+    """In a rollback saga: the index of the original's step that this one takes back. ``operation`` is then only what is
+    expected to be done; what is done is made from the original's record just before."""
 
     def asked(self, direction: Direction) -> PlanStep | Hook | Undo:
         """Give what holds the operation of this direction and its arguments."""

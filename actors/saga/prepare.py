@@ -15,11 +15,11 @@ from actors.locks import Locks
 from actors.saga import keys, outcomes
 from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
-from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
+from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep, Undo
-from actors.saga.references import BadReference, mentions, record
-from actors.saga.state import Ask, Direction, Error, State, Touch, WayBack
+from actors.saga.references import BadReference, Lookup, mentions, record
+from actors.saga.state import Ask, Direction, Error, Nature, State, Touch, WayBack
 from actors.saga.wants import Prepare
 from providers.contract import (
     ABSENT,
@@ -42,7 +42,7 @@ class Draft(msgspec.Struct):
 
     step: PlanStep
     direction: Direction
-    nature: Any
+    nature: Nature
     driver: Driver
     declared: Verb
     operation: str
@@ -66,20 +66,23 @@ class Preparer:
     ) -> m.Prepared | m.NotPrepared | m.Blocked | None:
         """Prepare an execution, if nothing has to be read for it; None: it takes ``prepare``."""
         try:
-            if self._reads(dossier.plan.steps[want.step], want.direction):
+            if self._reads(dossier, want):
                 return None
-            draft = self._draft(dossier, state, want)
+            draft = self.draft(dossier, state, want)
             return self._blocked(dossier, state, want, draft) or self._prepared(
                 dossier, state, want, draft, Planned()
             )
         except NotReady as why:
             return _not_prepared(want, why)
 
-    def _reads(self, step: PlanStep, direction: Direction) -> bool:
-        """Tell whether the resource has to be read. What to restore, and over what, is on record."""
-        if direction == "undo" and step.undo.form != "given":
+    def _reads(self, dossier: Dossier, want: Prepare) -> bool:
+        """Tell whether the resource has to be read. What an undo restores, and over what, is on record."""
+        step = dossier.plan.steps[want.step]
+        if want.direction == "forward" and step.takes_back is not None:
+            return True
+        if want.direction == "undo" and step.undo.form != "given":
             return False
-        driver, _ = self._calls.driver(step.asked(direction).operation, "")
+        driver, _ = self._calls.driver(step.asked(want.direction).operation, "")
         return type(driver).plan is not Driver.plan
 
     async def prepare(
@@ -87,7 +90,7 @@ class Preparer:
     ) -> m.Prepared | m.NotPrepared | m.Blocked:
         """Prepare an execution: resolve its arguments, check them, lock the resource, read it. Changes nothing."""
         try:
-            draft = self._draft(dossier, state, want)
+            draft = self.draft(dossier, state, want)
             if blocked := self._blocked(dossier, state, want, draft):
                 return blocked
             planned = await self._plan(draft)
@@ -135,19 +138,47 @@ class Preparer:
             retry_after=failed.retry_after,
         )
 
-    def _draft(self, dossier: Dossier, state: State, want: Prepare) -> Draft:
+    def draft(self, dossier: Dossier, state: State, want: Prepare) -> Draft:
+        """Make an intent of what is on record, without reading anything. Raises NotReady."""
         step = dossier.plan.steps[want.step]
         if want.direction == "undo" and step.undo.form != "given":
-            return self._restore(dossier, want, step)
-        return self._operation(dossier, state, want, step)
-
-    def _operation(self, dossier: Dossier, state: State, want: Prepare, step: PlanStep) -> Draft:
+            return self._restore(dossier, want, dossier.entries[want.step, "forward"], step.driver_version)
+        if want.direction == "forward" and step.takes_back is not None:
+            return self._taking_back(dossier, want, step, step.takes_back)
         asked = step.asked(want.direction)
-        operation, template = asked.operation, asked.arguments
-        driver, verb = self._calls.driver(operation, "" if isinstance(asked, Undo) else asked.driver_version)
-        self_ = None if want.direction == "forward" else want.step
+        version = "" if isinstance(asked, Undo) else asked.driver_version
+        find = dossier.lookup(state, None if want.direction == "forward" else want.step)
+        original = dossier.entries.get((want.step, "forward")) if want.direction == "undo" else None
+        return self._operation(
+            dossier, want, find, asked.operation, asked.arguments, version, original=original
+        )
+
+    def _taking_back(self, dossier: Dossier, want: Prepare, step: PlanStep, theirs: int) -> Draft:
+        """Take back a step of another saga, by the record of that saga."""
+        past = dossier.past
+        original = dossier.original(want.step, "forward")
+        if past is None or original is None:
+            raise NotReady("record", "the record of what it is to take back is gone")
+        undo = past.dossier.plan.steps[theirs].undo
+        if undo.form != "given":
+            return self._restore(dossier, want, original, step.driver_version)
+        find = past.dossier.lookup(past.state, theirs)
+        return self._operation(dossier, want, find, undo.operation, undo.arguments, original=original)
+
+    def _operation(
+        self,
+        dossier: Dossier,
+        want: Prepare,
+        find: Lookup,
+        operation: str,
+        template: Any,
+        version: str = "",
+        original: Entry | None = None,
+    ) -> Draft:
+        step = dossier.plan.steps[want.step]
+        driver, verb = self._calls.driver(operation, version)
         try:
-            arguments = record(template, dossier.lookup(state, self_)) if mentions(template) else template
+            arguments = record(template, find) if mentions(template) else template
         except BadReference as why:
             raise NotReady("reference", str(why)) from why
         typed, names, mark = self._calls.reveal(arguments, driver.verbs[verb])
@@ -167,12 +198,12 @@ class Preparer:
             mark=mark,
         )
         call = self._calls.call(key, intent, typed)
-        nature = "correct" if want.direction == "undo" else "forward"
-        original = dossier.entries.get((want.step, "forward")) if want.direction == "undo" else None
+        if want.direction == "forward" and dossier.header.corrects is not None:
+            original = original or _corrected(dossier.past, step, intent.resource)
         return Draft(
             step,
             want.direction,
-            nature,
+            "correct" if original is not None or dossier.header.corrects is not None else "forward",
             driver,
             declared,
             operation,
@@ -182,16 +213,16 @@ class Preparer:
             original,
         )
 
-    def _restore(self, dossier: Dossier, want: Prepare, step: PlanStep) -> Draft:
+    def _restore(self, dossier: Dossier, want: Prepare, original: Entry, version: str) -> Draft:
         """Derive the inverse from the driver's declaration and the before-image."""
-        original = dossier.entries[want.step, "forward"]
-        driver, verb = self._calls.driver(step.operation, step.driver_version)
-        typed, names, mark = self._calls.reveal(original.arguments, driver.verbs[verb])
+        step = dossier.plan.steps[want.step]
+        driver, verb = self._calls.driver(original.operation, version)
+        typed, names, mark = self._calls.reveal(original.arguments, driver.verbs[original.verb])
         inverse, target = inverse_of(
-            driver.refine(verb, typed).inverse, verb, original.intent.before, original.left
+            _declared(driver, verb, typed, original), verb, original.intent.before, original.left
         )
         declared = driver.verbs[inverse]
-        key = keys.key(dossier.header.id, want.step, "undo", want.generation)
+        key = keys.key(dossier.header.id, want.step, want.direction, want.generation)
         intent = Intent(
             verb=inverse,
             name=original.intent.name,
@@ -201,6 +232,7 @@ class Preparer:
             after=target,
             fields=original.intent.fields,
             restore=True,
+            typed_as=original.verb,
             settle=declared.settle,
             limit=declared.timeout if step.timeout is None else step.timeout,
             secrets=names,
@@ -210,7 +242,7 @@ class Preparer:
         operation = f"{driver.type}.{inverse}"
         return Draft(
             step,
-            "undo",
+            want.direction,
             "restore",
             driver,
             declared,
@@ -225,7 +257,11 @@ class Preparer:
         self, dossier: Dossier, state: State, want: Prepare, draft: Draft, planned: Planned
     ) -> m.Prepared:
         intent = draft.intent
-        if not intent.restore:
+        if intent.restore:
+            # Of a step of its own the before-image is kept as it was found, so that it too can be put back.
+            before = planned.before and self._calls.redacted(planned.before)
+            intent = msgspec.structs.replace(intent, before=before or intent.before)
+        else:
             intent = msgspec.structs.replace(
                 intent,
                 before=planned.before and self._calls.redacted(planned.before),
@@ -270,6 +306,7 @@ class Preparer:
             intent.resource,
             execution=entry.id,
             payload=hashlib.sha256(arguments + encoded).hexdigest(),
+            nature=None if draft.nature == "forward" else draft.nature,
             hash=_hash(draft, arguments, intent) if _asks(draft) else "",
             message=self._message(draft) if draft.declared.asks else "",
             carry=Carry(entry=entry, row=row),
@@ -284,6 +321,20 @@ class Preparer:
 def _alias(step: PlanStep, direction: Direction) -> str | None:
     """Give what the step calls its resource; a hook's is another."""
     return None if direction == "hook" else step.alias
+
+
+def _corrected(past: Past | None, step: PlanStep, resource: Resource | None) -> Entry | None:
+    """Give the execution that a corrective saga's step makes up for: of the step of its name, else on its resource."""
+    if past is None:
+        return None
+    entries, touch = past.dossier.entries, _touch(step.alias, resource)
+    named = past.dossier.plan.by_name.get(step.name)
+    if named is not None and (named, "forward") in entries:
+        return entries[named, "forward"]
+    for index, theirs in enumerate(past.state.steps):
+        if touch is not None and theirs.resource is not None and theirs.resource.overlaps(touch):
+            return entries.get((index, "forward"))
+    return None
 
 
 def intended(
@@ -355,6 +406,14 @@ def _way_back(step: PlanStep, declared: Verb, *, irreversible: bool) -> WayBack:
     if step.undo.form == "none" or irreversible or declared.inverse == "none":
         return "none"
     return "restore"
+
+
+def _declared(driver: Driver, verb: str, typed: Any, original: Entry) -> str:
+    """Give the declared inverse. Of a restore: whatever its before-image asks for, as it may have been put over another."""
+    if not original.intent.restore:
+        return driver.refine(verb, typed).inverse
+    inverse = driver.verbs[verb].inverse
+    return inverse if inverse in ("same", "none") else "put_back"
 
 
 def inverse_of(declared: str, verb: str, before: Image | None, left: Image | None) -> tuple[str, Image]:

@@ -30,6 +30,7 @@ StepStatus = Literal[
 Direction = Literal["forward", "hook", "undo"]
 """Of an execution: the step itself, what it has run after its success, and what takes it back."""
 Phase = Literal["calling", "polling", "retrying", "settling", "unknown", "conflict", "over"]
+Nature = Literal["forward", "restore", "correct"]
 WayBack = Literal["restore", "correct", "none", "nothing"]
 Hold = Literal["quarantined", "attention", "paused", "approval", "lock"]
 ErrorCode = Literal[

@@ -1,7 +1,7 @@
 """What operators may say to a saga, and when: SPEC §3's table of verbs and states, as a table.
 
-A cell is a handler (what the verb does in that state), ``ALREADY`` (said and true before: nothing happens) or ``NO``
-(refused, naming what is possible instead). What a verb needs beyond its cell is checked in its handler, which refuses
+A cell is a handler (what the verb does in that state), ``ALREADY`` (said and true before: nothing happens), ``ANOTHER``
+(done by a saga of its own, which is the service's to start) or ``NO`` (refused, naming what is possible instead). What a verb needs beyond its cell is checked in its handler, which refuses
 in words that say what to do.
 """
 
@@ -47,6 +47,7 @@ Handler = Callable[[Deciding, Any], m.Reply]
 
 NO = "no"
 ALREADY = "already"
+ANOTHER = "another"
 
 
 def column(plan: Plan, state: State) -> Column:
@@ -240,7 +241,8 @@ def _retry_failed(deciding: Deciding, verb: m.Retry) -> m.Reply:
             f"step {partly} is partly done, so it cannot start anew: `cancel`, or `skip {partly}`"
         )
     for index in chosen:
-        deciding.emit(e.Reset(step=index, actor=verb.by, reason=verb.reason))
+        force = verb.force and deciding.plan.steps[index].takes_back is not None
+        deciding.emit(e.Reset(step=index, force=force, actor=verb.by, reason=verb.reason))
     return _accepted(f"step {_names(deciding, chosen)} starts anew")
 
 
@@ -345,8 +347,23 @@ def _skip(deciding: Deciding, verb: m.Skip) -> m.Reply:
     missing = _missing_outputs(deciding, verb)
     if missing:
         return _refused(missing)
-    deciding.emit(e.Skipped(step=verb.step, given=verb.output, actor=verb.by, reason=verb.reason))
+    deciding.emit(
+        e.Skipped(
+            step=verb.step,
+            given=verb.output,
+            left=_left_by_skipping(deciding, verb),
+            actor=verb.by,
+            reason=verb.reason,
+        )
+    )
     return _accepted(f"it goes on without step {_name(deciding, verb.step)}")
+
+
+def _left_by_skipping(deciding: Deciding, verb: m.Skip) -> str | None:
+    """Say what stays in the world: what the step would have taken back."""
+    if deciding.plan.steps[verb.step].takes_back is None:
+        return None
+    return f"not taken back: skipped by {verb.by}" + (f": {verb.reason}" if verb.reason else "")
 
 
 def _missing_outputs(deciding: Deciding, verb: m.Skip) -> str | None:
@@ -571,8 +588,8 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "past": _past,
         "back": ALREADY,
         "undo_held": ALREADY,
-        "completed": NO,  # a saga of its own: the service's, with the next issue
-        "failed": NO,
+        "completed": ANOTHER,
+        "failed": ANOTHER,
         "rolled_back": ALREADY,
     },
     "abandon": {
@@ -602,11 +619,6 @@ _WORDS: dict[Column, str] = {
     "rolled_back": "it is rolled back",
 }
 
-_INSTEAD: dict[tuple[str, Column], str] = {
-    ("cancel", "completed"): "`rollback` is what takes a completed saga back",
-}
-"""What to do in place of a verb that comes too late, where the list of verbs would not say it."""
-
 
 def possible(plan: Plan, state: State) -> list[str]:
     """Name the verbs that do something now."""
@@ -614,11 +626,13 @@ def possible(plan: Plan, state: State) -> list[str]:
         return ["resume", "abandon"]
     at = column(plan, state)
     if at == "failed" and not any(step.status == "compensation_failed" for step in state.steps):
-        return []
+        return ["rollback"]
     stuck = {"retry"} if state.stuck is not None else set()
     idle = set() if asking(plan, state) else {"approve", "reject"}
     return [
-        name for name in TABLE if (callable(_cell(name, state, at)) or name in stuck) and name not in idle
+        name
+        for name in TABLE
+        if (callable(cell := _cell(name, state, at)) or cell == ANOTHER or name in stuck) and name not in idle
     ]
 
 
@@ -648,17 +662,10 @@ def _say(name: str, deciding: Deciding, verb: m.Verb) -> m.Reply:
         return cell(deciding, verb)
     if cell == ALREADY:
         return m.Reply("nothing", _WORDS[at])
-    instead = f"possible: {', '.join(can)}" if can else _NOTHING[at]
+    if cell == ANOTHER:
+        return _refused(f"{_WORDS[at]} by now: say `{name}` again, for a saga that takes it back")
+    instead = f"possible: {', '.join(can)}" if can else "nothing is left to be done"
     return _refused(f"cannot {name}: {_WORDS[at]}; {instead}")
-
-
-_LATER = "nothing is possible in this release: rollback of an ended saga comes with a later one"
-_NOTHING: dict[Column, str] = {
-    "completed": _LATER,
-    "failed": _LATER,
-    "rolled_back": "nothing is left to be done",
-}
-"""What to say of an ended saga for which there is no verb; of all others there is one."""
 
 
 def _handler(name: str) -> Handler:

@@ -191,7 +191,7 @@ def _choices(kind: Any, value: Any) -> str:
     return suggest(value, choices) if choices and isinstance(value, str) else ""
 
 
-def check_submission(given: Submission) -> None:
+def check_submission(given: Submission | VerbBody) -> None:
     """Raise Invalid unless there is exactly one file, as a document or as text with its format."""
     problems = []
     if given.saga is None and given.source is None:

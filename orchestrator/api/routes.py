@@ -157,6 +157,8 @@ async def steer(ask: Ask) -> Result:
     """Say something to a saga; the verb is the end of the path."""
     verb = ask.route.path.rpartition("/")[2]
     check_verb(verb, ask.body)
+    if verb == "correct":
+        check_submission(ask.body)
     return Answer(await ask.service.verb(ask.caller, ask.ref, verb, ask.body))
 
 

@@ -54,6 +54,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "skip": Entry("verbs", "Go on without a step or an undo."),
         "resolve": Entry("verbs", "Say what became of a step whose outcome is unknown."),
         "rollback": Entry("verbs", "Take back a saga that has ended."),
+        "correct": Entry("correct", "Run a saga that makes up for one that has ended."),
         "approve": Entry("verbs", "Let a saga go on that waits for approval."),
         "reject": Entry("verbs", "Refuse what a saga asks for."),
         "abandon": Entry("verbs", "Give a saga up as it is: nothing more is done or undone."),
@@ -70,7 +71,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 
 LATER = frozenset(
     [
-        "correct",
         "batch",
         "plan",
         "apply",

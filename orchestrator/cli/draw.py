@@ -32,6 +32,11 @@ _STYLES = {
     "pending": "dim",
     "skipped": "dim",
     "strong": "bold",
+    "conflict": "bold yellow",
+    "fail": "bold red",
+    "keep": "yellow",
+    "nothing": "dim",
+    "already": "dim",
 }
 
 

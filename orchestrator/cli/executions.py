@@ -50,14 +50,16 @@ def executions(session: Session, id: str) -> int:
         for execution in found:
             session.say(str(execution["id"]))
     else:
-        heads, rows = _without_empty(_HEADS, [_row(execution) for execution in found])
+        heads, rows = without_empty(_HEADS, [_row(execution) for execution in found], "STATUS")
         print_table(session, heads, rows, styled=heads.index("STATUS") if rows else -1)
     return DONE
 
 
-def _without_empty(heads: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """Leave out the columns that say nothing in any row; the status is never empty."""
-    said = [head == "STATUS" or any(row[index] for row in rows) for index, head in enumerate(heads)]
+def without_empty(
+    heads: Sequence[str], rows: list[list[str]], never: str
+) -> tuple[list[str], list[list[str]]]:
+    """Leave out the columns that say nothing in any row, but ``never`` this one."""
+    said = [head == never or any(row[index] for row in rows) for index, head in enumerate(heads)]
     return list(compress(heads, said)), [list(compress(row, said)) for row in rows]
 
 
@@ -118,5 +120,6 @@ def _digests(image: dict[str, Any]) -> Any:
 
 def _links(execution: dict[str, Any]) -> str:
     undone_by = execution.get("compensated_by") or []
-    links = [f"undoes {execution['compensates']}"] if execution.get("compensates") else []
+    does = "undoes" if execution.get("nature") == "restore" else "makes up for"
+    links = [f"{does} {execution['compensates']}"] if execution.get("compensates") else []
     return ", ".join([*links, *(f"undone by {other}" for other in undone_by)])

@@ -15,6 +15,7 @@ from orchestrator.cli.text import brief, clock
 
 _LONGEST = 200
 _WIDEST_ACTOR = 8
+_ABOUT = {"rollback_of": "takes back", "corrects": "makes up for"}
 _WHY = ("reason", "why", "detail")
 
 Event = dict[str, Any]
@@ -60,9 +61,10 @@ class Story:
 
     def _look_up(self, saga: str) -> None:
         document = saga_of(self._client.get(saga_route(saga)).document())
+        about = "".join(f"  {words} {document[name]}" for name, words in _ABOUT.items() if document.get(name))
         reason = f": {brief(document['reason'], _LONGEST)}" if document.get("reason") else ""
         self._heads[saga] = (
-            f"saga {saga}  {document.get('kind')}  {state(document)}"
+            f"saga {saga}  {document.get('kind')}  {state(document)}{about}"
             f"  submitted by {document.get('submitted_by')}{reason}"
         )
         found = self._client.get(saga_route(saga, "executions")).document().get("executions", [])
@@ -84,6 +86,8 @@ class Story:
             what = f"({execution['operation']}, {nature(execution)})" if execution else ""
             where = f"on {event['resource']}" if event.get("resource") else ""
             yield " ".join(part for part in (what, where, f"as execution {began}") if part)
+        if (event.get("data") or {}).get("force"):
+            yield "by force"
         if execution.get("compensates"):
             yield f"which makes up for {execution['compensates']}"
         if execution.get("compensated_by"):

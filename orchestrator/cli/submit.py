@@ -21,13 +21,14 @@ _REPEATED = 200  # the daemon has had this request before; 201 is for a new saga
 file_option = click.option(
     "--format", type=click.Choice(FORMATS), help="How FILE is written; else its suffix says, else yaml."
 )
+input_option = click.option(
+    "-i", "--input", "inputs", metavar="NAME=VALUE", multiple=True, help="An input; may be repeated."
+)
 
 
 @command(cls=WaitingCommand, examples="sagactl submit publish.yaml -i page=hello --wait 5m")
 @click.argument("file", metavar="FILE")
-@click.option(
-    "-i", "--input", "inputs", metavar="NAME=VALUE", multiple=True, help="An input; may be repeated."
-)
+@input_option
 @click.option("--label", "labels", metavar="k=v", multiple=True, help="A label; may be repeated.")
 @reason_option
 @click.option(

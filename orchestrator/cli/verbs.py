@@ -141,16 +141,40 @@ def resolve(
 def rollback(session: Session, id: str, *, wait: str | None, yes: bool, **given: Any) -> int:
     """Take back a saga that has ended.
 
-    Runs as a saga of its own, whose id is printed.
+    Runs as a saga of its own, whose id is printed. It holds where an undo fails, or where somebody else has changed since
+    what it is to put back: see --preview, and `sagactl why`.
     """
     seconds = wait_seconds(wait)
     if not given["preview"]:
         ask(f"Take back what saga {id} has done?", yes=yes)
     answer = post(session, id, "rollback", given)
-    report(session, answer, "rollback", prints_json=wait is None or given["preview"])
-    if wait is None or given["preview"]:
+    document = answer.document()
+    if "preview" in document and not (session.json or session.quiet):
+        _print_preview(session, document)
         return DONE
-    return wait_for(session, saga_of(answer.document()), seconds)
+    nothing = given["preview"] or document.get("did") == "nothing"
+    report(session, answer, "rollback", prints_json=wait is None or nothing)
+    if wait is None or nothing:
+        return DONE
+    return wait_for(session, saga_of(document), seconds)
+
+
+_HEADS = ("STEP", "WILL", "DO", "NATURE", "RESOURCE", "CHANGED BY", "WHY")
+
+
+def _print_preview(session: Session, document: dict[str, Any]) -> None:
+    from orchestrator.cli.draw import print_table
+    from orchestrator.cli.executions import without_empty
+
+    heads, rows = without_empty(_HEADS, [_preview_row(step) for step in document["preview"]], "WILL")
+    print_table(session, heads, rows, styled=heads.index("WILL"))
+    sys.stdout.flush()
+    session.note(f"{document.get('detail')}; nothing was touched")
+
+
+def _preview_row(step: dict[str, Any]) -> list[str]:
+    named = [step.get(name) for name in ("step", "will", "do", "nature", "resource")]
+    return [str(cell or "") for cell in (*named, ", ".join(step.get("changed_by") or ()), step.get("why"))]
 
 
 @verb()

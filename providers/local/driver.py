@@ -103,6 +103,10 @@ class LocalDriver(Driver):
     def outputs(self, call: Call, image: Image) -> dict[str, Value]:
         """Give the outputs that the verb declares, from the image after it."""
 
+    def keep(self, place: Place, call: Call) -> Image:
+        """Read the thing as it is before a restore, with all that is needed to put it back in turn."""
+        return self.look(place, call)
+
     def retouch(self, place: Place, wanted: Attributes, live: Image) -> None:
         """Put attributes on the thing in place, all or none. Raises OSError where none could be."""
         raise NotImplementedError
@@ -161,7 +165,7 @@ class LocalDriver(Driver):
     def _plan(self, call: Call) -> Planned:
         with self._failing(call), self._at(call) as place:
             if call.restore is not None:
-                return Planned(before=self.look(place, call), after=call.restore, fields=call.fields)
+                return Planned(before=self.keep(place, call), after=call.restore, fields=call.fields)
             return self.prepare(place, call)
 
     def _read(self, call: Call) -> Image:

@@ -163,6 +163,13 @@ class LocalFile(LocalDriver):
             return other_kind(st)
         return self._image(place, keep=False)
 
+    def keep(self, place: Place, call: Call) -> Image:
+        """Read the file, and keep its content."""
+        st = place.stat()
+        if st is None or not stat.S_ISREG(st.st_mode):
+            return self.look(place, call)
+        return self._image(place, keep=True)
+
     def _image(self, place: Place, *, keep: bool) -> Image:
         fd = os.open(place.leaf, READ, dir_fd=place.folder)
         try:

@@ -523,13 +523,12 @@ def test_a_verb_that_is_not_possible_now_names_what_is(daemon: Daemon) -> None:
     assert (said.status, "resolve" in said.document["detail"]) == (409, True)
 
 
-@pytest.mark.parametrize("name", ["correct", "rollback"])
-def test_verbs_of_later_releases_are_refused_and_not_unknown(daemon: Daemon, name: str) -> None:
-    """Verbs of later releases are refused and not unknown."""
+def test_a_preview_is_in_the_answer_only_where_it_was_asked_for(daemon: Daemon) -> None:
+    """The answer of every other verb is as it was."""
     shown = submit(daemon, ECHO)
-    body: dict[str, Any] = {"saga": {}} if name == "correct" else {}
 
-    assert ask(daemon, "POST", f"/v1/sagas/{shown['id']}/{name}", body).status == 409
+    assert "preview" in verb(daemon, shown, "rollback", preview=True).document
+    assert "preview" not in verb(daemon, shown, "rollback").document
 
 
 def test_a_step_that_is_not_there_is_404(daemon: Daemon) -> None:

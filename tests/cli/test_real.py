@@ -234,3 +234,32 @@ def test_the_node_answers(type_in: TypeIn) -> None:
     assert type_in("reload").returncode == 0
     assert json.loads(type_in("api", "GET", "/v1/health").stdout)["ready"] is True
     assert type_in("api", "GET", "/v1/nothing").returncode == 6
+
+
+def test_what_was_done_is_taken_back_and_put_in_place_again(type_in: TypeIn, tmp_path: Path) -> None:
+    """Seen beforehand, waited for, on record both ways."""
+    page, file = tmp_path / "page", tmp_path / "page.yaml"
+    file.write_text(
+        f"saga: page\nsteps: [{{name: page, do: local.file.put, with: {{path: {page}, content: x}}}}]\n"
+    )
+    saga = type_in("-q", "submit", str(file), "--wait").stdout.strip()
+    preview = type_in("rollback", saga, "--preview")
+    assert (preview.returncode, page.exists()) == (0, True)
+    assert "local.file.delete" in preview.stdout
+    assert "nothing was touched" in preview.stderr
+
+    back = type_in("rollback", saga, "--wait", "--reason", "too early")
+    assert (back.returncode, page.exists()) == (0, False), back.stderr
+    rollback = back.stdout.split()[0]
+    assert f"rolled back by: {rollback}" in type_in("show", saga).stdout
+    assert f"rollback of: {saga}" in type_in("show", rollback).stdout
+    assert "undoes" in type_in("executions", rollback).stdout
+    assert "too early" in type_in("events", rollback).stdout
+
+    assert type_in("rollback", rollback, "--wait").returncode == 0
+    assert page.read_text() == "x"
+    file.write_text(file.read_text().replace("content: x", "content: y"))
+    mended = type_in("correct", saga, str(file), "--wait")
+    assert (mended.returncode, page.read_text()) == (0, "y"), mended.stderr
+    assert ["corrects:", saga] in [line.split() for line in type_in("show", "last").stdout.splitlines()]
+    assert type_in("rollback", saga, "--preview").stdout.splitlines()[1].split()[1] == "conflict"

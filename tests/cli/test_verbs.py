@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,3 +150,68 @@ def test_an_id_is_only_ever_one_part_of_the_route(daemon: StandIn, sagactl: Saga
     assert sagactl("pause", "../x?y").returncode == 6
     assert daemon.last.target == "/v1/sagas/..%2Fx%3Fy/pause"
     assert sagactl("pause", "").returncode == 2
+
+
+def test_a_preview_is_a_table(daemon: StandIn, sagactl: Sagactl) -> None:
+    """What will be done, step by step; in words on stderr; and no question is asked."""
+    steps: list[dict[str, Any]] = [
+        {
+            "step": "new",
+            "do": "local.file.delete",
+            "nature": "restore",
+            "resource": "/srv/new",
+            "will": "conflict",
+            "why": "saga later0000000 has changed its content since",
+            "changed_by": ["later0000000"],
+        },
+        {"step": "run", "do": None, "nature": None, "resource": None, "will": "keep", "why": "it has no way back"},
+    ]  # fmt: skip
+    answer = {"did": "nothing", "detail": "takes back new", "saga": saga_document(), "preview": steps}
+    daemon.on("POST", f"/v1/sagas/{ID}/rollback", (200, answer))
+    ended = sagactl("rollback", ID, "--preview")
+
+    assert (ended.returncode, ended.stderr) == (0, "takes back new; nothing was touched\n")
+    assert [line.split() for line in ended.stdout.splitlines()] == [
+        ["STEP", "WILL", "DO", "NATURE", "RESOURCE", "CHANGED", "BY", "WHY"],
+        [
+            "new",
+            "conflict",
+            "local.file.delete",
+            "restore",
+            "/srv/new",
+            "later0000000",
+            *steps[0]["why"].split(),
+        ],
+        ["run", "keep", "it", "has", "no", "way", "back"],
+    ]
+
+
+def test_there_is_nothing_to_wait_for_where_nothing_was_started(daemon: StandIn, sagactl: Sagactl) -> None:
+    """It was taken back already."""
+    answer = {"did": "nothing", "detail": "it is rolled back", "saga": saga_document(status="rolled_back")}
+    daemon.on("POST", f"/v1/sagas/{ID}/rollback", (200, answer))
+    ended = sagactl("rollback", ID, "--wait")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_correct_sends_a_file(daemon: StandIn, sagactl: Sagactl, tmp_path: Path) -> None:
+    """As submit does; the id of the saga that was started is printed, and waited for."""
+    file = tmp_path / "mend.yaml"
+    file.write_text("saga: mend\n")
+    run = Run(daemon)
+    run.happens("saga.completed", status="completed")
+    answer = {"did": "accepted", "detail": "it makes up for saga old", "saga": saga_document(corrects="old")}
+    daemon.on("POST", "/v1/sagas/old/correct", (200, answer))
+    sent = sagactl("correct", "old", str(file), "-i", "page=hello", "--reason", "a typo")
+    assert daemon.last.document == {
+        "source": "saga: mend\n",
+        "format": "yaml",
+        "inputs": {"page": "hello"},
+        "inputs_as_text": True,
+        "reason": "a typo",
+    }
+    ended = sagactl("correct", "old", str(file), "--wait", "30s")
+
+    assert sent.stdout == f"{ID}  correct  accepted: it makes up for saga old\n"
+    assert (ended.returncode, ended.stdout.splitlines()[-1].split()[2]) == (0, "completed")

@@ -103,6 +103,35 @@ def _on_failure(choose: Chooser, batch: Batch | None) -> OnFailure:
     return "stop" if batch is not None and batch.mode == "best_effort" else chosen
 
 
+def random_rollback(choose: Chooser) -> Case:
+    """Make the plan of a saga that takes back one to five steps of another."""
+    count = choose.of((3, 2, 1, 4, 5))
+    steps = tuple(_taking_back(choose, index) for index in range(count))
+    plan = Plan(
+        kind="random",
+        steps=steps,
+        on_failure="hold",
+        on_undo_failure=choose.of(("continue", "hold")),
+        on_conflict=choose.of(("hold", "hold", "force", "skip")),
+        approvals=_approvals(choose),
+    )
+    return Case(plan, tuple(_driver(choose, step) for step in plan.steps))
+
+
+def _taking_back(choose: Chooser, index: int) -> PlanStep:
+    return PlanStep(
+        index=index,
+        name=f"s{index}",
+        operation="test.put",
+        undo=Undo(form=choose.of(("restore", "restore", "given"))),
+        retry=choose.of(RETRIES),
+        undo_retry=choose.of(RETRIES),
+        on_conflict=choose.of((None, None, "hold", "force", "skip")),
+        asks=choose.of(("never", "never", "each")),
+        takes_back=index,
+    )
+
+
 def _approvals(choose: Chooser) -> Approvals:
     return Approvals(
         start=choose.chance(6),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.saga.machine import SAGA, STEP
-from actors.saga.verbs import ALREADY, NO, TABLE
+from actors.saga.verbs import ALREADY, ANOTHER, NO, TABLE
 
 DOC = Path(__file__).parents[2] / "docs" / "machine.md"
 
@@ -27,7 +27,10 @@ def verbs() -> str:
     columns = list(next(iter(TABLE.values())))
     lines = [f"| verb | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for verb, cells in TABLE.items():
-        words = [{NO: "·", ALREADY: "already"}.get(str(cell), "does it") for cell in cells.values()]
+        words = [
+            {NO: "·", ALREADY: "already", ANOTHER: "a new saga"}.get(str(cell), "does it")
+            for cell in cells.values()
+        ]
         lines.append(f"| {verb} | {' | '.join(words)} |")
     return "\n".join(lines)
 

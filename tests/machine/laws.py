@@ -78,10 +78,19 @@ class Laws:
             assert not self._urgent(before), "the saga turned before the work of a failed hook was undone"
         done = {index for index, step in enumerate(after.steps) if step.status == "completed"}
         assert not done & self.owing, "a step is completed without its hook"
+        if isinstance(event, e.Succeeded) and event.direction == "forward" and event.how != "resolved":
+            self._taken_back(event)
         if isinstance(event, e.Attempted):
             run = getattr(before.steps[event.step], event.direction)
             assert run.phase not in (*ACTIVE, "over"), "an attempt began before the one before was settled"
             self.intents.add((event.step, event.direction, run.generation, event.attempt))
+
+    def _taken_back(self, event: e.Succeeded) -> None:
+        """What a step of another saga had found is there again when it is said to be taken back."""
+        if event.step in self.sim.past:
+            name = self.sim._name(event.step)
+            assert name is not None
+            assert self.sim.world[name] == self.sim.past[event.step][0], "it is not taken back"
 
     def _moves(self, before: State, after: State) -> None:
         """A saga and its steps go only from where to where the tables say."""
@@ -137,7 +146,16 @@ class Laws:
         assert len(yes) >= rules.quorum, f"{it} without its approval"
         assert not (rules.four_eyes and "ada" in yes), "who submitted it has approved it"
 
+    def _forced(self, event: e.Started) -> None:
+        """What others have changed is overwritten only by the operator's word, or by the file's."""
+        plan = self.plan.steps[event.step]
+        told = event.step in self.sim.forced or None in self.sim.forced
+        rule = plan.on_conflict or self.plan.on_conflict
+        assert not event.force or plan.takes_back is not None, "a step is forced that takes nothing back"
+        assert not event.force or told or rule == "force", "it is forced by nobody's word"
+
     def _started_forward(self, before: State, event: e.Started, after: State) -> None:
+        self._forced(event)
         asks = self.plan.steps[event.step].asks
         if self.plan.approvals.start:
             self._approved(None, None)
@@ -328,7 +346,10 @@ class Laws:
         self._world(state)
 
     def _world(self, state: State) -> None:
-        """After the end the world is as before, less what is left behind and what others have done."""
+        """After the end the world is as before, less what is left behind and what others have done.
+
+        After a saga that took another one back: as before that one.
+        """
         behind = {each.step for each in left_behind(self.plan, state)}
         names = {step.name: self.sim._name(step.index) for step in self.plan.steps}
         excused = {names[step] for step in behind} | self.sim.others
@@ -337,6 +358,8 @@ class Laws:
                 expected = before
                 if state.status == "completed":
                     expected = self._made_last(state, name) or before
+                if state.status == "completed" and self.sim.past:
+                    expected = self.sim.was[name]
                 assert self.sim.world[name] == expected, f"{name} is not as the record says"
 
     def _made_last(self, state: State, name: str) -> str | None:

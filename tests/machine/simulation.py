@@ -46,6 +46,10 @@ class Simulation:
         self.before = dict(self.world)
         hooked = [step.name for step in case.plan.steps if step.hook is not None]
         self.world |= {f"the hook of {name}": "not run" for name in hooked}  # and never taken back
+        self.past = self._past()
+        """Of a step that takes back another saga's: what that one found and what it left."""
+        self.was = {**self.before, **{name: found for name, (found, _) in self._firsts().items()}}
+        """The world before the saga that is taken back, where one is."""
         self.images: dict[Key, str] = {}
         """Before-images, by forward execution."""
         self.made: dict[int, str] = {}
@@ -55,6 +59,8 @@ class Simulation:
         """How often an operator said that an effect may be made again."""
         self.others: set[str] = set()
         """Resources that somebody else changed, or about which an operator was wrong."""
+        self.forced: set[int | None] = set()
+        """The steps for which an operator said --force; None: for all."""
         self.flights: set[Perform] = set()
         """Calls that are with a driver."""
         self.hashes: dict[tuple[int, Direction], str] = {}
@@ -73,6 +79,22 @@ class Simulation:
         )
         self.state = NO_STATE
         self._take(None, submit(self.plan, event, self.now))
+
+    def _past(self) -> dict[int, tuple[str, str]]:
+        """Let the saga that is taken back have been here: the step that is taken back first was its last."""
+        past: dict[int, tuple[str, str]] = {}
+        now = dict(self.before)
+        for step in self.plan.steps:
+            name = self._name(step.index)
+            if step.takes_back is not None and name is not None:
+                past[step.index] = (f"{name} before {step.name}", now[name])
+                now[name] = past[step.index][0]
+        return past
+
+    def _firsts(self) -> dict[str, tuple[str, str]]:
+        """Give what each resource's first step had found and left: of those to be taken back it comes last."""
+        names = {step: self._name(step) for step in self.past}
+        return {name: self.past[step] for step, name in names.items() if name is not None}
 
     def temper(self) -> tuple[int, bool]:
         """Choose how much more often than by chance a call succeeds, and whether operators and accidents come seldom.
@@ -200,6 +222,8 @@ class Simulation:
         """Give what the resource is to become."""
         if want.direction == "undo":
             return self.images.get(self._forward_key(want.step))
+        if want.direction == "forward" and want.step in self.past:
+            return self.past[want.step][0]
         return f"s{want.step}.{want.generation}"
 
     def origin(self, want: Perform | Poll | Settle) -> str | None:
@@ -217,8 +241,7 @@ class Simulation:
         name, target = self._name(want.step, want.direction), self.target(want)
         if name is None or target is None:
             return
-        guarded = want.direction == "undo" and self.drivers[want.step].way_back == "restore"
-        if guarded and self._guard(want) is not None:
+        if self._is_guarded(want) and self._guard(want) is not None:
             return
         key = (want.step, want.direction, want.generation)
         way = getattr(self.drivers[want.step], want.direction)
@@ -229,6 +252,11 @@ class Simulation:
         if want.direction == "forward":
             self.made[want.step] = target + suffix
 
+    def _is_guarded(self, want: Perform | Poll) -> bool:
+        """Tell whether it looks before it does anything: an undo, and a step that takes back another saga's."""
+        looks = want.direction == "undo" or want.step in self.past
+        return looks and self.drivers[want.step].way_back == "restore"
+
     def _guard(self, want: Perform | Poll) -> str | None:
         """An undo reads the resource before it does anything: it may be undone already, or somebody else's."""
         name = self._name(want.step)
@@ -237,7 +265,8 @@ class Simulation:
         if self.world[name] == self.target(want):
             return "already"
         force = isinstance(want, Perform) and want.force
-        return None if force or self.world[name] == self.made.get(want.step) else "conflict"
+        left = self.past[want.step][1] if want.direction == "forward" else self.made.get(want.step)
+        return None if force or self.world[name] == left else "conflict"
 
     def _answer(self, want: Perform | Poll, kind: str, **more: Any) -> m.Answered:
         return m.Answered(
@@ -252,7 +281,7 @@ class Simulation:
     def outcomes(self, want: Perform | Poll) -> tuple[str, ...]:
         """Name the ways in which a call may end, truthfully."""
         lost = ("lost answer", "nothing and lost")
-        guard = self._guard(want) if want.direction == "undo" else None
+        guard = self._guard(want) if self._is_guarded(want) else None
         if guard is not None:
             return (guard, "lost answer")
         done = isinstance(want, Poll) and self._done(want)
@@ -362,6 +391,8 @@ class Simulation:
         if verb in ("done", "failed"):
             self._judge(verb, step)
         said = messages[verb]
+        if isinstance(said, m.Retry) and said.force:
+            self.forced.add(said.step)
         reply = self.say(said)
         assert reply is not None
         if reply.did == "accepted" and verb in ("again", "retry"):

@@ -95,9 +95,6 @@ def test_what_is_said_of_another_step_than_the_one_in_question_is_refused() -> N
     assert (skipped.did, skipped.detail) == (NO, "step s0 has no failed undo")
 
 
-LATER = "nothing is possible in this release: rollback of an ended saga comes with a later one"
-
-
 def given_up() -> Script:
     """Abandoned on the way forward."""
     script = scripts.forward()
@@ -108,22 +105,31 @@ def given_up() -> Script:
 @pytest.mark.parametrize(
     ("state", "verb", "detail"),
     [
-        (scripts.completed, "cancel", f"cannot cancel: it is completed; {LATER}"),
+        (scripts.completed, "cancel", "cannot cancel: it is completed; possible: rollback"),
         (scripts.rolled_back, "resume", "cannot resume: it is rolled back; nothing is left to be done"),
-        (scripts.failed, "cancel", "cannot cancel: it has failed; possible: retry, skip, resolve"),
+        (scripts.failed, "cancel", "cannot cancel: it has failed; possible: retry, skip, resolve, rollback"),
         (
             given_up,
             "retry",
             "cannot retry: it is being abandoned, and ends once what runs has ended",
         ),
-        (lambda: given_up().go("succeeded"), "retry", f"cannot retry: it has failed; {LATER}"),
+        (lambda: given_up().go("succeeded"), "retry", "cannot retry: it has failed; possible: rollback"),
     ],
 )
 def test_where_nothing_is_possible_that_is_said(state: Callable[[], Script], verb: str, detail: str) -> None:
-    """An ended saga has verbs only where an undo failed; there a refusal names them."""
+    """Of an ended saga a refusal names what is possible still: to take it back, and where an undo failed more."""
     reply = state().operator(verb, 0, flag=False)
 
     assert (reply.did, reply.detail) == ("refused", detail)
+
+
+@pytest.mark.parametrize("state", [scripts.completed, scripts.failed])
+def test_a_saga_that_ended_meanwhile_is_rolled_back_by_another_one(state: Callable[[], Script]) -> None:
+    """The service starts that; the machine only hears of it when the saga ended while the word was on its way."""
+    reply = state().operator("rollback", 0, flag=False)
+
+    assert reply.did == "refused"
+    assert reply.detail.endswith(" by now: say `rollback` again, for a saga that takes it back")
 
 
 def test_a_late_retry_is_for_a_step_whose_undo_failed() -> None:

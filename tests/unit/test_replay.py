@@ -35,7 +35,7 @@ def row(**changes: object) -> Checkpoint:
         state = msgspec.structs.replace(state, **changes.pop("state"))  # type: ignore[arg-type]
     encoded = msgspec.msgpack.encode(state)
     made = Checkpoint(
-        1, "a", "publish", "ann", "because", b"p" * 32, INPUTS, "pending", None, 1002, None, MACHINE,
+        1, "a", "publish", "ann", "because", None, None, b"p" * 32, INPUTS, "pending", None, 1002, None, MACHINE,
         hashlib.sha256(encoded).digest()[:8], encoded,
     )  # fmt: skip
     return made._replace(**changes)  # type: ignore[arg-type]
@@ -61,6 +61,7 @@ def test_a_row_that_is_what_its_events_say() -> None:
         ({"updated_at": 7}, "row differs from its events in updated_at"),
         ({"submitted_by": "eve"}, "row differs from its events in submitted_by: eve, not ann"),
         ({"reason": None}, "row differs from its events in reason: nothing, not because"),
+        ({"rollback_of": "other"}, "row differs from its events in rollback_of: other, not nothing"),
         ({"kind": "other"}, "row differs from its events in kind"),
         ({"inputs": b"{}"}, "row differs from its events in inputs"),
         ({"plan": b"q" * 32}, "row differs from its events in plan"),

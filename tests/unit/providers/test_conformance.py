@@ -20,6 +20,7 @@ from tests.conformance import (
     Law,
     State,
     Trials,
+    a_restore_is_taken_back_in_turn,
     finding_after_a_lost_answer,
     finding_before_the_effect,
     going_forward_again_after_a_restore,
@@ -63,6 +64,7 @@ LAWS: Mapping[type[Driver], Sequence[Law]] = {
         outputs_are_those_declared,
         restoring_gives_everything_back,
         going_forward_again_after_a_restore,
+        a_restore_is_taken_back_in_turn,
         restoring_is_not_repeated_where_it_is_done,
     ],
 }
