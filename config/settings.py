@@ -48,7 +48,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A table of the settings file."""
 
     @classmethod
-    def is_open_to(cls, _key: str) -> bool:
+    def is_open_to(cls, _key: str, _given: Given) -> bool:
         """Tell whether the table takes a key beyond its fields; those go to its one field that is a dict."""
         return False
 
@@ -91,7 +91,10 @@ class Supervisor(Table, frozen=True, kw_only=True):
 
 
 class TypePolicy(Table, frozen=True, kw_only=True):
-    """What the node demands of steps of one type; None leaves it to the node's general policy."""
+    """What the node demands of steps of one type; None leaves it to the node's general policy.
+
+    `undo`: `auto`; `none`, they are kept; `hold`, somebody approves first; `required`, none without a way back.
+    """
 
     undo: TypeUndo = "auto"
     approve: Approve | None = None
@@ -108,9 +111,12 @@ class Policy(Table, frozen=True, kw_only=True):
     types: dict[str, TypePolicy] = msgspec.field(default_factory=dict)
 
     @classmethod
-    def is_open_to(cls, key: str) -> bool:
-        """Take a resource type: they all have a dot, which no key has."""
-        return "." in key
+    def is_open_to(cls, key: str, given: Given) -> bool:
+        """Take a resource type: one with a dot, as no key has, or a table (`command`) that holds no tables itself.
+
+        With tables inside it is a type with a dot that nobody has quoted.
+        """
+        return "." in key or (given.is_table and not any(below.is_table for below in given.value.values()))
 
 
 class Secrets(Table, frozen=True, kw_only=True):
@@ -179,7 +185,7 @@ class Providers(Table, frozen=True, kw_only=True):
     others: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
     @classmethod
-    def is_open_to(cls, key: str) -> bool:
+    def is_open_to(cls, key: str, _given: Given) -> bool:
         """Take any other provider's name, but not what is probably a built-in one with a slip of the pen.
 
         Taken for a stranger's, a misspelt `[providers.comand]` would confine nothing without a word.
@@ -256,7 +262,7 @@ def _read_table(table: type[T], given: Given, problems: list[Problem]) -> T | No
     for key, below in given.value.items():
         if key in hints and key != rest:
             values[key] = _read_field(hints[key], below, problems)
-        elif rest and table.is_open_to(key):
+        elif rest and table.is_open_to(key, below):
             _, hint = hints[rest].__args__
             values.setdefault(rest, {})[key] = _read_field(hint, below, problems)
         else:

@@ -157,5 +157,5 @@ class _Reload:
         self._directory.in_flight = new.limits.sagas_in_flight
         for type_, driver in self._registry.drivers.items():
             driver.settings = _provider_settings(new).get(type_.partition(".")[0], {})
-        self.service.settings = new
+        self.service.settle_in(new)
         return changed

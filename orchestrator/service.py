@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from actors.directory import Directory
 from actors.saga.host import Host
 from config.problems import SettingsError, suggest
-from config.settings import Settings
+from config.settings import Settings, TypePolicy
 from orchestrator import VERSION, answers, documents
 from orchestrator.access import Caller
 from orchestrator.auditing import Auditing
+from orchestrator.files.policy import undo_rule
 from orchestrator.metrics import Counts
 from orchestrator.problems import Invalid, Item, NotFound
 from orchestrator.reading import Reading
@@ -56,7 +58,7 @@ class Service:
         self._reload = reload
         self._began = host.clock.now()
         reading = Reading(host, directory)
-        submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
+        self._submitting = submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
         steering = Steering(host, directory, registry, reading)
         rehearsing = Rehearsing(registry, submitting)
         auditing = Auditing(host.queries, reading, node_key)
@@ -76,8 +78,8 @@ class Service:
         self.audit_events = auditing.events
 
     async def providers(self, type_: str | None = None) -> bytes:
-        """Give what the drivers declare; one type's, where one is named."""
-        described = self._registry.describe()
+        """Give what the drivers declare, and what node and driver make of their undos; one type's, where one is named."""
+        described = [self._with_rule(each) for each in self._registry.describe()]
         if type_ is not None:
             named = [
                 each for each in described if each["type"] == type_ or each["type"].startswith(f"{type_}.")
@@ -90,6 +92,18 @@ class Service:
             answers.Refused(type=each, problems=found) for each, found in self._registry.refused.items()
         ]
         return documents.encode(answers.Providers(providers=described, refused=refused))
+
+    def _with_rule(self, described: dict[str, Any]) -> dict[str, Any]:
+        """Add what becomes of the undos of a type's steps here, if their file says no more."""
+        node = self.settings.policy.types.get(described["type"], TypePolicy()).undo
+        rule = undo_rule(described["policy"], node)
+        undo = {"driver": described["policy"], "node": node, "effective": rule.word, "asks_first": rule.asks}
+        return {**described, "undo_policy": undo}
+
+    def settle_in(self, settings: Settings) -> None:
+        """Go by other settings from now on."""
+        self.settings = settings
+        self._submitting.settle_in(settings)
 
     async def health(self) -> bytes:
         """Say how the node is: live and ready, and everything that somebody should look at."""
@@ -118,6 +132,10 @@ class Service:
             yield text
         for name, why in self._registry.refused.items():
             yield f"type {name} is unavailable: {'; '.join(why)}"
+        for type_ in self.settings.policy.types:
+            if type_ not in self._registry.drivers and type_ not in self._registry.refused:
+                hint = suggest(type_, self._registry.drivers)
+                yield f'the settings have [policy."{type_}"], and there is no such type: {hint}'
         for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
             held = self._directory.state(row).hold
             yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"

@@ -58,9 +58,14 @@ class Submitting:
         self._directory = directory
         self._reading = reading
         self._random = random_bytes
-        self._compiler = Compiler(registry, settings.policy, settings.limits.document_bytes)
+        self._registry = registry
+        self.settle_in(settings)
         self._plans: dict[int, tuple[Plan, bytes, bytes]] = {}
         self._submitting: dict[str, anyio.Event] = {}
+
+    def settle_in(self, settings: Settings) -> None:
+        """Compile by these settings from now on; what was compiled by others is forgotten."""
+        self._compiler = Compiler(self._registry, settings.policy, settings.limits.document_bytes)
 
     async def submit(
         self, caller: Caller, submission: Submission, *, idempotency_key: str | None, wait: int | None

@@ -210,12 +210,22 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds for which the provider may go on showing the state before the call."""
     timeout: int | None = None
     """Milliseconds an attempt may take where the step does not say."""
+    asks: bool = False
+    """Somebody must approve each step of it before ``apply``, which is told who has (``Call.approved``). Its arguments are
+    ``message``, and ``approvers`` and ``expires``, which are read from the file and hold no references."""
     summary: str = ""
 
     @property
     def compensable(self) -> bool:
         """There is a way back, or nothing to take back."""
         return not self.changes or (self.inverse != "none" and not self.irreversible)
+
+
+class Approved(msgspec.Struct, frozen=True):
+    """An approval that was given: by whom (names joined with ``, ``), and the reason of whoever gave one last."""
+
+    by: str
+    reason: str = ""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +257,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """For a restore: what the original put out (ids)."""
     handle: Value = None
     """For ``poll`` (and ``find``, where one was committed)."""
+    approved: Approved | None = None
+    """For a verb that ``asks``."""
 
 
 class Planned(msgspec.Struct, frozen=True):

@@ -20,6 +20,9 @@ NEEDED = {
 READS_BEFORE = frozenset({"update", "create", "put_back"})
 """Inverses that put a before-image back, which only `plan` can have read."""
 
+ASKS_WITH = frozenset({"message", "approvers", "expires"})
+"""The arguments of a verb that `asks`."""
+
 ASYNCHRONOUS = ("plan", "apply", "poll", "read", "end", "find", "close")
 POLICIES = frozenset({"auto", "none", "hold", "required"})
 ENDINGS = frozenset({"partial", "compensated"})
@@ -94,6 +97,8 @@ def _shape_problems(verb: Verb) -> Iterator[str]:
         yield from _type_problems(f"outputs: {name}", kind)
     if unknown := sorted(set[str](verb.may_end) - ENDINGS):
         yield f"may_end: {', '.join(unknown)}: only {' and '.join(sorted(ENDINGS))} need saying"
+    if verb.asks and (missing := sorted(ASKS_WITH - fields)):
+        yield f"asks: there is no argument {' and '.join(missing)}"
     if unknown := sorted(verb.replaces - fields):
         yield f"replaces: {', '.join(unknown)}: there is no such argument"
     if verb.settle < 0:
@@ -165,6 +170,7 @@ def _describe_verb(verb: Verb) -> dict[str, Any]:
         "replaces": sorted(verb.replaces),
         "settle": verb.settle,
         "timeout": verb.timeout,
+        "asks": verb.asks,
     }
 
 

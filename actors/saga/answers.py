@@ -12,8 +12,8 @@ import msgspec
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
-from actors.saga.plan import Retry
-from actors.saga.state import ENDED, Error, Run, State, Touch
+from actors.saga.plan import PlanStep, Retry
+from actors.saga.state import ENDED, Ask, Error, Run, State, Touch
 from actors.saga.wants import at_work, preparable, turnable
 
 
@@ -43,7 +43,7 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
         if behind is not None:
             deciding.emit(e.Queued(step=index, behind=behind, resource=message.resource))
             return
-    if message.direction == "forward" and _asks(deciding, message):
+    if _asks(deciding, message):
         return
     _lock(deciding, message)
     plan = deciding.plan.steps[index]
@@ -69,14 +69,28 @@ def prepared(deciding: Deciding, message: m.Prepared) -> None:
 
 def _asks(deciding: Deciding, message: m.Prepared) -> bool:
     """Ask for an approval where one is needed, and none was given of exactly this."""
-    when = deciding.plan.steps[message.step].asks
-    if when == "never" or (when == "irreversible" and not message.irreversible):
+    if not _is_asked_for(deciding.plan.steps[message.step], message):
         return False
-    ask = deciding.state.steps[message.step].ask
-    if ask is not None and ask.approved and ask.hash == message.hash:
+    step = deciding.state.steps[message.step]
+    ask = step.ask if message.direction == "forward" else step.undo_ask
+    if ask is not None and _is_given(ask, message):
         return False
-    deciding.ask(message.hash, message.step, irreversible=message.irreversible)
+    if message.direction == "forward":
+        deciding.ask(message.hash, message.step, irreversible=message.irreversible, message=message.message)
+    else:
+        deciding.ask_undo(message.hash, message.step)
     return True
+
+
+def _is_given(ask: Ask, message: m.Prepared) -> bool:
+    """Tell whether exactly this was approved."""
+    return ask.approved and ask.hash == message.hash
+
+
+def _is_asked_for(step: PlanStep, message: m.Prepared) -> bool:
+    if message.direction != "forward":
+        return message.direction == "undo" and step.asks_undo
+    return step.asks == "each" or (step.asks == "irreversible" and message.irreversible)
 
 
 def _lock(deciding: Deciding, message: m.Prepared) -> None:

@@ -80,6 +80,7 @@ class Calls:
             after=intent.after,
             fields=intent.fields,
             restore=intent.after if intent.restore else None,
+            approved=intent.approved,
             outputs=(original.outputs or {}) if original is not None and intent.restore else {},
         )
 

@@ -34,8 +34,14 @@ class Deciding:
         hook = hook and run is not None and run.changes
         self.emit(e.Succeeded(step=step, direction=direction, hook=hook, **how))
 
-    def ask(self, hash: str, step: int | None = None, *, irreversible: bool = False) -> None:
-        """Ask for an approval of exactly this: of the whole saga, or of a step."""
-        expires = self.plan.approvals.expires
+    def ask(
+        self, hash: str, step: int | None = None, *, irreversible: bool = False, message: str = ""
+    ) -> None:
+        """Ask for an approval of exactly this: of the whole saga, or of a step, with its message."""
+        expires = self.plan.rules(step).expires
         due = None if expires is None else self.now + expires
-        self.emit(e.Asked(step=step, hash=hash, due=due, irreversible=irreversible))
+        self.emit(e.Asked(step=step, hash=hash, due=due, irreversible=irreversible, message=message))
+
+    def ask_undo(self, hash: str, step: int) -> None:
+        """Ask for an approval of exactly this undo. It does not expire: there is nowhere to turn to from the way back."""
+        self.emit(e.Asked(step=step, hash=hash, direction="undo"))

@@ -14,7 +14,7 @@ import msgspec
 from actors.saga.plan import Plan
 from actors.saga.references import BadReference, Lookup, Ref, dig
 from actors.saga.state import Direction, State
-from providers.contract import Image, Resource
+from providers.contract import Approved, Image, Resource
 from store.records import Execution, NewExecution
 
 PAYLOAD = 1 << 20
@@ -40,6 +40,8 @@ class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
     secrets: tuple[str, ...] = ()
     mark: str = ""
     """Fingerprint of the secrets' values when the intent was written."""
+    approved: Approved | None = None
+    """Who has approved it, where that is what the step waits for."""
 
 
 class Entry(msgspec.Struct):

@@ -63,6 +63,12 @@ class Admitted(Event, frozen=True, kw_only=True):
     deadline: int | None = None
 
 
+class BatchEnded(Event, frozen=True, kw_only=True):
+    """Its batch is over: it keeps no locks for it any longer."""
+
+    type = "saga.batch_ended"
+
+
 class CancelRequested(Event, frozen=True, kw_only=True):
     """Somebody asked for the way back."""
 
@@ -165,18 +171,23 @@ class AbandonRequested(Event, frozen=True, kw_only=True):
 
 
 class ApprovalEvent(Event, frozen=True, kw_only=True):
-    """Something about an approval: of the saga as submitted, or of one step's resolved arguments. ``hash`` is of either."""
+    """Something about an approval: of the saga as submitted, or of one step's resolved arguments. ``hash`` is of either.
+
+    ``direction`` undo: of what the step's undo would do.
+    """
 
     step: int | None = None
     hash: str
+    direction: Direction = "forward"
 
 
 class Asked(ApprovalEvent, frozen=True, kw_only=True):
-    """An approval is needed, until ``due`` where it expires."""
+    """An approval is needed, until ``due`` where it expires. ``message``: what the file would have asked."""
 
     type = "approval.asked"
     due: int | None = None
     irreversible: bool = False
+    message: str = ""
 
 
 class Approved(ApprovalEvent, frozen=True, kw_only=True):
@@ -188,7 +199,7 @@ class Approved(ApprovalEvent, frozen=True, kw_only=True):
 
 
 class Rejected(ApprovalEvent, frozen=True, kw_only=True):
-    """Somebody refused, so the saga turns back."""
+    """Somebody refused, so the saga turns back; or, of an undo, the step is kept."""
 
     type = "approval.rejected"
     reason: str | None = None

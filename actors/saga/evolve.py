@@ -65,6 +65,10 @@ def _admitted(state: State, event: e.Admitted, _: int) -> State:
     return replace(state, queued=False, deadline=event.deadline)
 
 
+def _batch_ended(state: State, _: e.BatchEnded, __: int) -> State:
+    return replace(state, keeps_locks=False)
+
+
 def _cancel_requested(state: State, event: e.CancelRequested, at: int) -> State:
     by = event.actor or "sagad"
     why = f"cancelled by {by}" + (f": {event.reason}" if event.reason else "")
@@ -235,22 +239,40 @@ def _let_be(step: StepState) -> StepState:
 
 
 def _asked(state: State, event: e.Asked, at: int) -> State:
-    ask = Ask(hash=event.hash, since=at, due=event.due, irreversible=event.irreversible)
-    return _with_ask(state, event.step, ask)
+    ask = Ask(
+        hash=event.hash,
+        since=at,
+        due=event.due,
+        irreversible=event.irreversible,
+        message=event.message,
+    )
+    return _with_ask(state, event, ask)
 
 
-def _with_ask(state: State, step: int | None, ask: Ask) -> State:
-    return replace(state, ask=ask) if step is None else _step(state, step, ask=ask)
+def _with_ask(state: State, event: e.ApprovalEvent, ask: Ask) -> State:
+    if event.step is None:
+        return replace(state, ask=ask)
+    return _step(state, event.step, **{"ask" if event.direction == "forward" else "undo_ask": ask})
+
+
+def _ask_of(state: State, event: e.ApprovalEvent) -> Ask | None:
+    if event.step is None:
+        return state.ask
+    step = state.steps[event.step]
+    return step.ask if event.direction == "forward" else step.undo_ask
 
 
 def _approved(state: State, event: e.Approved, at: int) -> State:
-    ask = state.ask if event.step is None else state.steps[event.step].ask
-    ask = ask or Ask(hash=event.hash, since=at)
-    ask = replace(ask, given=(*ask.given, event.actor or "sagad"), approved=event.enough)
-    return _with_ask(state, event.step, ask)
+    ask = _ask_of(state, event) or Ask(hash=event.hash, since=at)
+    given, reason = (*ask.given, event.actor or "sagad"), event.reason or ask.reason
+    ask = replace(ask, given=given, approved=event.enough, reason=reason)
+    return _with_ask(state, event, ask)
 
 
 def _rejected(state: State, event: e.Rejected, _: int) -> State:
+    """An undo that was rejected is kept, which is an event of its own."""
+    if event.direction == "undo":
+        return state
     why = f"rejected by {event.actor or 'sagad'}" + (f": {event.reason}" if event.reason else "")
     return replace(state, turn=state.turn or Error("rejected", why), paused=False, pause=None, stuck=None)
 
@@ -590,7 +612,15 @@ def _kept(state: State, event: e.Kept, at: int) -> State:
     step = state.steps[event.step]
     undo = step.undo and replace(step.undo, phase="over")
     changed = _step(
-        state, event.step, status="kept", left=event.why, undo=undo, open=False, lock=None, finished_at=at
+        state,
+        event.step,
+        status="kept",
+        left=event.why,
+        undo=undo,
+        undo_ask=None,
+        open=False,
+        lock=None,
+        finished_at=at,
     )
     return replace(changed, stuck=None)
 
@@ -622,6 +652,7 @@ def _failure_accepted(state: State, event: e.FailureAccepted, _: int) -> State:
 _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.Submitted: _submitted,
     e.Admitted: _admitted,
+    e.BatchEnded: _batch_ended,
     e.CancelRequested: _cancel_requested,
     e.DeadlinePassed: _deadline_passed,
     e.TurnedBack: _turned_back,

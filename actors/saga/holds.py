@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from actors.saga.plan import Plan
+from actors.saga.plan import Approvals, Plan
 from actors.saga.state import ENDED, HOLDS, Ask, Direction, Error, Held, Hold, Run, State, StepState
 
 Wait = Literal["timer", "retry", "queue", "provider", "storage", "drain"]
@@ -86,6 +86,16 @@ def to_undo(plan: Plan, state: State) -> list[int]:
     )
 
 
+def to_undo_now(plan: Plan, state: State) -> list[int]:
+    """Give the steps whose undos may be due: on the way back all that is left, before it those whose hook has failed."""
+    return to_undo(plan, state) if state.status == "compensating" else urgent(state)
+
+
+def undos_ask(state: State) -> bool:
+    """Tell whether it is undos that ask for approval, not steps."""
+    return bool(state.seen.undo_asking) and (state.status == "compensating" or bool(urgent(state)))
+
+
 def still_done(state: State) -> bool:
     """Tell whether something that was to be taken back is still there, so that the saga ends failed."""
     return any(
@@ -119,7 +129,10 @@ def past_irreversible(plan: Plan, state: State) -> bool:
 
 
 def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
-    """Give the approvals that are asked for: for the whole saga (None) or a step."""
+    """Give the approvals that are asked for: for the whole saga (None) or a step; on the way back for a step's undo."""
+    if undos_ask(state) and state.abandoned is None:
+        left = to_undo_now(plan, state)
+        return [(index, ask) for index, ask in state.seen.undo_asking if index in left]
     forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
     if not forward:
         return []
@@ -128,16 +141,27 @@ def asking(plan: Plan, state: State) -> list[tuple[int | None, Ask]]:
     return list(state.seen.asking)
 
 
-def _asks(plan: Plan, index: int | None, ask: Ask, do: Commands) -> str:
-    what = "it" if index is None else f"step {plan.steps[index].name}"
-    rules, given = plan.approvals, len(ask.given)
+def asked(plan: Plan, state: State, do: Commands) -> Iterator[str]:
+    """Say of each approval that is asked for what it is of, who may give it, and how; of none where the saga stops."""
+    back = undos_ask(state)
+    if stops(plan, state) and not back:
+        return
+    asks = asking(plan, state)
+    for index, ask in asks:
+        what = "it" if index is None else named(plan, index, "undo" if back else "forward")
+        step = [plan.steps[index].name] if index is not None and (back or len(asks) > 1) else []
+        rules = plan.rules(None if back else index)
+        yield _asks(rules, what, ask, f"{do('approve', *step)} or {do('reject', *step)}")
+
+
+def _asks(rules: Approvals, what: str, ask: Ask, answers: str) -> str:
+    given = len(ask.given)
     who = f" by {' or '.join(rules.approvers)}" if rules.approvers else ""
     who = who or (" by an admin" if ask.irreversible else "")
     count = f", {given} of {rules.quorum} given" if rules.quorum > 1 else ""
     eyes = ", not by who submitted it" if rules.four_eyes else ""
-    return (
-        f"{what} waits for approval of {ask.hash[:12]}{who}{count}{eyes}: {do('approve')} or {do('reject')}"
-    )
+    said = f' ("{ask.message}")' if ask.message else ""
+    return f"{what} waits for approval of {ask.hash[:12]}{said}{who}{count}{eyes}: {answers}"
 
 
 class Commands:
@@ -253,8 +277,8 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         found["attention"] = "; ".join(needs)
     if state.paused:
         found["paused"] = f"{paused(state)}: {do('resume')} lets it go on"
-    if (asks := asking(plan, state)) and not stops(plan, state):
-        found["approval"] = "; ".join(_asks(plan, index, ask, do) for index, ask in asks)
+    if asks := "; ".join(asked(plan, state, do)):
+        found["approval"] = asks
     if state.seen.locked:
         found["lock"] = "; ".join(
             f"{named(plan, i, locked_way(state, i))} waits for the lock of {lock.resource.label}"

@@ -301,10 +301,12 @@ def _admit(deciding: Deciding, _: m.Admit) -> None:
         deciding.emit(e.Admitted(deadline=None if deadline is None else deciding.now + deadline))
 
 
-def _release(deciding: Deciding, _: m.Release) -> None:
+def _batch_ended(deciding: Deciding, _: m.BatchEnded) -> None:
     state = deciding.state
-    if state.status in ENDED and state.locks:
-        deciding.emit(e.LocksReleased(resources=state.locks))
+    if state.keeps_locks:
+        deciding.emit(e.BatchEnded())
+    if state.queued and state.turn is None:
+        deciding.emit(e.CancelRequested(reason="its batch is over"))
 
 
 def _quarantine(deciding: Deciding, message: m.Quarantine) -> None:
@@ -319,7 +321,7 @@ def _rebuild(deciding: Deciding, message: m.Rebuild) -> None:
 _HANDLERS: dict[type[m.Message], Callable[[Deciding, Any], m.Reply | None]] = {
     m.Tick: _tick,
     m.Admit: _admit,
-    m.Release: _release,
+    m.BatchEnded: _batch_ended,
     m.Prepared: answers.prepared,
     m.NotPrepared: answers.not_prepared,
     m.Blocked: answers.blocked,

@@ -28,8 +28,8 @@ class Admit(Message, frozen=True):
     """Begin."""
 
 
-class Release(Message, frozen=True):
-    """Let go of the locks that were kept for the batch."""
+class BatchEnded(Message, frozen=True):
+    """The batch is over: nothing is kept for it any longer, and what it has not let start never will."""
 
 
 # --- from the children that drive executions ----------------------------------------------------------------------
@@ -56,7 +56,9 @@ class Prepared(FromRun, frozen=True, kw_only=True):
     irreversible: bool = False
     resource: Touch | None = None
     hash: str = ""
-    """Of the operation and its resolved arguments: what an approval is for."""
+    """Of the operation and its resolved arguments, for a restore of the image too: what an approval is for."""
+    message: str = ""
+    """What to ask, in the words of the step."""
 
 
 class NotPrepared(FromRun, frozen=True, kw_only=True):

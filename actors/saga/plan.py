@@ -108,6 +108,10 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     driver_version: str = ""
     asks: Literal["never", "irreversible", "each"] = "never"
     """Whether it needs an approval of its resolved arguments: always, or where it is irreversible."""
+    approvals: Approvals | None = None
+    """Who is asked, and for how long, where the step says so itself (``wait.approval``)."""
+    asks_undo: bool = False
+    """Whether its undo needs an approval of what it would do."""
 
     def asked(self, direction: Direction) -> PlanStep | Hook | Undo:
         """Give what holds the operation of this direction and its arguments."""
@@ -141,6 +145,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     approvals: Approvals = Approvals()
     batch: Batch | None = None
     """Its steps are sagas (``actors/batch``), none of which needs another."""
+
+    def rules(self, step: int | None) -> Approvals:
+        """Give the rules for approvals of a step's start, or of anything else (None)."""
+        own = None if step is None else self.steps[step].approvals
+        return own or self.approvals
 
     @cached_property
     def by_name(self) -> dict[str, int]:

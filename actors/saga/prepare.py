@@ -19,9 +19,21 @@ from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep, Undo
 from actors.saga.references import BadReference, mentions, record
-from actors.saga.state import Direction, Error, State, Touch, WayBack
+from actors.saga.state import Ask, Direction, Error, State, Touch, WayBack
 from actors.saga.wants import Prepare
-from providers.contract import ABSENT, Call, Driver, Ended, Failed, Image, Outcome, Planned, Resource, Verb
+from providers.contract import (
+    ABSENT,
+    Approved,
+    Call,
+    Driver,
+    Ended,
+    Failed,
+    Image,
+    Outcome,
+    Planned,
+    Resource,
+    Verb,
+)
 from store.records import NewExecution
 
 
@@ -58,7 +70,7 @@ class Preparer:
                 return None
             draft = self._draft(dossier, state, want)
             return self._blocked(dossier, state, want, draft) or self._prepared(
-                dossier, want, draft, Planned()
+                dossier, state, want, draft, Planned()
             )
         except NotReady as why:
             return _not_prepared(want, why)
@@ -79,7 +91,7 @@ class Preparer:
             if blocked := self._blocked(dossier, state, want, draft):
                 return blocked
             planned = await self._plan(draft)
-            return self._prepared(dossier, want, draft, planned)
+            return self._prepared(dossier, state, want, draft, planned)
         except NotReady as why:
             return _not_prepared(want, why)
         except Ended as ended:
@@ -209,7 +221,9 @@ class Preparer:
             original,
         )
 
-    def _prepared(self, dossier: Dossier, want: Prepare, draft: Draft, planned: Planned) -> m.Prepared:
+    def _prepared(
+        self, dossier: Dossier, state: State, want: Prepare, draft: Draft, planned: Planned
+    ) -> m.Prepared:
         intent = draft.intent
         if not intent.restore:
             intent = msgspec.structs.replace(
@@ -217,6 +231,7 @@ class Preparer:
                 before=planned.before and self._calls.redacted(planned.before),
                 after=planned.after and self._calls.redacted(planned.after),
                 fields=planned.fields,
+                approved=_approved(state.steps[want.step].ask) if draft.declared.asks else None,
             )
         arguments = msgspec.json.encode(draft.arguments)
         encoded = msgspec.msgpack.encode(intent)
@@ -248,7 +263,6 @@ class Preparer:
             resource=_label(_alias(draft.step, want.direction), intent.resource),
             compensates=draft.original.id if draft.original is not None else None,
         )
-        asked = "" if draft.step.asks == "never" else _hash(draft, arguments)
         return intended(
             want,
             draft.step,
@@ -256,9 +270,15 @@ class Preparer:
             intent.resource,
             execution=entry.id,
             payload=hashlib.sha256(arguments + encoded).hexdigest(),
-            hash=asked,
+            hash=_hash(draft, arguments, intent) if _asks(draft) else "",
+            message=self._message(draft) if draft.declared.asks else "",
             carry=Carry(entry=entry, row=row),
         )
+
+    def _message(self, draft: Draft) -> str:
+        """Give what to ask, in one line and without secrets."""
+        message = self._calls.secrets.redact(draft.call.arguments.message)
+        return outcomes.clip(" ".join(message.split()))
 
 
 def _alias(step: PlanStep, direction: Direction) -> str | None:
@@ -292,10 +312,28 @@ def intended(
     )
 
 
-def _hash(draft: Draft, arguments: bytes) -> str:
-    """Tell what is approved: the operation with its arguments, and its hook as it is written."""
+def _approved(ask: Ask | None) -> Approved | None:
+    """Give the approval that was given. That it is of these arguments is the machine's to see to."""
+    if ask is None or not ask.approved:
+        return None
+    return Approved(by=", ".join(ask.given), reason=ask.reason or "")
+
+
+def _asks(draft: Draft) -> bool:
+    if draft.direction == "hook":
+        return False
+    return draft.step.asks_undo if draft.direction == "undo" else draft.step.asks != "never"
+
+
+def _hash(draft: Draft, arguments: bytes, intent: Intent) -> str:
+    """Give what an approval is for: the operation, its resolved arguments, and the image that is to be put back.
+
+    Of a step that has a hook also that, as it is written.
+    """
+    more = b" " + msgspec.msgpack.encode(intent.after) if intent.restore else b""
     hook = draft.step.hook
-    more = b"" if hook is None else b" " + msgspec.json.encode([hook.operation, hook.arguments])
+    if hook is not None and draft.direction == "forward":
+        more += b" " + msgspec.json.encode([hook.operation, hook.arguments])
     return hashlib.sha256(draft.operation.encode() + b" " + arguments + more).hexdigest()
 
 

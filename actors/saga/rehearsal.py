@@ -151,7 +151,7 @@ def brisk(plan: Plan) -> Plan:
     """Give the plan as it is rehearsed: approved, and with no more attempts than it takes to see what comes of them."""
     steps = tuple(
         msgspec.structs.replace(
-            step, asks="never", retry=_fewer(step.retry), undo_retry=_fewer(step.undo_retry)
+            step, asks="never", asks_undo=False, retry=_fewer(step.retry), undo_retry=_fewer(step.undo_retry)
         )
         for step in plan.steps
     )

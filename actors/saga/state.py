@@ -6,6 +6,7 @@ pass through the events. A ``State`` is frozen; ``machine.evolve`` makes the nex
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal
 
@@ -141,6 +142,10 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who has approved."""
     approved: bool = False
     """As many as are needed."""
+    message: str = ""
+    """What is asked, in the file's own words."""
+    reason: str | None = None
+    """Of whoever gave one last."""
 
 
 class LockWait(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -181,6 +186,8 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     resource: Touch | None = None
     ask: Ask | None = None
     """The approval that it needs to start."""
+    undo_ask: Ask | None = None
+    """The approval that its undo needs."""
     behind: int | None = None
     """It may start only after this other step of the saga is over: they touch the same resource."""
     lock: LockWait | None = None
@@ -244,7 +251,9 @@ class Glance(msgspec.Struct, frozen=True):
     failing: bool
     """Some step is; and so with those below."""
     asking: tuple[tuple[int, Ask], ...]
-    """The steps that wait for an approval."""
+    """The steps that wait for an approval to start."""
+    undo_asking: tuple[tuple[int, Ask], ...]
+    """Those whose undo does."""
     locked: tuple[tuple[int, LockWait], ...]
     """The steps that wait for another saga's lock."""
     unknown: bool
@@ -259,22 +268,20 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     pending: list[int] = []
     hooks: list[int] = []
     asking: list[tuple[int, Ask]] = []
+    undo_asking: list[tuple[int, Ask]] = []
     locked: list[tuple[int, LockWait]] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
-        status, forward, hook, undo = step.status, step.forward, step.hook, step.undo
-        if forward is not None and forward.phase != "over":
-            runs.append((index, "forward", forward))
-        if hook is not None and hook.phase != "over":
-            runs.append((index, "hook", hook))
-        if undo is not None and undo.phase != "over":
-            runs.append((index, "undo", undo))
+        status = step.status
+        runs += _open_runs(index, step)
         if status == "pending":
             pending.append(index)
         elif status == "running" and step.awaits_hook:
             hooks.append(index)
-        if step.ask is not None and not step.ask.approved:
+        if step.ask is not None and not step.ask.approved and status in ("pending", "running"):
             asking.append((index, step.ask))
+        if step.undo_ask is not None and not step.undo_ask.approved:
+            undo_asking.append((index, step.undo_ask))
         if step.lock is not None:
             locked.append((index, step.lock))
         if status not in DONE:
@@ -291,12 +298,22 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
         done,
         failing,
         tuple(asking),
+        tuple(undo_asking),
         tuple(locked),
         unknown,
         open_,
         asks or open_,
         no_return,
     )
+
+
+def _open_runs(index: int, step: StepState) -> Iterator[tuple[int, Direction, Run]]:
+    if step.forward is not None and step.forward.phase != "over":
+        yield index, "forward", step.forward
+    if step.hook is not None and step.hook.phase != "over":
+        yield index, "hook", step.hook
+    if step.undo is not None and step.undo.phase != "over":
+        yield index, "undo", step.undo
 
 
 class Cancel(msgspec.Struct, frozen=True):

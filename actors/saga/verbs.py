@@ -13,7 +13,16 @@ from typing import Any, Literal
 from actors.saga import events as e
 from actors.saga import messages as m
 from actors.saga.deciding import Deciding
-from actors.saga.holds import asking, named, past_irreversible, still_done, stopped, to_undo, urgent
+from actors.saga.holds import (
+    asking,
+    named,
+    past_irreversible,
+    still_done,
+    stopped,
+    to_undo_now,
+    undos_ask,
+    urgent,
+)
 from actors.saga.plan import Plan
 from actors.saga.state import DONE, Ask, Direction, Error, Run, State, StepState
 
@@ -117,14 +126,12 @@ def _past(deciding: Deciding, verb: m.Rollback) -> m.Reply:
 
 
 def _approve(deciding: Deciding, verb: m.Approve) -> m.Reply:
-    rules, chosen = deciding.plan.approvals, _asked(deciding, verb)
-    if not chosen:
-        return _refused(f"step {_name(deciding, verb.step)} does not wait for approval")
+    rules = deciding.plan.approvals
+    chosen = _to_answer(deciding, verb)
+    if isinstance(chosen, m.Reply):
+        return chosen
     if _not_by_own(deciding.plan, verb):
         return _forbidden(f"{verb.by} has submitted it, so somebody else must approve (four_eyes)")
-    for _, ask in chosen:
-        if wrong := _not_an_approver(deciding, verb, ask):
-            return wrong
     fresh = [(index, ask) for index, ask in chosen if verb.by not in ask.given]
     if not fresh:
         return m.Reply("nothing", f"{verb.by} has approved already; {rules.quorum} are needed")
@@ -133,34 +140,67 @@ def _approve(deciding: Deciding, verb: m.Approve) -> m.Reply:
         left = rules.quorum - len(ask.given) - 1
         missing = max(missing, left)
         deciding.emit(
-            e.Approved(step=index, hash=ask.hash, enough=left <= 0, actor=verb.by, reason=verb.reason)
+            e.Approved(
+                step=index,
+                hash=ask.hash,
+                direction=_way(deciding),
+                enough=left <= 0,
+                actor=verb.by,
+                reason=verb.reason,
+            )
         )
     hashes = ", ".join(ask.hash[:12] for _, ask in fresh)
     return _accepted(f"{hashes} is approved; " + (f"{missing} more needed" if missing else "it goes on"))
 
 
 def _reject(deciding: Deciding, verb: m.Reject) -> m.Reply:
-    chosen = _asked(deciding, verb)
-    if not chosen:
-        return _refused(f"step {_name(deciding, verb.step)} does not wait for approval")
+    chosen = _to_answer(deciding, verb)
+    if isinstance(chosen, m.Reply):
+        return chosen
+    if _way(deciding) == "undo":
+        return _reject_undos(deciding, verb, chosen)
     index, ask = chosen[0]
-    if not verb.own and (wrong := _not_an_approver(deciding, verb, ask)):
-        return wrong
     deciding.emit(e.Rejected(step=index, hash=ask.hash, actor=verb.by, reason=verb.reason))
     return _accepted("it turns back once what runs has ended")
+
+
+def _reject_undos(deciding: Deciding, verb: m.Reject, chosen: list[tuple[int | None, Ask]]) -> m.Reply:
+    """What is not to be undone stays, and the way back goes on."""
+    steps = [(index, ask) for index, ask in chosen if index is not None]
+    why = f"its undo was rejected by {verb.by}" + (f": {verb.reason}" if verb.reason else "")
+    by: dict[str, Any] = {"actor": verb.by, "reason": verb.reason}
+    for index, ask in steps:
+        deciding.emit(e.Rejected(step=index, hash=ask.hash, direction="undo", **by))
+        deciding.emit(e.Kept(step=index, why=why, **by))
+    return _accepted(f"step {_names(deciding, [index for index, _ in steps])} is kept")
+
+
+def _way(deciding: Deciding) -> Direction:
+    """Tell which way the approvals are of that are asked for now."""
+    return "undo" if undos_ask(deciding.state) else "forward"
 
 
 def _not_by_own(plan: Plan, verb: m.Approve) -> bool:
     return plan.approvals.four_eyes and verb.own
 
 
-def _asked(deciding: Deciding, verb: m.Approval) -> list[tuple[int | None, Ask]]:
+def _to_answer(deciding: Deciding, verb: m.Approval) -> list[tuple[int | None, Ask]] | m.Reply:
+    """Give what is asked for, is meant and is this user's to answer; or why there is nothing."""
     asks = asking(deciding.plan, deciding.state)
-    return [each for each in asks if verb.step is None or each[0] == verb.step]
+    meant = [each for each in asks if verb.step in (None, each[0])]
+    if not meant:
+        return _refused(f"step {_name(deciding, verb.step)} does not wait for approval")
+    if isinstance(verb, m.Reject) and verb.own:
+        return meant
+    wrong = [_not_an_approver(deciding, verb, index, ask) for index, ask in meant]
+    first = wrong[0]
+    if first is not None and None not in wrong:
+        return first
+    return [each for each, why in zip(meant, wrong, strict=True) if why is None]
 
 
-def _not_an_approver(deciding: Deciding, verb: m.Approval, ask: Ask) -> m.Reply | None:
-    approvers = deciding.plan.approvals.approvers
+def _not_an_approver(deciding: Deciding, verb: m.Approval, index: int | None, ask: Ask) -> m.Reply | None:
+    approvers = deciding.plan.rules(index if _way(deciding) == "forward" else None).approvers
     if verb.by in approvers:
         return None
     if approvers and not set(approvers) & set(verb.roles):
@@ -344,15 +384,15 @@ def _skip_undo(deciding: Deciding, verb: m.Skip) -> m.Reply:
     step = deciding.state.steps[verb.step]
     if step.status == "kept":
         return m.Reply("nothing", "it is kept already")
-    turned = deciding.state.status == "compensating"
-    left = to_undo(deciding.plan, deciding.state) if turned else urgent(deciding.state)
+    left = to_undo_now(deciding.plan, deciding.state)
     if not _undo_held(step) and (verb.step not in left or _going(step)):
         return _refused(f"there is no undo of step {_name(deciding, verb.step)} that could be skipped")
     return _keep(deciding, verb)
 
 
 def _going(step: StepState) -> bool:
-    return step.status == "compensating"
+    """Tell whether its undo has begun, and does not wait for approval."""
+    return step.status == "compensating" and (step.undo_ask is None or step.undo_ask.approved)
 
 
 def _keep(deciding: Deciding, verb: m.Skip) -> m.Reply:
@@ -453,6 +493,8 @@ def _names(deciding: Deciding, chosen: list[int]) -> str:
     return ", ".join(deciding.plan.steps[i].name for i in chosen)
 
 
+ASKING: tuple[Column, ...] = ("forward", "unknown", "back", "undo_held")
+"""Where approvals may be asked for."""
 _NOWHERE: dict[Column, Handler | str] = dict.fromkeys(Column.__args__, NO)  # type: ignore[attr-defined]
 
 TABLE: dict[str, dict[Column, Handler | str]] = {
@@ -544,8 +586,8 @@ TABLE: dict[str, dict[Column, Handler | str]] = {
         "failed": ALREADY,
         "rolled_back": NO,
     },
-    "approve": {**_NOWHERE, "forward": _approve},
-    "reject": {**_NOWHERE, "forward": _reject},
+    "approve": {**_NOWHERE, **dict.fromkeys(ASKING, _approve)},
+    "reject": {**_NOWHERE, **dict.fromkeys(ASKING, _reject)},
 }
 
 _WORDS: dict[Column, str] = {

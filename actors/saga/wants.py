@@ -7,10 +7,11 @@ and is settled before anything else; a call that runs and is no longer wanted is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
-from actors.saga.holds import asking, runs, stops, to_undo, urgent
+from actors.saga.holds import asking, runs, stops, to_undo_now, urgent
 from actors.saga.plan import Plan
 from actors.saga.state import DONE, ENDED, Ask, Direction, LockWait, Run, State, StepState
 from actors.saga.touched import Touched
@@ -150,16 +151,24 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         or state.status in ENDED
     ):
         return []
-    turned, seen = state.status == "compensating", state.seen
-    left = to_undo(plan, state) if turned else urgent(state)
-    found = [] if seen.open else _with_generation(state, "undo", list(undoable(plan, state, left)), now)
-    if not turned and _goes_on(plan, state, now):
-        asked = {i for i, _ in seen.asking}
+    seen, found = state.seen, list[tuple[int, Direction, int]]()
+    if not seen.open:
+        undos = list(undoable(plan, state, to_undo_now(plan, state)))
+        found += _without(seen.undo_asking, _with_generation(state, "undo", undos, now))
+    if state.status != "compensating" and _goes_on(plan, state, now):
         steps = _with_generation(state, "forward", _startable(plan, state), now)
-        found += [each for each in steps if each[0] not in asked]
+        found += _without(seen.asking, steps)
         found += _with_generation(state, "hook", list(seen.hooks), now)
-    held_up = {i for i, _ in seen.locked}
-    return [each for each in found if each[0] not in held_up]
+    return _without(seen.locked, found)
+
+
+def _without(
+    held_up: tuple[tuple[int, Any], ...], found: list[tuple[int, Direction, int]]
+) -> list[tuple[int, Direction, int]]:
+    if not held_up:
+        return found
+    steps = {index for index, _ in held_up}
+    return [each for each in found if each[0] not in steps]
 
 
 def _goes_on(plan: Plan, state: State, now: int) -> bool:

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from actors.clock import rfc3339
-from actors.saga.holds import LeftBehind, asking, hold, left_behind, named, paused, stops, to_undo
+from actors.saga.holds import (
+    Commands,
+    LeftBehind,
+    asked,
+    asking,
+    hold,
+    left_behind,
+    named,
+    paused,
+    stops,
+    to_undo,
+)
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Error, Run, State
 from actors.saga.wants import preparable
@@ -29,7 +40,9 @@ def why(plan: Plan, state: State, now: int, id: str, behind: Sequence[str] = ())
         since = f" since {_at(state.hold.since)}" if state.hold is not None else ""
         words = f"is held{since} ({held[0]}): {'; '.join((held[1], *behind))}{_expiry(plan, state)}"
     else:
-        going = list(_going(plan, state, now)) or ["nothing of it is going on"]
+        going = [*_going(plan, state, now), *asked(plan, state, Commands(id))] or [
+            "nothing of it is going on"
+        ]
         words = f"{_course(plan, state)}: {'; '.join(going)}"
     return f"Saga {id} {' '.join(words.split())}."
 

@@ -55,7 +55,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "resolve": Entry("verbs", "Say what became of a step whose outcome is unknown."),
         "rollback": Entry("verbs", "Take back a saga that has ended."),
         "approve": Entry("verbs", "Let a saga go on that waits for approval."),
-        "reject": Entry("verbs", "Refuse what a saga asks for: it turns back."),
+        "reject": Entry("verbs", "Refuse what a saga asks for."),
         "abandon": Entry("verbs", "Give a saga up as it is: nothing more is done or undone."),
     },
     "Node": {

@@ -13,7 +13,7 @@ from orchestrator.cli.options import command
 from orchestrator.cli.session import Session
 from orchestrator.cli.text import brief, span
 
-_HEADS = ("TYPE", "VERSION", "VERBS", "WHAT IT IS")
+_HEADS = ("TYPE", "VERSION", "UNDO", "VERBS", "WHAT IT IS")
 
 
 @command()
@@ -74,7 +74,8 @@ def _row(about: dict[str, Any]) -> list[str]:
     verbs = about.get("verbs") or {}
     problems = about.get("problems") or about.get("unavailable")
     what = f"not available: {brief(problems)}" if problems else str(about.get("summary") or "")
-    return [_name(about), str(about.get("version", "")), ", ".join(_verb_names(verbs)), what]
+    undo = _effective(about["undo_policy"]) if about.get("undo_policy") else ""
+    return [_name(about), str(about.get("version", "")), undo, ", ".join(_verb_names(verbs)), what]
 
 
 def _verb_names(verbs: Any) -> list[str]:
@@ -88,6 +89,8 @@ def _verb_names(verbs: Any) -> list[str]:
 def declaration(about: dict[str, Any]) -> Iterator[Words]:
     """Write what a driver declares: some lines for each verb, then whatever is not known here yet."""
     yield [(_name(about), "strong"), (f"  {about.get('version', '')}  {about.get('summary') or ''}", "")]
+    if about.get("undo_policy"):
+        yield [("policy", "faint"), (f"  {_policy(about['undo_policy'])}", "")]
     verbs = about.get("verbs") or {}
     for name, verb in verbs.items() if isinstance(verbs, dict) else ():
         yield []
@@ -99,7 +102,18 @@ def declaration(about: dict[str, Any]) -> Iterator[Words]:
         yield from outline(rest)
 
 
-_SHOWN_OF_TYPE = {"type", "version", "contract", "summary", "verbs"}
+def _policy(undo: dict[str, Any]) -> str:
+    """Say what becomes of the undos of the type's steps, and who says so."""
+    said = f"driver: {undo['driver']}, node: {undo['node']}"
+    return f"undo {_effective(undo)} ({said}); a saga file can only tighten it"
+
+
+def _effective(undo: dict[str, Any]) -> str:
+    asks = " and asks first" if undo["asks_first"] and undo["effective"] != "hold" else ""
+    return f"{undo['effective']}{asks}"
+
+
+_SHOWN_OF_TYPE = {"type", "version", "contract", "summary", "verbs", "policy", "undo_policy"}
 _SHOWN_OF_VERB = {"summary", "arguments", "outputs", "open_outputs", "changes", "inverse", "compensable"}
 _SHOWN_OF_VERB |= {"irreversible", "repeat", "finds", "timeout"}
 

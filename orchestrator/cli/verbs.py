@@ -69,7 +69,10 @@ def approve(session: Session, id: str, step: str | None, *, yes: bool, reason: s
 @verb()
 @click.argument("step", metavar="[STEP]", required=False)
 def reject(session: Session, id: str, step: str | None, *, yes: bool, reason: str | None) -> int:  # noqa: ARG001
-    """Refuse what a saga asks for: it turns back."""
+    """Refuse what a saga asks for.
+
+    It turns back. Where an undo asks, its step is left as it is (`kept`), and the way back goes on.
+    """
     return steer(session, id, "reject", step=step, reason=reason)
 
 

@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from actors.saga.plan import Plan
-from config.settings import Policy
+from actors.saga.plan import OnConflict, Plan
+from config.settings import Policy, TypePolicy
 from orchestrator.files import shape
 from orchestrator.files.advice import advise
 from orchestrator.files.document import Document, Report
 from orchestrator.files.given import read_hooks
 from orchestrator.files.inputs import Input, bind_inputs, declared
 from orchestrator.files.load import DOCUMENT_BYTES, load, load_object
-from orchestrator.files.policy import agreed, read_policy, strictest
+from orchestrator.files.policy import agreed, check_types, read_policy, rule_of, strictest
 from orchestrator.files.problems import Problem, shown
 from orchestrator.files.resolved import Known, check_known, known_operations
 from orchestrator.files.steps import Draft, check_steps, make_step, read_steps
@@ -67,7 +67,7 @@ class Compiled(msgspec.Struct, frozen=True):
 def compile_saga(document: Document, registry: Registry, defaults: Policy | None = None) -> Compiled:
     """Check a document as a saga file and compile it. Every problem is named; nothing raises."""
     report = Report(document)
-    keys, drafts = _check(report, document.value, registry)
+    keys, drafts = _check(report, document.value, registry, defaults or Policy())
     places = Document(UNSET, document.marks, document.name)
     fixed, known = known_operations(drafts)
     check_known(report, keys.get("saga", ""), fixed, {}, registry)
@@ -88,7 +88,9 @@ def compile_saga(document: Document, registry: Registry, defaults: Policy | None
     )
 
 
-def _check(report: Report, value: Any, registry: Registry) -> tuple[dict[str, Any], list[Draft]]:
+def _check(
+    report: Report, value: Any, registry: Registry, node: Policy
+) -> tuple[dict[str, Any], list[Draft]]:
     """Give the file's keys as far as they can be read (``inputs`` is there even if the file has none) and the steps."""
     if value is UNSET:
         return {}, []
@@ -103,6 +105,12 @@ def _check(report: Report, value: Any, registry: Registry) -> tuple[dict[str, An
     if isinstance(value, dict) and "inputs" not in value:
         keys["inputs"] = {}
     names = check_steps(report, drafts, registry, keys.get("inputs", UNSET), keys.get("hooks"))
+    given = keys.get("policy", {})
+    used = {type_ for draft in drafts for type_ in (draft.type, draft.hook_type)}
+    check_types(report, given, [*registry.drivers, *registry.refused], used)
+    for draft in drafts:
+        if draft.operation is not None:
+            draft.rule = rule_of(draft.operation.driver.policy, node, given, draft.type)
     advise(report, drafts, names)
     return keys, drafts
 
@@ -118,15 +126,16 @@ def _secrets(document: Document, drafts: list[Draft]) -> dict[str, Problem]:
 
 
 def _make(keys: Mapping[str, Any], drafts: list[Draft], defaults: Policy) -> Plan:
-    types = [draft.keys["do"].rpartition(".")[0] for draft in drafts]
-    hooks = [draft.hook.operation.rpartition(".")[0] if draft.hook else "" for draft in drafts]
-    approvals, each = agreed(keys.get("policy", {}), defaults, [*types, *hooks])
-    asks = map(
-        strictest, each[: len(types)], each[len(types) :]
-    )  # a hook is no way around what its type demands
+    types = [draft.type for draft in drafts] + [draft.hook_type for draft in drafts]
+    approvals, words = agreed(keys.get("policy", {}), defaults, types)
+    # Both are as many. A hook is no way around what is demanded of its type.
+    asks = map(strictest, words[: len(drafts)], words[len(drafts) :])
     return Plan(
         kind=keys["saga"],
-        steps=tuple(make_step(draft, ask) for draft, ask in zip(drafts, asks, strict=True)),
+        steps=tuple(
+            make_step(draft, ask, approvals, _on_conflict(keys, defaults, draft.type))
+            for draft, ask in zip(drafts, asks, strict=True)
+        ),
         description=keys.get("description", ""),
         graph=any("needs" in draft.keys for draft in drafts),
         on_failure=keys.get("on_failure", defaults.on_failure),
@@ -135,6 +144,11 @@ def _make(keys: Mapping[str, Any], drafts: list[Draft], defaults: Policy) -> Pla
         deadline=keys.get("deadline"),
         approvals=approvals,
     )
+
+
+def _on_conflict(keys: Mapping[str, Any], node: Policy, type_: str) -> OnConflict | None:
+    """Give what the node says of a type, where the file says nothing of all its steps."""
+    return None if "on_conflict" in keys else node.types.get(type_, TypePolicy()).on_conflict
 
 
 class Compiler:

@@ -16,7 +16,7 @@ from orchestrator.files.document import Report
 from orchestrator.files.operations import Operation, find_operation
 from orchestrator.files.problems import Path, shown
 from orchestrator.files.shape import Reader
-from providers.contract import Driver
+from providers.contract import Driver, Verb
 from providers.registry import Registry
 
 Event = Literal["applied", "deleted"]
@@ -66,9 +66,15 @@ def find_hooks(report: Report, hooks: Hooks, registry: Registry) -> None:
         path = (*hook.path, "do")
         if hook.operation:
             hook.found = find_operation(report, path, hook.operation, registry)
-        if hook.found is not None and hook.found.verb.irreversible:
-            what = f"{shown(hook.operation)} cannot be taken back, and a hook is no point of no return"
-            report.problem(path, what, "make it a step of its own")
+        if hook.found is not None and (why := _no_hook(hook.found.verb)):
+            report.problem(path, f"{shown(hook.operation)} {why}", "make it a step of its own")
+
+
+def _no_hook(verb: Verb) -> str:
+    """Say why a verb cannot be a hook's."""
+    if verb.asks:
+        return "waits for approval, which a hook cannot"
+    return "cannot be taken back, and a hook is no point of no return" if verb.irreversible else ""
 
 
 def choose(own: Hooks, shared: Hooks, operation: Operation | None) -> GivenHook | None:

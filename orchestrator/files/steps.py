@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from actors.saga.plan import UNDO_RETRY, Hook, PlanStep, Retry, Undo
+from actors.saga.plan import UNDO_RETRY, Approvals, Hook, OnConflict, PlanStep, Retry, Undo
 from actors.saga.state import Direction
 from orchestrator.files import shape
 from orchestrator.files.arguments import Arguments
@@ -26,6 +26,7 @@ from orchestrator.files.given import (
 )
 from orchestrator.files.operations import Operation, find_operation, refined
 from orchestrator.files.order import check_cycles
+from orchestrator.files.policy import Asks, Own, UndoRule, read_own
 from orchestrator.files.problems import Path, shown, suggest
 from orchestrator.files.refer import Names, Scope
 from orchestrator.files.shape import Reader
@@ -67,6 +68,20 @@ class Draft(msgspec.Struct):
     """Of its own hooks and the file's the one that is run after it."""
     parts: tuple[Part, ...] = ()
     needs: frozenset[int] = frozenset()
+    rule: UndoRule = UndoRule()
+    """What the policy of its type makes of its undo."""
+    own: Own | None = None
+    """For a step that waits for approval: whom it asks, and for how long."""
+
+    @property
+    def type(self) -> str:
+        """Its resource type."""
+        return str(self.keys.get("do", "")).rpartition(".")[0]
+
+    @property
+    def hook_type(self) -> str:
+        """The resource type of its hook; none: nothing."""
+        return self.hook.operation.rpartition(".")[0] if self.hook is not None else ""
 
     @property
     def name(self) -> str:
@@ -192,6 +207,7 @@ def check_steps(
     names = Names(None if inputs is UNSET else inputs, steps, verbs, graph)
     for draft in drafts:
         _check_templates(report, draft, names)
+        _check_asking(report, draft)
         _check_needs(report, draft, names)
     if graph:
         check_cycles(report, drafts)
@@ -253,6 +269,16 @@ def _parts(report: Report, draft: Draft, names: Names) -> Iterator[Part]:
         yield Part("undo", undo.operation, where, undo.arguments, draft.undo_operation, scope)
 
 
+def _check_asking(report: Report, draft: Draft) -> None:
+    """Read whom a step asks that waits for approval; only a step can, since an undo asks by its type's policy."""
+    if draft.operation is not None and draft.operation.verb.asks and draft.scopes[0].sound:
+        draft.own = read_own(report, (*draft.path, "with"), draft.keys.get("with", {}))
+    if draft.undo_operation is not None and draft.undo_operation.verb.asks:
+        what = f"{shown(draft.undo_operation.name)} is no undo"
+        hint = f'to have this undo ask first, say `policy: {{"{draft.type}": {{undo: hold}}}}`'
+        report.problem((*draft.path, "undo", "do"), what, hint)
+
+
 def _check_needs(report: Report, draft: Draft, names: Names) -> None:
     needs = {index for scope in draft.scopes for index, _ in scope.refers}
     for position, name in enumerate(draft.keys.get("needs", ())):
@@ -272,21 +298,30 @@ def _check_needs(report: Report, draft: Draft, names: Names) -> None:
 _AS_THEY_ARE = ("undo_when", "undo_retry", "irreversible", "idempotent", "retry", "timeout", "lock_timeout")
 
 
-def make_step(draft: Draft, asks: Literal["never", "irreversible", "each"]) -> PlanStep:
-    """Make the plan's step, which ``asks`` for approval, from a draft in which nothing is wrong."""
+def make_step(
+    draft: Draft, asks: Asks, approvals: Approvals, on_conflict: OnConflict | None = None
+) -> PlanStep:
+    """Make the plan's step, which ``asks`` for approval, from a draft in which nothing is wrong.
+
+    ``approvals`` and ``on_conflict``: what holds where the step does not say.
+    """
     keys, undo = draft.keys, draft.undo
-    kept = {key: keys[key] for key in (*_AS_THEY_ARE, "on_conflict", "keep") if key in keys}
+    kept = {key: keys[key] for key in (*_AS_THEY_ARE, "keep") if key in keys}
+    form = "none" if draft.rule.word == "none" else undo.form
     refers = {refer for scope in draft.scopes for refer in scope.refers}
     return PlanStep(
         index=draft.index,
         name=keys["name"],
         operation=keys["do"],
-        asks=asks,
+        on_conflict=keys.get("on_conflict", on_conflict),
+        asks="each" if draft.own is not None else asks,
+        approvals=None if draft.own is None else draft.own.over(approvals),
+        asks_undo=draft.rule.asks,
         arguments=keys.get("with", {}),
         needs=tuple(sorted(draft.needs)),
         refers=tuple(sorted(refers)),
         hook=_made_hook(draft.hook),
-        undo=Undo(undo.form, undo.operation, undo.arguments),  # type: ignore[arg-type]
+        undo=Undo(form, undo.operation, undo.arguments),  # type: ignore[arg-type]
         alias=keys.get("as"),
         driver_version=draft.operation.driver.version if draft.operation else "",
         **kept,

@@ -202,6 +202,12 @@ def test_providers_in_a_table_and_one_in_full(daemon: StandIn, sagactl: Sagactl)
         "type": "local.file",
         "version": "1.0",
         "summary": "A file.",
+        "undo_policy": {
+            "driver": "required",
+            "node": "hold",
+            "effective": "required",
+            "asks_first": True,
+        },
         "verbs": {"create": verb, "delete": verb},
     }
     daemon.on("GET", "/v1/providers", (200, {"providers": [file]}))
@@ -209,12 +215,17 @@ def test_providers_in_a_table_and_one_in_full(daemon: StandIn, sagactl: Sagactl)
     assert sagactl("providers").stdout.splitlines()[1].split() == [
         "local.file",
         "1.0",
+        *["required", "and", "asks", "first"],
         "create,",
         "delete",
         "A",
         "file.",
     ]
     assert "  undo     delete" in sagactl("providers", "local.file").stdout.splitlines()
+    assert (
+        "policy  undo required and asks first (driver: required, node: hold); a saga file can only tighten it"
+        in sagactl("providers", "local.file").stdout.splitlines()
+    )
     assert json.loads(sagactl("providers", "local.file", "-o", "json").stdout) == file
     missing = sagactl("providers", "local.fil")
     assert missing.returncode == 6

@@ -66,6 +66,8 @@ RESOURCES = (
     Touch(type="service", name="y"),
 )
 WAYS = (Way(finds=True), Way(repeats=True), Way(), Way(repeats=True, finds=True))
+OWN = Approvals(approvers=("admin",), expires=5_000)
+"""What a step says itself of its approval; how many are needed is the plan's."""
 RETRIES = (
     Retry(attempts=2),
     Retry(attempts=1),
@@ -135,7 +137,9 @@ def _step(choose: Chooser, index: int, *, graph: bool, batch: Batch | None) -> P
         on_conflict=choose.of((None, None, "hold", "force", "skip")),
         lock_timeout=choose.of((None, None, 5_000)),
         asks=choose.of(("never", "never", "never", "irreversible", "each")),
-        hook=choose.of((None, None, Hook("test.tell"))) if batch is None else None,
+        approvals=choose.of((None, None, OWN)),
+        asks_undo=choose.chance(5),
+        hook=choose.of((None, None, None, Hook("test.tell"))) if batch is None else None,
     )
 
 

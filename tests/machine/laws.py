@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 FINAL = {"completed", "failed", "unknown", "compensated", "compensation_failed", "kept", "skipped"}
 AFTER_THE_END = (
-    e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack, e.LocksReleased
+    e.AnswerIgnored, e.Rebuilt, e.Reopened, e.Succeeded, e.Kept, e.RolledBack, e.LocksReleased,
+    e.BatchEnded
 )  # fmt: skip
-"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, late repair by an operator, and that
-it lets go of its locks."""
+"""What may still be recorded of an ended saga: late answers, a rebuilt checkpoint, late repair by an operator, that it
+lets go of its locks, and that its batch is over."""
 ACTIVE = ("calling", "settling")
 
 
@@ -38,7 +39,7 @@ class Laws:
         self.record: list[tuple[bytes, str, int, int]] = []
         self.folded = NO_STATE
         self.intents: set[tuple[int, str, int, int]] = set()
-        self.yes: dict[tuple[int | None, str], set[str]] = {}
+        self.yes: dict[tuple[int | None, str, str], set[str]] = {}
         """Who has approved what."""
         self.generations: dict[tuple[int, str], int] = {}
         self.owing: set[int] = set()
@@ -66,7 +67,9 @@ class Laws:
         if before.status in ENDED:
             assert isinstance(event, AFTER_THE_END), f"{event} after the end"
         if isinstance(event, e.Approved):
-            self.yes.setdefault((event.step, event.hash), set()).add(event.actor or "")
+            self.yes.setdefault((event.step, event.direction, event.hash), set()).add(event.actor or "")
+        if isinstance(event, e.Asked):
+            self._asked(event)
         if isinstance(event, e.Started):
             self._started(before, event, after)
         if isinstance(event, e.Succeeded):
@@ -114,16 +117,24 @@ class Laws:
             if run is not None and run.changes:
                 self.owing.add(event.step)
 
-    def _approved(self, step: int | None, hash_: str | None) -> None:
+    def _asked(self, event: e.Asked) -> None:
+        """A question expires by the rules that it is asked by: the step's own, else the saga's; an undo's does not."""
+        own = None if event.step is None else self.plan.steps[event.step].approvals
+        expires = (own or self.plan.approvals).expires if event.direction == "forward" else None
+        due = None if expires is None else self.sim.now + expires
+        assert event.due == due, "it is asked for by other rules"
+
+    def _approved(self, step: int | None, hash_: str | None, way: str = "forward") -> None:
         """As many as are needed have said yes to exactly this; with four eyes not the one who submitted."""
         rules = self.plan.approvals
         yes = {
             who
-            for (of, what), all_ in self.yes.items()
+            for (of, whence, what), all_ in self.yes.items()
             for who in all_
-            if of == step and what == (hash_ or what)
+            if (of, whence, what) == (step, way, hash_ or what)
         }
-        assert len(yes) >= rules.quorum, "it started without its approval"
+        it = "it started" if way == "forward" else "an undo ran"
+        assert len(yes) >= rules.quorum, f"{it} without its approval"
         assert not (rules.four_eyes and "ada" in yes), "who submitted it has approved it"
 
     def _started_forward(self, before: State, event: e.Started, after: State) -> None:
@@ -131,7 +142,7 @@ class Laws:
         if self.plan.approvals.start:
             self._approved(None, None)
         if asks == "each" or (asks == "irreversible" and event.irreversible):
-            self._approved(event.step, self.sim.hashes[event.step])
+            self._approved(event.step, self.sim.hashes[event.step, "forward"])
         assert before.status in ("pending", "running")
         assert before.turn is None
         each = self.plan.batch is not None and self.plan.batch.mode == "best_effort"
@@ -159,8 +170,8 @@ class Laws:
     def _started_hook(self, before: State, event: e.Started) -> None:
         """Nothing new starts in a saga that stops; a hook comes after its step's effect."""
         step = before.steps[event.step]
-        assert before.status == "running"
         assert before.turn is None, "a hook began though the saga turns back"
+        assert before.status == "running"
         assert not any(each.failing for each in before.steps), "a hook began though a step has failed"
         over = step.forward is not None and step.forward.phase == "over" and step.forward.error is None
         assert over, "a hook before its step was done"
@@ -180,6 +191,8 @@ class Laws:
 
     def _started_undo(self, before: State, event: e.Started) -> None:
         step, urgent = before.steps[event.step], self._urgent(before)
+        if self.plan.steps[event.step].asks_undo:
+            self._approved(event.step, self.sim.hashes[event.step, "undo"], "undo")
         assert before.status == "compensating" or event.step in urgent, "an undo though the saga goes forward"
         assert not urgent - {event.step} or event.step in urgent, "another undo before that of a failed hook"
         started = step.undo_started and step.number > 0

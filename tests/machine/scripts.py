@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from actors.saga import messages as m
-from actors.saga.plan import Hook, Plan, PlanStep, Undo
+from actors.saga.plan import Batch, Hook, Plan, PlanStep, Undo
 from actors.saga.state import Error, Touch
 from actors.saga.wants import Perform, Poll, Prepare, Settle
 from tests.machine.cases import Case, Chooser, Driver, Way
@@ -223,13 +223,6 @@ def undone_before_its_hook() -> Script:
     return script.go("succeeded", "succeeded")
 
 
-def undo_accepted() -> Script:
-    """The operator says that an undo which failed is to be left so."""
-    script = undo_failed()
-    script.operator("failed", 1, flag=True)
-    return script
-
-
 def cleaned_up_then_skipped() -> Script:
     """A failed step whose driver has cleaned up is skipped."""
     script = Script(None, on_failure="hold").go("compensated")
@@ -237,8 +230,45 @@ def cleaned_up_then_skipped() -> Script:
     return script
 
 
+def part_blocked() -> Script:
+    """A part cannot be taken back, because what was done to the same resource after it cannot."""
+    drivers = (put(touch("c")), put(touch("c")))
+    best = Batch("best_effort")
+    script = Script(None, None, drivers=drivers, graph=True, on_failure="stop", batch=best)
+    script.go("partial").begin()
+    script.operator("cancel", 0, flag=False)
+    return script.go("succeeded", "failed")
+
+
+def failure_accepted() -> Script:
+    """An undo failed, and the operator accepts that."""
+    script = undo_failed()
+    script.operator("failed", 1, flag=True)
+    return script
+
+
+def undone_by_hand() -> Script:
+    """An undo failed, and the operator has done it."""
+    script = undo_failed()
+    script.operator("done", 1, flag=True)
+    return script
+
+
+def undo_asks() -> Script:
+    """The second of three steps was taken back; the undo of the first waits for approval."""
+    script = Script(step(asks_undo=True), None, None).go("succeeded", "succeeded", "failed", "succeeded")
+    return script.begin()
+
+
+def undo_rejected() -> Script:
+    """It was rejected."""
+    script = undo_asks()
+    script.operator("reject", 0, flag=True)
+    return script
+
+
 TOLD = (
-    forward, pending, unknown, stopped, past, back, undo_failed, undo_unknown, undo_conflict, completed, failed,
-    rolled_back, kept_then_done, kept_then_skipped, kept_then_anew, cleaned_up_then_skipped, kept_then_hooked,
-    undone_before_its_hook, undo_accepted,
+    failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back,
+    undo_failed, undo_unknown, undo_conflict, completed, failed, rolled_back, kept_then_done, kept_then_skipped,
+    kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, undone_before_its_hook,
 )  # fmt: skip

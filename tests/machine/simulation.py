@@ -57,8 +57,8 @@ class Simulation:
         """Resources that somebody else changed, or about which an operator was wrong."""
         self.flights: set[Perform] = set()
         """Calls that are with a driver."""
-        self.hashes: dict[int, str] = {}
-        """Of each step's arguments as they were last resolved."""
+        self.hashes: dict[tuple[int, Direction], str] = {}
+        """Of each step's arguments as they were last resolved, and of its undo's."""
         self.admitted = not case.queued
         """Its batch has let it start, or it is in none."""
         self.laws = Laws(self)
@@ -171,7 +171,8 @@ class Simulation:
                 m.NotPrepared(**head, error=error, transient=how == "transient", stuck=how == "stuck")  # type: ignore[arg-type]
             )
             return
-        self.hashes[want.step] = hash_ = "same" if well or not self.choose.chance(6) else f"other {self.now}"
+        hash_ = "same" if well or not self.choose.chance(6) else f"other {self.now}"
+        self.hashes[want.step, want.direction] = hash_
         driver = self.drivers[want.step]
         way: Way = getattr(driver, want.direction)
         self.say(
@@ -545,7 +546,10 @@ class Simulation:
 
     def some_batch(self) -> None:
         """Let its batch say something."""
-        self.say(m.Release()) if self.admitted else self.admit()
+        if not self.admitted and self.choose.chance(2):
+            self.admit()
+        else:
+            self.say(m.BatchEnded())
 
     def some_lock(self) -> None:
         """Let a lock be set free, or a deadlock be found."""

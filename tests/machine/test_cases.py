@@ -43,6 +43,15 @@ def test_a_failed_repeat_does_not_settle_the_attempt_before() -> None:
     assert script.state.hold.reason == "attention"
 
 
+def test_a_repeat_that_cleaned_up_after_itself_does_not_settle_the_attempt_before_either() -> None:
+    """What it removed is its own."""
+    script = Script(None, drivers=[put(touch("c"), REPEATS)]).go("lost answer").found()
+    script.to_wake()
+    script.go("compensated")
+
+    assert script.statuses == ["unknown"]
+
+
 def test_a_failed_repeat_is_looked_into_where_the_driver_can_look() -> None:
     """The operator had it repeated, the repeat failed, and now `find` can tell."""
     script = Script(None)
@@ -491,13 +500,20 @@ def test_a_saga_of_a_batch_starts_when_its_batch_lets_it_and_keeps_its_locks() -
     script.pass_time(5_000)
     for _ in range(2):
         script.admit()
-    script.say(m.Release())
     script.go("succeeded")
     assert (script.state.status, len(script.state.locks)) == ("completed", 1)
     for _ in range(2):
-        script.say(m.Release())
+        script.say(m.BatchEnded())
 
     assert script.state.locks == ()
+
+
+def test_what_its_batch_never_let_start_is_cancelled_when_the_batch_is_over() -> None:
+    """Nothing of it has started, so it is rolled back at once."""
+    script = Script(None, queued=True)
+    script.say(m.BatchEnded())
+
+    assert (script.state.status, script.statuses) == ("rolled_back", ["skipped"])
 
 
 def test_in_a_batch_of_best_effort_a_failure_stops_nothing() -> None:

@@ -435,6 +435,26 @@ def test_a_deadlock_at_a_hook_turns_the_saga_and_at_a_failed_one_another() -> No
     assert undoes.state.turn is None
 
 
+def test_the_undo_for_a_failed_hook_asks_where_undos_ask() -> None:
+    """Before the saga turns; rejected, what the step did is kept."""
+    careful = step(hook=Hook("test.tell"), asks_undo=True)
+    approved, rejected = (
+        Script(None, careful, None).go("succeeded", "succeeded", "failed") for _ in range(2)
+    )
+    for script in (approved, rejected):
+        script.begin()
+        assert script.state.status == "running"
+        assert script.state.hold is not None
+        assert script.state.hold.reason == "approval"
+        assert "the undo of step s1 waits for approval" in script.state.hold.detail
+    approved.operator("approve", 1, flag=True)
+    rejected.operator("reject", 1, flag=True)
+
+    assert wanted(approved) == [(1, "undo", 1)]
+    assert approved.go("succeeded", "succeeded").statuses == ["compensated", "compensated", "skipped"]
+    assert rejected.go("succeeded").statuses == ["compensated", "kept", "skipped"]
+
+
 T = "1970-01-01T00:16:40.000Z"
 
 

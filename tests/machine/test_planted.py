@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from actors.saga import answers, deciding, evolve, holds, machine, verbs, wants, why
 from actors.saga import events as e
+from actors.saga.plan import Plan
 from actors.saga.state import Error
 from tests.machine import laws
 from tests.machine.cases import Chooser, random_case
@@ -156,6 +157,22 @@ BUGS: dict[str, tuple[Plant, str]] = {
         instead(answers, "_asks", lambda *_: False),
         "it started without its approval",
     ),
+    "an undo runs without being approved": (
+        instead(
+            answers,
+            "_is_asked_for",
+            lambda was, step, message: message.direction == "forward" and was(step, message),
+        ),
+        "an undo ran without its approval",
+    ),
+    "an approval is taken for one of something else": (
+        instead(answers, "_is_given", lambda _, ask, __: ask.approved),
+        "without its approval",
+    ),
+    "a step that waits for approval goes by the saga's rules": (
+        lambda patch: patch.setattr(Plan, "rules", lambda plan, _: plan.approvals),
+        "it is asked for by other rules",
+    ),
     "one approval is enough": (
         folding(e.Approved, lambda was, s, ev, at: was(s, replace(ev, enough=True), at)),
         "it started without its approval",
@@ -172,15 +189,15 @@ BUGS: dict[str, tuple[Plant, str]] = {
         instead(holds, "urgent", lambda *_: []),
         "the saga turned before the work of a failed hook was undone",
     ),
-    "a hook begins in a saga that stops": (
+    "a hook begins on the way back": (
         instead(
             wants,
             "preparable",
             lambda was, plan, state, now: (
-                was(plan, state, now) + [(i, "hook", 1) for i in state.seen.hooks if state.seen.failing]
+                was(plan, state, now) + [(i, "hook", 1) for i in state.seen.hooks if state.turn is not None]
             ),
         ),
-        "a hook began though a step has failed",
+        "a hook began though the saga turns back",
     ),
     "a lock is not taken": (
         instead(answers, "_lock", lambda *_: None),

@@ -7,8 +7,10 @@ import pytest
 
 from actors.saga import messages as m
 from actors.saga.plan import Approvals
+from actors.saga.state import Error
 from actors.saga.verbs import TABLE, Column, column
 from actors.saga.wants import Prepare
+from actors.saga.why import why
 from tests.machine import scripts
 from tests.machine.scripts import IRREVERSIBLE, Script
 
@@ -335,3 +337,259 @@ def test_an_approval_is_of_exactly_what_was_asked() -> None:
     assert script.state.hold is not None
     assert script.state.hold.reason == "approval"
     script.calm()
+
+
+def test_an_undo_asks_before_its_intent_is_written() -> None:
+    """Nobody but a person can bring it on; approved, it runs."""
+    script = scripts.undo_asks()
+    held, sentence = script.state.hold, why(script.plan, script.state, script.now, "ID")
+    asked_for = script.state.steps[0].undo_ask
+    reply = script.operator("approve", 0, flag=True)
+    script.go("succeeded")
+
+    assert held is not None
+    assert held.reason == "approval"
+    assert asked_for is not None
+    assert asked_for.due is None
+    assert "the undo of step s0 waits for approval of same: `sagactl approve ID s0`" in sentence
+    assert (reply.did, reply.detail) == (YES, "same is approved; it goes on")
+    assert script.state.status == "rolled_back"
+    assert script.statuses == ["compensated", "compensated", "failed"]
+
+
+def test_a_rejected_undo_leaves_its_step_kept_and_the_way_back_goes_on() -> None:
+    """With who and why."""
+    script = Script(None, scripts.step(asks_undo=True), None).go("succeeded", "succeeded", "failed").begin()
+    reply = script.say(m.Reject(by="ada", roles=ALL, reason="customers use it"))
+    script.go("succeeded")
+
+    assert reply is not None
+    assert (reply.did, reply.detail) == (YES, "step s1 is kept")
+    assert script.statuses == ["compensated", "kept", "failed"]
+    assert script.state.steps[1].left == "its undo was rejected by ada: customers use it"
+    assert script.state.status == "rolled_back"
+
+
+def test_a_rejection_of_an_undo_without_a_reason_still_says_by_whom() -> None:
+    """A reason is not asked for."""
+    script = scripts.undo_asks()
+    script.say(m.Reject(by="ada", roles=ALL))
+
+    assert script.state.steps[0].left == "its undo was rejected by ada"
+
+
+def test_in_a_graph_other_undos_go_on_beside_one_that_asks() -> None:
+    """Unless they need it; it stays approvable while an undo is held, and one word can be for all that ask."""
+    asks = scripts.step(asks_undo=True)
+    drivers = [scripts.put(scripts.touch(name)) for name in "abcd"]
+    script = Script(asks, asks, None, None, graph=True, on_undo_failure="hold", drivers=drivers)
+    script.begin().begin().begin().begin()
+    calls = sorted(script.flights, key=lambda want: want.step)
+    for want, how in zip(calls, ("succeeded", "succeeded", "succeeded", "failed"), strict=True):
+        script.end(want, how)
+    while script.wanted(Prepare):
+        script.begin()
+    sentence = why(script.plan, script.state, script.now, "ID")
+    script.end(script.call(), "failed")
+    held = column(script.plan, script.state), script.state.hold
+    reply = script.say(m.Approve(by="eve", roles=ALL))
+    script.calm()
+
+    assert "the undo of step s2 is running" in sentence
+    assert "the undo of step s1 waits for approval" in sentence
+    assert held[0] == "undo_held"
+    assert held[1] is not None
+    assert held[1].reason == "attention"
+    assert "the undo of step s0 waits for approval" in held[1].detail
+    assert reply is not None
+    assert reply.detail == "same, same is approved; it goes on"
+    assert script.statuses == ["compensated", "compensated", "kept", "failed"]
+
+
+def test_who_may_approve_an_undo_is_as_the_policy_says() -> None:
+    """Approvers, quorum and four eyes; and one user's word counts once."""
+    rules = Approvals(approvers=("admin",), quorum=2, four_eyes=True, expires=1_000)
+    script = Script(scripts.step(asks_undo=True), None, approvals=rules).go("succeeded", "failed").begin()
+    said: list[dict[str, Any]] = [
+        {"by": "ada", "roles": ("operator",)},
+        {"by": "ada", "roles": ALL, "own": True},
+        {"by": "eve", "roles": ALL},
+        {"by": "eve", "roles": ALL},
+        {"by": "ivy", "roles": ALL, "step": 0},
+    ]
+    script.pass_time(2_000)
+    replies = [script.say(m.Approve(**each)) for each in said]
+
+    assert [reply.did for reply in replies if reply] == ["forbidden", "forbidden", YES, SAID, YES]
+    assert script.wanted(Prepare)
+
+
+def test_an_undo_that_asks_can_be_skipped_also_when_it_could_not_be_prepared_at_first() -> None:
+    """By then its step is `compensating`, and nothing of it runs."""
+    script = Script(None, scripts.step(asks_undo=True), None).go("succeeded", "succeeded", "failed")
+    want = script.wanted(Prepare)[0]
+    script.say(
+        m.NotPrepared(
+            step=1,
+            direction="undo",
+            generation=want.generation,
+            error=Error("busy", "not now"),
+            transient=True,
+        )
+    )
+    script.to_wake()
+    script.begin()
+    status = script.statuses[1]
+    reply = script.operator("skip", 1, flag=True)
+
+    assert (status, reply.did, script.statuses[1]) == ("compensating", YES, "kept")
+
+
+def test_a_pause_and_an_approval_of_an_undo_do_not_wait_for_each_other() -> None:
+    """Approved while paused, it runs once resumed."""
+    script = scripts.undo_asks()
+    script.operator("pause", 0, flag=True)
+    held = script.state.hold
+    script.operator("approve", 0, flag=True)
+    waiting = script.wanted(Prepare)
+    script.operator("resume", 0, flag=True)
+
+    assert held is not None
+    assert held.reason == "paused"
+    assert "waits for approval" in held.detail
+    assert not waiting
+    assert script.go("succeeded").state.status == "rolled_back"
+
+
+def test_an_undo_that_would_do_something_else_asks_again() -> None:
+    """An approval covers one hash."""
+    script = scripts.undo_asks()
+    script.operator("approve", 0, flag=True)
+    want = script.wanted(Prepare)[0]
+    script.say(
+        m.Prepared(
+            step=0, direction="undo", generation=want.generation, execution="x", payload="p", hash="other"
+        )
+    )
+    undo_ask = script.state.steps[0].undo_ask
+
+    assert undo_ask is not None
+    assert (undo_ask.hash, undo_ask.approved) == ("other", False)
+    script.calm()
+
+
+def test_an_undo_that_asks_can_be_abandoned() -> None:
+    """The saga ends failed, and nothing is asked any more."""
+    script = scripts.undo_asks()
+    script.operator("abandon", 0, flag=True)
+
+    assert script.state.status == "failed"
+    assert script.statuses[0] == "completed"
+    assert script.operator("approve", 0, flag=True).did == NO
+
+
+def test_a_step_that_was_skipped_asks_no_longer() -> None:
+    """Its approval would bring nothing on."""
+    script = asked()
+    script.operator("skip", 0, flag=True)
+
+    assert script.state.hold is None
+    assert script.operator("approve", 0, flag=True).did == NO
+
+
+def test_an_approval_can_be_given_while_another_step_is_unknown() -> None:
+    """The step starts once that is resolved."""
+    drivers = (scripts.put(scripts.touch("a"), scripts.NEITHER), scripts.put(scripts.touch("b")))
+    script = Script(None, scripts.step(asks="each"), graph=True, drivers=drivers).begin().begin()
+    script.end(script.call(), "lost answer")
+    script.found()
+    at = column(script.plan, script.state)
+    reply = script.operator("approve", 1, flag=True)
+    script.operator("done", 0, flag=True)
+
+    assert (at, reply.did) == ("unknown", YES)
+    assert script.wanted(Prepare)
+
+
+def test_a_late_skip_is_for_a_step_whose_undo_failed() -> None:
+    """Step s1's failed, step s0's did not."""
+    reply = scripts.failed().operator("skip", 0, flag=True)
+
+    assert (reply.did, reply.detail) == (NO, "step s0 has no failed undo")
+
+
+OWN = Approvals(approvers=("eve",), expires=5_000)
+
+
+def waiting() -> Script:
+    """Two steps of a graph wait for approval, the first of them by its own rules."""
+    script = Script(
+        scripts.step(asks="each", approvals=OWN),
+        scripts.step(asks="each"),
+        graph=True,
+        approvals=Approvals(approvers=("ada", "operator")),
+    )
+    return script.begin().begin()
+
+
+def test_a_step_can_say_itself_who_approves_it() -> None:
+    """Who may not is told so, by the step's own rules; whoever may answer some of the questions answers those."""
+    script = waiting()
+    held = script.state.hold
+    wrong = script.say(m.Approve(by="ada", roles=ALL, step=0))
+    other = script.say(m.Approve(by="ada", roles=("operator",)))
+    right = script.say(m.Approve(by="eve", roles=("operator",), step=0))
+
+    assert held is not None
+    assert "step s0 waits for approval of same by eve: `approve s0` or `reject s0`; step s1" in held.detail
+    assert wrong is not None
+    assert (wrong.did, wrong.detail) == ("forbidden", "ada is not one of its approvers: eve")
+    assert other is not None
+    assert (other.did, other.detail) == (YES, "same is approved; it goes on")
+    assert right is not None
+    assert right.did == YES
+    assert [want.step for want in script.wanted(Prepare)] == [0, 1]
+
+
+def test_who_may_answer_none_of_the_questions_is_told_about_the_first() -> None:
+    """And nothing happens."""
+    script = waiting()
+    reply = script.say(m.Reject(by="zoe"))
+
+    assert reply is not None
+    assert (reply.did, reply.detail) == ("forbidden", "zoe is not one of its approvers: eve")
+
+
+def test_a_steps_own_approval_expires_by_its_own_time() -> None:
+    """The saga turns back, whatever the others' rules are."""
+    script = waiting()
+    script.pass_time(5_000)
+
+    assert script.state.status == "rolled_back"
+    assert script.state.error is not None
+    assert script.state.error.code == "expired"
+
+
+def test_a_message_and_the_last_reason_are_kept_with_the_question() -> None:
+    """Of several who approve, a later one without a reason does not take away what was said."""
+    script = Script(scripts.step(asks="each"), approvals=Approvals(quorum=2))
+    script.say(
+        m.Prepared(
+            step=0,
+            direction="forward",
+            generation=1,
+            execution="x",
+            payload="p",
+            hash="abc",
+            message="Is the page right?",
+        )
+    )
+    held = script.state.hold
+    script.say(m.Approve(by="ada", roles=ALL, reason="looks fine"))
+    script.say(m.Approve(by="eve", roles=ALL))
+    ask = script.state.steps[0].ask
+
+    assert held is not None
+    assert held.detail.startswith('step s0 waits for approval of abc ("Is the page right?"), 0 of 2 given: ')
+    assert ask is not None
+    assert (ask.given, ask.reason, ask.approved) == (("ada", "eve"), "looks fine", True)

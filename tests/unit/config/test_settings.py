@@ -76,6 +76,13 @@ def test_a_file_is_read_into_what_the_program_keeps(load_text: Load) -> None:
     assert settings.providers.digitalocean.rate == Rate(count=100, per=10_000)
 
 
+def test_a_type_without_a_dot_is_a_table_too(load_text: Load) -> None:
+    """`command` and `http` are types as well, and need no quotes."""
+    policy = load_text("[policy.command]\nundo = 'hold'").policy
+
+    assert policy.types["command"].undo == "hold"
+
+
 def test_a_types_policy_is_a_table_of_the_policy(load_text: Load) -> None:
     """What is not said for a type is left to the node's policy."""
     policy = load_text("""

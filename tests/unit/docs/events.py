@@ -41,7 +41,7 @@ PARTS = (
     (
         "Of approvals",
         "approval.",
-        "Of the saga as submitted, or of one step's resolved arguments: `step` is its index.",
+        "Of the saga as submitted, or of one step's resolved arguments, or its undo's: `step` is its index.",
     ),
     ("Of locks", "lock.", ""),
 )

@@ -44,6 +44,7 @@ class TellDriver(ThingDriver):
     verbs: ClassVar[Mapping[str, Verb]] = {
         "all": Verb(arguments=Thing),
         "once": Verb(arguments=Thing, irreversible=True),
+        "wait": Verb(arguments=Thing, asks=True, changes=False),
     }
 
 
@@ -145,6 +146,7 @@ def test_a_hook_that_is_never_run_is_warned_of(made: Made, step: str, why: str) 
                 "return (make it a step of its own)"
             ),
         ),
+        ("{do: demo.tell.wait, with: {path: /ok}}", "4:28: steps[0].hooks.applied.do: `demo.tell.wait` waits for approval, which a hook cannot (make it a step of its own)"),
         ('{do: demo.tell.all, with: {path: "${self.size}"}}', "4:56: steps[0].hooks.applied.with.path: `${self.size}`: there is no output `size` (there are: path)"),
         ('{do: demo.tell.all, with: {path: "${steps.later.path}"}}', "4:56: steps[0].hooks.applied.with.path: `${steps.later.path}`: the step `later` comes later (move it up, or give the steps `needs` so that they form a graph)"),
         ('{do: demo.tell.all, with: {path: "${steps.put.path}"}}', "4:56: steps[0].hooks.applied.with.path: `${steps.put.path}`: a step cannot refer to itself (write ${self.FIELD})"),

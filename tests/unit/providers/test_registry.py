@@ -225,7 +225,7 @@ def test_what_is_no_operation_is_an_error_and_no_exception_of_another_kind(
 
 
 def test_operations_are_those_of_the_spec() -> None:
-    """SPEC §4's table, but for wait.approval."""
+    """SPEC §4's table."""
     assert load(SETTINGS, NoBlobs()).operations() == [
         "command.run",
         "http.request",
@@ -243,6 +243,7 @@ def test_operations_are_those_of_the_spec() -> None:
         "test.fail",
         "test.sleep",
         "wait.timer",
+        "wait.approval",
     ]
 
 
@@ -292,6 +293,7 @@ def test_a_good_declaration_has_no_problems() -> None:
         ({"repeat": "name"}, "repeat: `name` looks for what was done, so `finds` must be set"),
         ({"settle": 1}, "settle: only a verb that `finds` can wait for what it looks for"),
         ({"settle": -1, "finds": True}, "settle: must be >= 0 milliseconds: -1"),
+        ({"asks": True}, "asks: there is no argument approvers and expires and message"),
         ({"timeout": 0}, "timeout: must be > 0 milliseconds, or None: 0"),
         ({"may_end": frozenset({"lost"})}, "may_end: lost: only compensated and partial need saying"),
         ({"replaces": frozenset({"colour"})}, "replaces: colour: there is no such argument"),
@@ -399,6 +401,7 @@ def test_the_description_is_json_and_complete(full: Registry) -> None:
         "replaces": ["size"],
         "settle": 0,
         "timeout": None,
+        "asks": False,
     }
 
 

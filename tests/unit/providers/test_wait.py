@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.durations import format_duration
-from providers.contract import Ended, Failed, Succeeded, Working
+from providers.contract import Approved, Ended, Failed, Succeeded, Working
 from providers.wait import Wait
 from tests.unit.providers.calls import NOW, NoBlobs, call_of, problems_of
 
@@ -97,3 +97,18 @@ def test_it_changes_nothing() -> None:
     verb = DRIVER.verbs["timer"]
 
     assert (verb.changes, verb.compensable, verb.repeat) == (False, True, "idempotent")
+
+
+async def test_an_approval_tells_by_whom_and_why() -> None:
+    """The engine asks, and calls when it was given; a call without it is a mistake that does nothing."""
+    call = call_of(DRIVER, "approval", {"message": "go?"}, approved=Approved("ada, eve", "looks fine"))
+
+    assert await DRIVER.apply(call) == Succeeded({"by": "ada, eve", "reason": "looks fine"})
+    assert await DRIVER.apply(msgspec.structs.replace(call, approved=None)) == Failed(
+        "not_approved", "nobody was asked"
+    )
+
+
+def test_an_approval_needs_no_arguments() -> None:
+    """What is left out is as the saga's policy says."""
+    assert problems_of(DRIVER, "approval", {}) == []
