@@ -123,7 +123,7 @@ def _case(case: Case) -> answers.Case:
 def _notes(plan: Plan, chosen: int) -> Iterable[str]:
     if chosen < len(plan.steps):
         yield f"{chosen} of {len(plan.steps)} steps were made to go wrong, evenly chosen"
-    if plan.approvals.start or any(step.asks != "never" for step in plan.steps):
+    if plan.approvals.start or any(step.asks != "never" or step.asks_undo for step in plan.steps):
         yield "approvals were taken as given"
     if plan.deadline is not None:
         yield "calls took no time, so the deadline never passed"

@@ -6,7 +6,6 @@ pass through the events. A ``State`` is frozen; ``machine.evolve`` makes the nex
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal
 
@@ -272,18 +271,21 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     locked: list[tuple[int, LockWait]] = []
     done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
     for index, step in enumerate(steps):
-        status = step.status
-        runs += _open_runs(index, step)
+        status, forward, hook, undo = step.status, step.forward, step.hook, step.undo
+        if forward is not None and forward.phase != "over":
+            runs.append((index, "forward", forward))
+        if hook is not None and hook.phase != "over":
+            runs.append((index, "hook", hook))
+        if undo is not None and undo.phase != "over":
+            runs.append((index, "undo", undo))
         if status == "pending":
             pending.append(index)
         elif status == "running" and step.awaits_hook:
             hooks.append(index)
-        if step.ask is not None and not step.ask.approved and status in ("pending", "running"):
-            asking.append((index, step.ask))
-        if step.undo_ask is not None and not step.undo_ask.approved:
-            undo_asking.append((index, step.undo_ask))
         if step.lock is not None:
             locked.append((index, step.lock))
+        if step.ask is not None or step.undo_ask is not None:
+            _questions(index, step, asking, undo_asking)
         if status not in DONE:
             done = False
             unknown = unknown or status == "unknown"
@@ -307,13 +309,14 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     )
 
 
-def _open_runs(index: int, step: StepState) -> Iterator[tuple[int, Direction, Run]]:
-    if step.forward is not None and step.forward.phase != "over":
-        yield index, "forward", step.forward
-    if step.hook is not None and step.hook.phase != "over":
-        yield index, "hook", step.hook
-    if step.undo is not None and step.undo.phase != "over":
-        yield index, "undo", step.undo
+def _questions(
+    index: int, step: StepState, asking: list[tuple[int, Ask]], undo_asking: list[tuple[int, Ask]]
+) -> None:
+    """Note what a step asks for that nobody has approved yet."""
+    if step.ask is not None and not step.ask.approved and step.status in ("pending", "running"):
+        asking.append((index, step.ask))
+    if step.undo_ask is not None and not step.undo_ask.approved:
+        undo_asking.append((index, step.undo_ask))
 
 
 class Cancel(msgspec.Struct, frozen=True):

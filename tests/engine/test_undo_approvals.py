@@ -133,3 +133,13 @@ def test_an_undo_of_ones_own_asks_too(daemon: Daemon, tmp_path: Path) -> None:
     assert held["hold"]["reason"] == "approval"
     assert statuses(ended) == ["compensated", "failed"]
     assert executions[-1]["arguments"] == {"message": "was 0"}
+
+
+def test_a_rehearsal_takes_it_as_given_that_undos_are_approved(daemon: Daemon, tmp_path: Path) -> None:
+    """And says so."""
+    saga = asking(put("one", tmp_path / "a", "x"), echo("two"))
+    status, found = daemon.ask("POST", "/v1/rehearse", {"saga": saga})
+
+    assert status == 200
+    assert found["notes"] == ["approvals were taken as given"]
+    assert not any(case["hold"] for case in found["cases"])

@@ -65,9 +65,10 @@ RESOURCES = (
     Touch(type="service", name="x"),
     Touch(type="service", name="y"),
 )
-WAYS = (Way(finds=True), Way(repeats=True), Way(), Way(repeats=True, finds=True))
 OWN = Approvals(approvers=("admin",), expires=5_000)
 """What a step says itself of its approval; how many are needed is the plan's."""
+WAYS = (Way(finds=True), Way(repeats=True), Way(), Way(repeats=True, finds=True))
+BEST_EFFORT = (Batch(mode="best_effort", parallel=1), Batch(mode="best_effort"))
 RETRIES = (
     Retry(attempts=2),
     Retry(attempts=1),
@@ -80,16 +81,7 @@ def random_case(choose: Chooser) -> Case:
     count = choose.of((3, 2, 1, 4, 4, 5, 6))
     graph = choose.chance(2)
     deadline = choose.of((None, None, 20_000))
-    batch = choose.of(
-        (
-            None,
-            None,
-            None,
-            Batch(parallel=2),
-            Batch(mode="best_effort", parallel=1),
-            Batch(mode="best_effort"),
-        )
-    )
+    batch = choose.of((*[None] * 12, Batch(parallel=2), *BEST_EFFORT))
     graph = graph or batch is not None
     plan = Plan(
         kind="random",
@@ -139,7 +131,7 @@ def _step(choose: Chooser, index: int, *, graph: bool, batch: Batch | None) -> P
         asks=choose.of(("never", "never", "never", "irreversible", "each")),
         approvals=choose.of((None, None, OWN)),
         asks_undo=choose.chance(5),
-        hook=choose.of((None, None, None, Hook("test.tell"))) if batch is None else None,
+        hook=choose.of((None, None, Hook("test.tell"))) if batch is None else None,
     )
 
 

@@ -223,6 +223,13 @@ def undone_before_its_hook() -> Script:
     return script.go("succeeded", "succeeded")
 
 
+def undo_accepted() -> Script:
+    """The operator says that an undo which failed is to be left so."""
+    script = undo_failed()
+    script.operator("failed", 1, flag=True)
+    return script
+
+
 def cleaned_up_then_skipped() -> Script:
     """A failed step whose driver has cleaned up is skipped."""
     script = Script(None, on_failure="hold").go("compensated")
@@ -267,8 +274,16 @@ def undo_rejected() -> Script:
     return script
 
 
+def repaired() -> Script:
+    """The undo that failed was done by hand, long after the saga had ended."""
+    script = failed()
+    script.operator("done", 1, flag=True)
+    return script
+
+
 TOLD = (
     failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back,
     undo_failed, undo_unknown, undo_conflict, completed, failed, rolled_back, kept_then_done, kept_then_skipped,
-    kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, undone_before_its_hook,
+    kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, undone_before_its_hook, undo_accepted,
+    repaired,
 )  # fmt: skip

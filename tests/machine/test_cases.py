@@ -43,8 +43,8 @@ def test_a_failed_repeat_does_not_settle_the_attempt_before() -> None:
     assert script.state.hold.reason == "attention"
 
 
-def test_a_repeat_that_cleaned_up_after_itself_does_not_settle_the_attempt_before_either() -> None:
-    """What it removed is its own."""
+def test_a_repeat_that_cleaned_up_does_not_settle_the_attempt_before() -> None:
+    """It has taken back what it did itself, and nobody knows what the one before did."""
     script = Script(None, drivers=[put(touch("c"), REPEATS)]).go("lost answer").found()
     script.to_wake()
     script.go("compensated")
@@ -103,6 +103,15 @@ def test_a_poll_lost_in_a_crash_is_asked_again() -> None:
     script.say(m.Answered(step=0, direction="forward", generation=1, attempt=1, kind="lost"))
 
     assert script.wanted(Poll)
+
+
+def test_what_changes_nothing_is_simply_done_again_after_a_crash() -> None:
+    """No attempt is spent, and nothing is unknown."""
+    script = Script(None, drivers=[put(None)]).begin()
+    script.flights.clear()
+    script.say(m.Answered(step=0, direction="forward", generation=1, attempt=1, kind="lost"))
+
+    assert (script.statuses, script.call().attempt) == (["running"], 2)
 
 
 def test_the_saga_names_the_step_that_failed_first() -> None:
