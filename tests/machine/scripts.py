@@ -223,13 +223,6 @@ def undone_before_its_hook() -> Script:
     return script.go("succeeded", "succeeded")
 
 
-def undo_accepted() -> Script:
-    """The operator says that an undo which failed is to be left so."""
-    script = undo_failed()
-    script.operator("failed", 1, flag=True)
-    return script
-
-
 def cleaned_up_then_skipped() -> Script:
     """A failed step whose driver has cleaned up is skipped."""
     script = Script(None, on_failure="hold").go("compensated")
@@ -284,6 +277,5 @@ def repaired() -> Script:
 TOLD = (
     failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back,
     undo_failed, undo_unknown, undo_conflict, completed, failed, rolled_back, kept_then_done, kept_then_skipped,
-    kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, undone_before_its_hook, undo_accepted,
-    repaired,
+    kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, undone_before_its_hook, repaired,
 )  # fmt: skip
