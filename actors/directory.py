@@ -26,7 +26,7 @@ from actors.saga.host import Host
 from actors.saga.ledger import checkpoint_alone, event_row
 from actors.saga.machine import decide, submit
 from actors.saga.plan import Plan
-from actors.saga.state import MACHINE, Held, State, StepState
+from actors.saga.state import ENDED, MACHINE, Held, State, StepState
 from actors.supervisor import Supervisor
 from store.queries import Live
 from store.records import Checkpoint, Commit, IdempotencyKey, NewEvent, NewSaga, Saga, state_sum
@@ -47,6 +47,17 @@ class NoSuchSaga(LookupError):
 
 class Unreadable(Exception):
     """A saga's record cannot be folded into a state: neither its checkpoint nor its events."""
+
+
+class Newborn(msgspec.Struct):
+    """A saga that is to be accepted along with others."""
+
+    saga: str
+    plan: Plan
+    new: NewSaga
+    encoded_plan: bytes
+    submitted: e.Submitted
+    key: IdempotencyKey | None = None
 
 
 Answer = Callable[[m.Reply | BaseException | None], None]
@@ -147,18 +158,21 @@ class Directory:
         await accepted
         return dossier, actor.state
 
+    async def submit_together(self, newborn: list[Newborn]) -> None:
+        """Accept a batch and its sagas, the batch first; all is durable when this returns, and the batch begins."""
+        commits = []
+        for each in newborn:
+            self._remember(each.new.plan, each.plan)
+            decision = submit(each.plan, each.submitted, each.new.created_at)
+            plan = (each.new.plan, each.encoded_plan)
+            birth = Birth(each.new, plan, decision.events, each.new.created_at, each.key)
+            commits.append(_birth_commit(each.saga, each.plan, decision.state, birth))
+        for accepted in [self.host.journal.commit_nowait(commit) for commit in commits]:
+            await accepted
+        self.wake(newborn[0].saga)
+
     async def _commit_birth(self, saga: str, plan: Plan, state: State, birth: Birth) -> None:
-        rows = [event_row(saga, plan, event, birth.at) for event in birth.events]
-        await self.host.journal.commit(
-            Commit(
-                saga,
-                rows,
-                checkpoint_alone(plan, state, birth.at),
-                new=birth.new,
-                plan=birth.plan,
-                key=birth.key,
-            )
-        )
+        await self.host.journal.commit(_birth_commit(saga, plan, state, birth))
 
     # -- watching --------------------------------------------------------------------------------------------------
 
@@ -177,8 +191,37 @@ class Directory:
 
     def _report(self, actor: SagaActor) -> None:
         self.host.locks.follow(actor.id, actor.dossier.header.batch, actor.state)
+        if actor.plan.batch is not None and actor.state.status in ENDED:
+            self._batch_ended(actor.plan)
         for watcher in list(self._watchers.get(actor.id, ())):
             watcher(actor.dossier, actor.state)
+
+    def _batch_ended(self, plan: Plan) -> None:
+        """Tell its sagas, those that have kept something for it or never had their turn."""
+        for saga in plan.members:
+            if self._untold(saga):
+                self.tell(saga, m.BatchEnded())
+
+    async def wait_told(self, batch: str) -> None:
+        """Return when the sagas of a batch that is over have heard of it: at once, or so after its last commit."""
+        plan, state = self.durable(batch)
+        while state.status in ENDED and any(self._untold(saga) for saga in plan.members):
+            await anyio.sleep(CALM)
+
+    def _untold(self, saga: str) -> bool:
+        row = self.host.queries.saga(saga)
+        state = None if row is None else self.state(row)
+        return state is not None and (state.queued or state.keeps_locks)
+
+    def durable(self, saga: str) -> tuple[Plan, State]:
+        """Give a saga's plan and state as they are on disk. Raises NoSuchSaga."""
+        actor = self._actors.get(saga)
+        if actor is not None:
+            return actor.plan, actor.state
+        row = self.host.queries.saga(saga)
+        if row is None:
+            raise NoSuchSaga(saga)
+        return self.plan(row.plan), self.state(row)
 
     def actor(self, saga: str) -> SagaActor | None:
         """Give a saga's actor, if it is in memory right now."""
@@ -264,6 +307,7 @@ class Directory:
     async def restore_locks(self) -> None:
         """Give back to the sagas the locks that they have and wait for, by their record. Before anything else moves."""
         states: list[tuple[str, str | None, State]] = []
+        untold: list[str] = []
         after = 0
         while page := await self.host.queries.live(after):
             for row in page:
@@ -271,8 +315,16 @@ class Directory:
                 state = state or await self._fold(row.id, why)
                 if state.locks or state.seen.locked:
                     states.append((row.id, row.batch, state))
+                if (state.queued or state.keeps_locks) and self._is_over(row.batch):
+                    untold.append(row.id)
             after = page[-1].number
         self.host.locks.restore(states)
+        for saga in untold:
+            self.tell(saga, m.BatchEnded())
+
+    def _is_over(self, batch: str | None) -> bool:
+        row = None if batch is None else self.host.queries.saga(batch)
+        return row is None or row.status in ENDED
 
     async def _fold(self, saga: str, why: str) -> State:
         """Fold a saga's state anew from its events: they are the truth, a checkpoint only a cache."""
@@ -344,6 +396,12 @@ class Directory:
         self.host.locks.follow(row.id, row.batch, decision.state)
         for watcher in list(self._watchers.get(row.id, ())):
             watcher(Dossier(self.header(row), plan), decision.state)
+
+
+def _birth_commit(saga: str, plan: Plan, state: State, birth: Birth) -> Commit:
+    rows = [event_row(saga, plan, event, birth.at) for event in birth.events]
+    at = checkpoint_alone(plan, state, birth.at)
+    return Commit(saga, rows, at, new=birth.new, plan=birth.plan, key=birth.key)
 
 
 def _answer_all(mailbox: Mailbox, error: Exception) -> None:

@@ -139,6 +139,71 @@ class Sagas(Document, frozen=True, kw_only=True):
     next: str | None
 
 
+class BatchSummary(Document, frozen=True, kw_only=True):
+    """A batch: sagas that are run together. It has a saga's statuses and holds."""
+
+    id: Id
+    batch: str
+    """Its name."""
+    mode: Literal["all_or_nothing", "best_effort"]
+    parallel: int | None
+    on_failure: Literal["compensate", "stop", "hold"]
+    status: SagaStatus
+    hold: Hold | None
+    waiting: Waiting | None
+    cancel: Cancel | None
+    error: Error | None
+    counts: dict[str, int]
+    """How many of its sagas have each status."""
+    created_at: Time
+    updated_at: Time
+    finished_at: Time | None
+    submitted_by: str
+    reason: str | None
+    rolled_back_by: Id | None
+
+
+class Batch(BatchSummary, frozen=True, kw_only=True):
+    """A batch with its sagas, in the order of its file, and the sagas that take back some of them."""
+
+    sagas: list[Saga]
+    rollbacks: list[Saga]
+
+
+class BatchSubmitted(Batch, frozen=True, kw_only=True):
+    """A batch that was accepted, and what its author should know about the files."""
+
+    warnings: list[Problem]
+
+
+class Batches(Document, frozen=True, kw_only=True):
+    """A page of batches; `next` is the cursor of the page behind it."""
+
+    batches: list[BatchSummary]
+    next: str | None
+
+
+class BatchPreview(Document, frozen=True, kw_only=True):
+    """What taking back a batch would make of one of its sagas, and of that one's steps."""
+
+    saga: Id
+    kind: str
+    status: SagaStatus
+    will: Literal["roll back", "cancel", "keep", "nothing"]
+    why: str | None
+    steps: list[Preview]
+
+
+class BatchAnswer(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """What was done about a batch. `rollback`: the saga that takes it back, where it had ended."""
+
+    did: Literal["accepted", "nothing"]
+    detail: str
+    batch: Batch
+    rollback: Id | None
+    preview: list[BatchPreview] | msgspec.UnsetType = msgspec.UNSET
+
+
 class Why(Document, frozen=True, kw_only=True):
     """Why a saga is where it is, in one sentence."""
 

@@ -65,7 +65,7 @@ class MakingUp:
 
     async def _preview(self, saga: str, outlook: list[Outlook]) -> list[answers.Preview]:
         _, plan, state, _ = await self._reading.look(saga)
-        return [_shown(plan, state, each) for each in outlook]
+        return [shown(plan, state, each) for each in outlook]
 
     async def correct(self, caller: Caller, saga: str, state: State, body: VerbBody) -> bytes:
         """Start a saga that makes up for one that has ended. Raises Conflict, Invalid, Unavailable."""
@@ -104,7 +104,8 @@ class MakingUp:
         return documents.encode(answer)
 
 
-def _shown(plan: Plan, state: State, outlook: Outlook) -> answers.Preview:
+def shown(plan: Plan, state: State, outlook: Outlook) -> answers.Preview:
+    """Put what a rollback would make of a step into the API's form."""
     resource = state.steps[outlook.fate.step].resource
     return answers.Preview(
         step=plan.steps[outlook.fate.step].name,

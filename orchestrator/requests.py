@@ -22,6 +22,33 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reason: str | None = None
 
 
+class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sagas to run together: a batch file as it is (`batch`, `sagas`, …), or its text (`source` and its `format`).
+
+    `files`: the texts of the saga files that it names, by their names; a suffix says how each is written.
+    """
+
+    batch: str | None = None
+    mode: Literal["all_or_nothing", "best_effort"] | None = None
+    parallel: int | None = None
+    on_failure: Literal["compensate", "stop", "hold"] | None = None
+    sagas: list[dict[str, Any]] | None = None
+    source: str | None = None
+    format: Literal["yaml", "toml", "json"] | None = None
+    files: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    reason: str | None = None
+
+
+class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said along with a batch's cancel (`now`) or rollback (`preview`, `past_irreversible`)."""
+
+    reason: str | None = None
+    now: bool = False
+    preview: bool = False
+    past_irreversible: bool = False
+
+
 class VerbBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"as_": "as"}):
     """What is said along with a verb; `VERBS` says which of it each verb takes."""
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from actors.batch.members import Members
 from actors.directory import Directory
 from actors.rolling_back import RollingBack
 from actors.saga.host import Host
@@ -18,6 +19,7 @@ from config.settings import Settings, TypePolicy
 from orchestrator import VERSION, answers, documents
 from orchestrator.access import Caller
 from orchestrator.auditing import Auditing
+from orchestrator.batching import Batching
 from orchestrator.files.policy import undo_rule
 from orchestrator.making_up import MakingUp, asks_of
 from orchestrator.metrics import Counts
@@ -64,6 +66,8 @@ class Service:
         rolling_back = RollingBack(directory, random_bytes, lambda plan: asks_of(self.settings.policy, plan))
         making_up = MakingUp(host, reading, rolling_back, submitting)
         steering = Steering(host, directory, registry, reading, making_up)
+        registry.own["saga"] = Members(directory, rolling_back)
+        batching = Batching(host, directory, reading, submitting, steering, rolling_back, random_bytes)
         rehearsing = Rehearsing(registry, submitting)
         auditing = Auditing(host.queries, reading, node_key)
         self.submit = submitting.submit
@@ -77,6 +81,11 @@ class Service:
         self.events = reading.events
         self.stream = reading.stream
         self.verb = steering.verb
+        self.submit_batch = batching.submit
+        self.batch = batching.batch
+        self.batches = batching.batches
+        self.cancel_batch = batching.cancel
+        self.rollback_batch = batching.rollback
         self.audit_verify = auditing.verify
         self.audit_replay = auditing.replay
         self.audit_events = auditing.events

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import anyio
 import msgspec
 
-from actors.directory import Directory
+from actors.directory import Directory, Newborn
 from actors.saga import events as e
 from actors.saga import keys
 from actors.saga.dossier import Dossier
@@ -41,6 +41,14 @@ class Submitted(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Given(msgspec.Struct, frozen=True):
+    """What a saga is given beside its file."""
+
+    inputs: Mapping[str, Any]
+    labels: Mapping[str, str]
+    reason: str | None
+
+
 class Submitting:
     """Takes sagas in."""
 
@@ -65,7 +73,7 @@ class Submitting:
 
     def settle_in(self, settings: Settings) -> None:
         """Compile by these settings from now on; what was compiled by others is forgotten."""
-        self._compiler = Compiler(self._registry, settings.policy, settings.limits.document_bytes)
+        self.compiler = Compiler(self._registry, settings.policy, settings.limits.document_bytes)
 
     async def submit(
         self, caller: Caller, submission: Submission, *, idempotency_key: str | None, wait: int | None
@@ -74,30 +82,47 @@ class Submitting:
 
         Raises Invalid with every problem, Conflict for a key that was used for something else, Unavailable.
         """
-        if idempotency_key is None:
-            return await self._submit(caller, submission, None, wait)
-        while (other := self._submitting.get(idempotency_key)) is not None:
-            await other.wait()
-        self._submitting[idempotency_key] = anyio.Event()
-        try:
-            key = IdempotencyKey(idempotency_key, _digest(msgspec.json.encode(submission, order="sorted")))
-            repeated = await self._repeated(key, wait)
-            return repeated or await self._submit(caller, submission, key, wait)
-        finally:
-            self._submitting.pop(idempotency_key).set()
+        said = msgspec.json.encode(submission, order="sorted")
 
-    async def _repeated(self, key: IdempotencyKey, wait: int | None) -> Submitted | None:
-        known = self._host.queries.idempotency_key(key.key)
-        if known is None:
-            return None
-        saga, body = known
-        if body != key.body:
-            detail = (
-                f"the idempotency key `{key.key}` was used for something else, saga {saga}: use another key"
-            )
-            raise Conflict(detail, code="idempotency_key_reused")
-        document = await self._awaited(saga, wait)
-        return Submitted(saga, created=False, body=documents.encode(documents.submitted(document, ())))
+        async def again(saga: str) -> Submitted:
+            document = await self.awaited(saga, wait)
+            return Submitted(saga, created=False, body=documents.encode(documents.submitted(document, ())))
+
+        async def start(key: IdempotencyKey | None) -> Submitted:
+            return await self._submit(caller, submission, key, wait)
+
+        return await self.once(idempotency_key, said, again, start)
+
+    async def once(
+        self,
+        key: str | None,
+        said: bytes,
+        again: Callable[[str], Awaitable[Submitted]],
+        start: Callable[[IdempotencyKey | None], Awaitable[Submitted]],
+    ) -> Submitted:
+        """Start what was ``said`` once for each key; with the same key ``again`` gives what was started.
+
+        Raises Conflict for a key with which something else was said.
+        """
+        if key is None:
+            return await start(None)
+        while (other := self._submitting.get(key)) is not None:
+            await other.wait()
+        self._submitting[key] = anyio.Event()
+        try:
+            given = IdempotencyKey(key, _digest(said))
+            known = self._host.queries.idempotency_key(key)
+            if known is None:
+                return await start(given)
+            saga, body = known
+            if body != given.body:
+                detail = (
+                    f"the idempotency key `{key}` was used for something else, saga {saga}: use another key"
+                )
+                raise Conflict(detail, code="idempotency_key_reused")
+            return await again(saga)
+        finally:
+            self._submitting.pop(key).set()
 
     async def correct(self, caller: Caller, submission: Submission, original: str) -> Submitted:
         """Accept a saga that makes up for another one. Raises Invalid with every problem, Unavailable."""
@@ -114,33 +139,15 @@ class Submitting:
         compiled, inputs = self.checked(submission)
         check_open(self._host)
         assert compiled.plan is not None
-        plan, digest, encoded = self._plan(compiled.plan)
-        saga, now = keys.new_id(self._random), self._host.clock.now()
-        encoded_inputs = documents.encode(inputs)
-        new = NewSaga(
-            plan.kind,
-            digest,
-            encoded_inputs,
-            documents.encode({**compiled.labels, **submission.labels}),
-            caller.name,
-            submission.reason,
-            now,
-            corrects=corrects,
-        )
-        submitted = e.Submitted(
-            kind=plan.kind,
-            steps=len(plan.steps),
-            plan=digest.hex(),
-            inputs=_digest(encoded_inputs).hex(),
-            deadline=None if plan.deadline is None else now + plan.deadline,
-            actor=caller.name,
-            reason=submission.reason,
-            corrects=corrects,
-        )
+        given = Given(inputs, {**compiled.labels, **submission.labels}, submission.reason)
+        born = self.newborn(caller, compiled.plan, given, corrects=corrects)
+        saga, plan = born.saga, born.plan
         waiting = _Waiter() if wait else None
         stop = self._directory.watch(saga, waiting) if waiting else None
         try:
-            dossier, state = await self._directory.submit(saga, plan, new, encoded, submitted, key)
+            dossier, state = await self._directory.submit(
+                saga, plan, born.new, born.encoded_plan, born.submitted, key
+            )
             if waiting is not None and wait:
                 await waiting.wait(wait)
                 dossier, state = waiting.last or (dossier, state)
@@ -151,10 +158,49 @@ class Submitting:
         body = documents.encode(documents.submitted(document, compiled.warnings))
         return Submitted(saga, created=True, body=body)
 
+    def newborn(
+        self,
+        caller: Caller,
+        plan: Plan,
+        given: Given,
+        *,
+        saga: str | None = None,
+        batch: str | None = None,
+        corrects: str | None = None,
+        **more: Any,
+    ) -> Newborn:
+        """Make what is written first of a saga; ``more`` goes into its first event."""
+        plan, digest, encoded = self._plan(plan)
+        now, encoded_inputs = self._host.clock.now(), documents.encode(given.inputs)
+        waits = plan.deadline is None or more.get("queued", False)
+        submitted = e.Submitted(
+            kind=plan.kind,
+            steps=len(plan.steps),
+            plan=digest.hex(),
+            inputs=_digest(encoded_inputs).hex(),
+            deadline=None if waits else now + (plan.deadline or 0),
+            actor=caller.name,
+            reason=given.reason,
+            corrects=corrects,
+            **more,
+        )
+        new = NewSaga(
+            plan.kind,
+            digest,
+            encoded_inputs,
+            documents.encode(given.labels),
+            caller.name,
+            given.reason,
+            now,
+            batch=batch,
+            corrects=corrects,
+        )
+        return Newborn(saga or keys.new_id(self._random), plan, new, encoded, submitted)
+
     def _compiled(self, submission: Submission) -> Compiled:
         if submission.saga is not None:
-            return self._compiler.object(submission.saga)
-        return self._compiler.source(submission.source or "", format=submission.format or "yaml")
+            return self.compiler.object(submission.saga)
+        return self.compiler.source(submission.source or "", format=submission.format or "yaml")
 
     def checked(self, submission: Submission, *, secrets: bool = True) -> tuple[Compiled, dict[str, Any]]:
         """Compile a saga and bind its inputs. Raises Invalid with every problem.
@@ -162,19 +208,20 @@ class Submitting:
         Without ``secrets`` those that it refers to need not be there.
         """
         compiled = self._compiled(submission)
-        inputs, wrong = self._compiler.bind(
+        inputs, wrong = self.compiler.bind(
             compiled,
             submission.inputs,
             from_text=submission.inputs_as_text,
-            has_secret=self._has_secret if compiled.secrets and secrets else None,
+            has_secret=self.has_secret if compiled.secrets and secrets else None,
         )
         problems = [*compiled.problems, *wrong]
         if problems:
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-            raise Invalid(f"the saga is not valid: {count}; nothing was started", _items(problems))
+            raise Invalid(f"the saga is not valid: {count}; nothing was started", items(problems))
         return compiled, inputs
 
-    def _has_secret(self, name: str) -> bool:
+    def has_secret(self, name: str) -> bool:
+        """Tell whether there is a secret of this name that can be used."""
         try:
             self._host.secrets.get(name)
         except SecretUnusable:
@@ -197,7 +244,7 @@ class Submitting:
         compiled = self._compiled(submission)
         problems = list(compiled.problems)
         if submission.inputs:
-            _, wrong = self._compiler.bind(compiled, submission.inputs, from_text=submission.inputs_as_text)
+            _, wrong = self.compiler.bind(compiled, submission.inputs, from_text=submission.inputs_as_text)
             problems += wrong
         steps = len(compiled.plan.steps) if compiled.plan is not None else None
         kind = compiled.plan.kind if compiled.plan is not None else None
@@ -205,7 +252,7 @@ class Submitting:
             answers.Validated(problems=problems, warnings=list(compiled.warnings), kind=kind, steps=steps)
         )
 
-    async def _awaited(self, saga: str, wait: int | None) -> answers.Saga:
+    async def awaited(self, saga: str, wait: int | None) -> answers.Saga:
         """Give a saga's document once it has ended or needs a person, or the time is up."""
         if wait:
             waiter = _Waiter()
@@ -261,5 +308,6 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _items(problems: Iterable[FileProblem]) -> list[Item]:
+def items(problems: Iterable[FileProblem]) -> list[Item]:
+    """Put a file's problems into the API's form."""
     return [Item(each.where, each.problem, each.hint) for each in problems]

@@ -37,6 +37,13 @@ class Registry:
     def __init__(self, drivers: Mapping[str, Driver], refused: Mapping[str, list[str]]) -> None:
         self.drivers = dict(sorted(drivers.items()))
         self.refused = dict(sorted(refused.items()))
+        self.own: dict[str, Driver] = {}
+        """The engine's own, which no file can name: `described` and `split` do not know them."""
+
+    def find(self, operation: str) -> tuple[Driver, str]:
+        """Split `TYPE.VERB` as `split` does, the engine's own among them."""
+        type_, _, verb = operation.rpartition(".")
+        return (self.own[type_], verb) if type_ in self.own else self.split(operation)
 
     def get(self, type_: str) -> Driver:
         """Give a type's driver, or raise UnknownOperation."""

@@ -31,6 +31,7 @@ _FILTERS = {
     "since": queries()["changed_since"],
     "before": "number < :before",
 }
+_NO_BATCH = "(batch IS NULL OR batch <> id)"
 _LABEL = "EXISTS (SELECT 1 FROM json_each(cast(labels AS TEXT)) AS l WHERE l.key = :key{0} AND l.value = :value{0})"
 
 
@@ -127,10 +128,17 @@ class Queries:
 
     def resolve(self, id: str) -> str | None:
         """Give the id that an operator means: an id, the beginning of one, or `last`. Raises Ambiguous."""
+        return self._resolve(id, "last_id", "ids_by_prefix")
+
+    def resolve_batch(self, id: str) -> str | None:
+        """Give the id of the batch that an operator means. Raises Ambiguous."""
+        return self._resolve(id, "last_batch", "batches_by_prefix")
+
+    def _resolve(self, id: str, last: str, by_prefix: str) -> str | None:
         if id == "last":
-            row = self._quick.execute(self._sql["last_id"]).fetchone()
+            row = self._quick.execute(self._sql[last]).fetchone()
             return str(row[0]) if row else None
-        found = self._quick.execute(self._sql["ids_by_prefix"], {"prefix": id}).fetchall()
+        found = self._quick.execute(self._sql[by_prefix], {"prefix": id}).fetchall()
         if len(found) > 1 and found[0][0] != id:
             raise Ambiguous(f"`{id}` is the beginning of more than one id: {found[0][0]}, {found[1][0]}, …")
         return str(found[0][0]) if found else None
@@ -193,12 +201,24 @@ class Queries:
         """
         filters = {"status": status, "kind": kind, "hold": hold, "since": since, "before": before}
         values: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
-        where = ["1", *(_FILTERS[name] for name in values)]
+        where = [_NO_BATCH, *(_FILTERS[name] for name in values)]
         for index, (key, value) in enumerate((labels or {}).items()):
             where.append(_LABEL.format(index))
             values |= {f"key{index}": key, f"value{index}": value}
         sql = f"{self._sql['saga_columns']} WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit"
         return [Saga(*row) for row in await self._fetch(sql, values | {"limit": limit})]
+
+    async def batches(self, *, before: int | None = None, limit: int = 100) -> list[Saga]:
+        """Give batches, the newest first; ``before`` as in `sagas`."""
+        values = {"before": before, "limit": limit}
+        sql = f"{self._sql['saga_columns']} WHERE batch IS NOT NULL AND batch = id"
+        sql += " AND number < coalesce(:before, 9e18) ORDER BY number DESC LIMIT :limit"
+        return [Saga(*row) for row in await self._fetch(sql, values)]
+
+    async def members(self, batch: str) -> list[Saga]:
+        """Give the sagas of a batch in the order of submission, and those that take them back."""
+        sql = f"{self._sql['saga_columns']} WHERE batch = :batch AND id <> :batch ORDER BY number"
+        return [Saga(*row) for row in await self._fetch(sql, {"batch": batch})]
 
     async def due(self, now: int, *, after: int = 0, limit: int = 1_000) -> list[Due]:
         """Give a page of the sagas that want to be looked at by now, behind number `after`."""

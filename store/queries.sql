@@ -26,8 +26,16 @@ number IN (
 SELECT id FROM sagas WHERE id >= :prefix AND id < :prefix || '~' ORDER BY id LIMIT 2
 
 -- name: last_id
--- The saga that was submitted last.
-SELECT id FROM sagas ORDER BY number DESC LIMIT 1
+-- The saga that was submitted last. A batch is a saga too, but not one that is asked for so.
+SELECT id FROM sagas WHERE batch IS NULL OR batch <> id ORDER BY number DESC LIMIT 1
+
+-- name: batches_by_prefix
+-- The first two batches whose ids begin so. A batch is the saga that is its own batch.
+SELECT id FROM sagas WHERE batch >= :prefix AND batch < :prefix || '~' AND batch = id ORDER BY id LIMIT 2
+
+-- name: last_batch
+-- The batch that was submitted last.
+SELECT id FROM sagas WHERE batch IS NOT NULL AND batch = id ORDER BY number DESC LIMIT 1
 
 -- name: plan
 -- A compiled saga file by its digest.

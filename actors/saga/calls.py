@@ -41,7 +41,7 @@ class Calls:
     def driver(self, operation: str, version: str) -> tuple[Driver, str]:
         """Give the driver and the verb. Raises NotReady where it is gone, or of another major version."""
         try:
-            driver, verb = self.registry.split(operation)
+            driver, verb = self.registry.find(operation)
         except UnknownOperation as gone:
             raise NotReady("driver", str(gone), stuck=True) from gone
         if version and version.partition(".")[0] != driver.version.partition(".")[0]:

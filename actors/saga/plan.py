@@ -154,6 +154,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         own = None if step is None else self.steps[step].approvals
         return own or self.approvals
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The sagas of a batch, in the order of their steps; none where this is no batch."""
+        return () if self.batch is None else tuple(step.arguments["saga"] for step in self.steps)
+
     @cached_property
     def by_name(self) -> dict[str, int]:
         """Step name -> index."""

@@ -28,7 +28,7 @@ log = structlog.get_logger("sagad.api")
 NOBODY = Caller("who comes over the network", None)
 """Only a unix socket's peer is known."""
 
-_PREFIX = "/v1/sagas/"
+_PREFIXES = ("/v1/sagas/", "/v1/batches/")
 _BY_PATH: dict[str, dict[str, Route]] = {}
 for _route in ROUTES:
     _BY_PATH.setdefault(_route.path, {})[_route.method] = _route
@@ -100,14 +100,15 @@ def find(method: str, path: str) -> tuple[Route, str]:
 
 
 def _pattern(path: str) -> tuple[str, str]:
-    """Split a path to the pattern that it follows and the saga's id in it."""
-    if not path.startswith(_PREFIX):
+    """Split a path to the pattern that it follows and the saga's or batch's id in it."""
+    prefix = next((each for each in _PREFIXES if path.startswith(each)), None)
+    if prefix is None:
         return path, ""
-    ref, slash, rest = path[len(_PREFIX) :].partition("/")
+    ref, slash, rest = path[len(prefix) :].partition("/")
     if not ref:
         return path, ""
     try:
-        return f"{_PREFIX}{{id}}{slash}{rest}", unquote(ref, errors="strict")
+        return f"{prefix}{{id}}{slash}{rest}", unquote(ref, errors="strict")
     except UnicodeDecodeError:
         raise NotFound(f"there is no {shown(path)}: it is not UTF-8", code="no_such_route") from None
 

@@ -15,7 +15,7 @@ from orchestrator.api.problems import TooSlow, Unsupported
 from orchestrator.api.words import read_word
 from orchestrator.files.problems import shown, suggest
 from orchestrator.problems import Invalid, Item, Malformed, TooLarge
-from orchestrator.requests import VERBS, Submission, VerbBody
+from orchestrator.requests import VERBS, BatchSubmission, Submission, VerbBody
 
 if TYPE_CHECKING:
     from aiohttp.web import BaseRequest
@@ -202,6 +202,24 @@ def check_submission(given: Submission | VerbBody) -> None:
         problems.append(Item("format", "is missing", "say what `source` is written in: yaml, toml or json"))
     if given.source is None and given.format is not None:
         problems.append(Item("format", "is given without `source`", "leave it out"))
+    if problems:
+        raise Invalid("the body is not valid", problems)
+
+
+def check_batch(given: BatchSubmission) -> None:
+    """Raise Invalid unless there is exactly one batch file, as a document or as text with its format."""
+    problems = []
+    if given.sagas is None and given.source is None:
+        problems.append(Item("sagas", "is missing", "give `batch` and `sagas`, or `source` and `format`"))
+    if given.source is not None and given.format is None:
+        problems.append(Item("format", "is missing", "say what `source` is written in: yaml, toml or json"))
+    beside = [
+        name
+        for name in ("batch", "mode", "parallel", "on_failure", "sagas")
+        if getattr(given, name) is not None
+    ]
+    if given.source is not None and beside:
+        problems.append(Item("source", f"is given beside `{beside[0]}`", "give one of them"))
     if problems:
         raise Invalid("the body is not valid", problems)
 

@@ -27,7 +27,10 @@ def test_every_branch_of_the_machine_is_reached(tmp_path: Path) -> None:
     coverage = [sys.executable, "-m", "coverage"]
     tests = [f"tests/machine/{name}" for name in TESTS]
     run = [*coverage, "run", "--branch", f"--include={files}", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    select = ["-k", "not exact and not reached and not seen_to_fail"]  # those want more runs than coverage does
+    select = [
+        "-k",
+        "not exact and not reached and not seen_to_fail",
+    ]  # those want more runs than coverage does
 
     ran = subprocess.run(
         [*run, *tests, *select], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
