@@ -7,7 +7,7 @@ only lives here is a reservation: a lock that was found free and is not yet on r
 
 First come, first served: who has no lock yet is given none that somebody waits for who came before. Who has one already
 is not kept waiting by those who merely wait: a free file below a folder that another one waits for, because of this very
-saga perhaps. So nobody starves, and a ring of sagas that wait for one another is one of locks that they have: a deadlock,
+saga perhaps. The same goes for the sagas of a batch that keeps locks. So nobody starves, and a ring of sagas that wait for one another is one of locks that they have: a deadlock,
 which is broken as SPEC §3 says.
 """
 
@@ -65,6 +65,8 @@ class Locks:
         self._claims: dict[str, list[Claim]] = {}
         self._who: dict[str, Who] = {}
         self._places = _Places()
+        self._of_batch: defaultdict[str, set[str]] = defaultdict(set)
+        """The sagas of each batch that have claims."""
         self._order = 0
         self._told: set[str] = set()
         """Those that have been told of their deadlock and have not moved since."""
@@ -164,6 +166,8 @@ class Locks:
     def _add(self, claim: Claim) -> None:
         self._claims.setdefault(claim.saga, []).append(claim)
         self._places.add(claim)
+        if claim.batch is not None:
+            self._of_batch[claim.batch].add(claim.saga)
 
     def _remove(self, claim: Claim) -> None:
         mine = self._claims[claim.saga]
@@ -171,6 +175,10 @@ class Locks:
         self._places.remove(claim)
         if not mine:
             del self._claims[claim.saga]
+            if claim.batch is not None:
+                self._of_batch[claim.batch].discard(claim.saga)
+                if not self._of_batch[claim.batch]:
+                    del self._of_batch[claim.batch]
 
     def _drop(self, saga: str, state: State) -> list[Touch]:
         """Forget what is no longer so on a saga's record; give what that sets free."""
@@ -245,11 +253,17 @@ class Locks:
         """Give the claims of others that come first: those that have it; and those who have waited longer, as above."""
         others = [other for other in self._places.overlapping(claim.resource) if _apart(claim, other)]
         yield from (other for other in others if other.kind != "waiting")
-        if not self._has_any(claim.saga):
+        if not self._has_any(claim):
             yield from (other for other in others if other.kind == "waiting" and other.order < claim.order)
 
-    def _has_any(self, saga: str) -> bool:
-        return any(claim.kind != "waiting" for claim in self._claims.get(saga, ()))
+    def _has_any(self, claim: Claim) -> bool:
+        """Tell whether the claimant has a lock, or its batch keeps one."""
+        if any(each.kind != "waiting" for each in self._claims.get(claim.saga, ())):
+            return True
+        return any(each.kept for saga in self._batch_of(claim) for each in self._claims[saga])
+
+    def _batch_of(self, claim: Claim) -> Iterable[str]:
+        return () if claim.batch is None else self._of_batch.get(claim.batch, ())
 
     def _first(self, claim: Claim) -> list[Claim]:
         return next(([other] for other in self._in_the_way(claim)), [])
@@ -293,6 +307,8 @@ class Locks:
                 for other in self._places.overlapping(claim.resource):
                     if other.kind != "waiting" and _apart(claim, other):
                         yield other.saga
+                        if other.kept:  # until its batch is over, which waits for whoever of it waits
+                            yield from (each for each in self._batch_of(other) if each != saga)
 
 
 def _apart(one: Claim, other: Claim) -> bool:

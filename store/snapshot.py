@@ -14,7 +14,7 @@ from store.records import Event
 from store.sql import queries
 
 _ACTOR = "instr(body, :actor_needle) AND cast(body AS TEXT) ->> '$.actor' = :actor"
-_SAGA = "number = (SELECT number FROM sagas WHERE id = :saga)"
+_SAGA = "number IN (SELECT number FROM sagas WHERE id = :saga OR batch = :saga)"  # a batch with all its sagas
 _SINCE = "cast(body AS TEXT) ->> '$.at' >= :since"
 _UNTIL = "cast(body AS TEXT) ->> '$.at' < :until"
 _RESOURCE = (

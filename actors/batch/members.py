@@ -24,8 +24,6 @@ OPERATION = "saga.run"
 
 DRAINING = 1.0
 """Seconds between two looks whether the daemon drains."""
-LATER = 60_000
-"""Milliseconds after which a batch that was let go by a draining daemon asks again, if no restart comes before."""
 
 
 class Arguments(msgspec.Struct, frozen=True):
@@ -61,10 +59,10 @@ class Members(Driver):
         """Let the saga run; or take it back."""
         arguments: Arguments = call.arguments
         if call.restore is not None:
-            return await self._take_back(arguments)
+            return await self._take_back(call)
         self._directory.tell(arguments.saga, m.Admit())
         state = await self._ended(arguments.saga, arguments.batch)
-        return _working(arguments) if state is None else _outcome(arguments.saga, state)
+        return _working(call) if state is None else _outcome(arguments.saga, state)
 
     async def poll(self, call: Call) -> Outcome:
         """Go on after a drain that no restart has followed."""
@@ -107,8 +105,8 @@ class Members(Driver):
 
     # -- taking back -----------------------------------------------------------------------------------------------
 
-    async def _take_back(self, arguments: Arguments) -> Outcome:
-        saga, batch = arguments.saga, arguments.batch
+    async def _take_back(self, call: Call) -> Outcome:
+        saga, batch = call.arguments.saga, call.arguments.batch
         _, state = self._directory.durable(saga)
         if state.status == "rolled_back":
             return Succeeded({"saga": saga, "status": state.status})
@@ -124,7 +122,7 @@ class Members(Driver):
             return Succeeded({"saga": saga, "status": "rolled_back"})
         ended = await self._ended(taker, taker)
         if ended is None:
-            return _working(arguments)
+            return _working(call)
         if ended.status == "completed":
             return Succeeded({"saga": taker, "status": "rolled_back"})
         return Failed(
@@ -165,8 +163,10 @@ def _turning(plan: Plan | None, state: State | None) -> State | None:
     return state if failed or state.turn is not None or state.status == "compensating" else None
 
 
-def _working(arguments: Arguments) -> Working:
-    return Working({"saga": arguments.saga}, LATER, detail=f"saga {arguments.saga} goes on")
+def _working(call: Call) -> Working:
+    """Let go, to be asked about again after the restart. Another handle each time: it is committed, and nothing runs."""
+    times = 0 if call.handle is None else call.handle["times"]
+    return Working({"times": times + 1}, 0, detail=f"saga {call.arguments.saga} goes on")
 
 
 def _outcome(saga: str, state: State) -> Outcome:

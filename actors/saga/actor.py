@@ -213,7 +213,9 @@ class SagaActor:
         """Start what is wanted and missing, let go what is no longer wanted."""
         for want, child in list(self._children.items()):
             if (want not in wanted and not isinstance(want, Perform)) or (
-                isinstance(want, Perform) and interrupted(self.state, want.step) and want.direction != "undo"
+                isinstance(want, Perform)
+                and interrupted(self.plan, self.state, want.step)
+                and want.direction != "undo"
             ):
                 _let_go(child)
         if self.host.draining:

@@ -75,12 +75,14 @@ def wants(plan: Plan, state: State, now: int) -> list[Want]:
     return found
 
 
-def interrupted(state: State, step: int | None = None) -> bool:
+def interrupted(plan: Plan, state: State, step: int | None = None) -> bool:
     """Tell whether the attempt of this step (of any, where none is named) is to be interrupted.
 
     What was running on the way forward when somebody said ``cancel --now`` or ``abandon``; not what begins later, by
-    settling or by the operator's word. No cancel reaches an undo.
+    settling or by the operator's word. No cancel reaches an undo. The sagas of a batch are told so themselves.
     """
+    if plan.batch is not None and state.abandoned is None:
+        return False
     steps = state.steps if step is None else (state.steps[step],)
     return any(
         run is not None and run.interrupt and run.phase == "calling"

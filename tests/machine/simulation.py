@@ -285,9 +285,15 @@ class Simulation:
         if guard is not None:
             return (guard, "lost answer")
         done = isinstance(want, Poll) and self._done(want)
+        if self.plan.batch is not None:  # whose drivers tell what has become of a saga, whoever has asked first
+            done = done or self._touched(want)
         failures = () if done else ("failed", "transient", "rate limited", "compensated", *lost)
         partial = ("partial", "partial and lost") if not done else ()
         return ("succeeded", *failures, *partial, "working", "unknown")
+
+    def _touched(self, want: Perform | Poll) -> bool:
+        name = self._name(want.step)
+        return name is not None and self.world[name] != self.origin(want)
 
     def _weighted(self, outcomes: tuple[str, ...]) -> tuple[str, ...]:
         return (
@@ -557,7 +563,11 @@ class Simulation:
     def some_end(self) -> None:
         """Let a call end."""
         want = self.choose.of(sorted(self.flights, key=repr))
-        if interrupted(self.state, want.step) and want.direction != "undo" and self.choose.chance(2):
+        if (
+            interrupted(self.plan, self.state, want.step)
+            and want.direction != "undo"
+            and self.choose.chance(2)
+        ):
             self.end(want, self.choose.of(("nothing and lost", "lost answer")))
         else:
             self.end(want)

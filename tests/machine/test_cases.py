@@ -80,13 +80,13 @@ def test_now_interrupts_what_runs_and_not_what_is_repeated_later() -> None:
     """`cancel --now`, then the operator says `resolve --as retry`: that attempt may run."""
     script = Script(None, drivers=[put(touch("c"), NEITHER)]).begin()
     script.operator("cancel", 0, flag=True)
-    assert interrupted(script.state, 0)
-    assert interrupted(script.state)
+    assert interrupted(script.plan, script.state, 0)
+    assert interrupted(script.plan, script.state)
     script.go("nothing and lost").found()
     script.operator("again", 0, flag=True)
 
     assert script.flights
-    assert not interrupted(script.state)
+    assert not interrupted(script.plan, script.state)
 
 
 def test_now_settles_what_goes_on_elsewhere() -> None:

@@ -141,7 +141,7 @@ def test_now_interrupts_a_hook() -> None:
     """Its outcome is settled; found done, the step is completed and taken back as any other."""
     script = done().begin()
     script.operator("cancel", 0, flag=True)
-    assert interrupted(script.state, 1)
+    assert interrupted(script.plan, script.state, 1)
     script.go("lost answer").found()
 
     assert script.statuses == ["completed", "completed", "pending"]

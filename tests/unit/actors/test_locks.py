@@ -270,6 +270,31 @@ def test_what_a_batch_keeps_is_in_the_way_of_others_only(table: Table) -> None:
     assert table.want("una", path("/x")) == "bob"
 
 
+def test_a_batch_is_not_kept_waiting_by_who_waits_for_it(table: Table) -> None:
+    """What takes back a saga of the batch needs the very lock for which others wait until the batch is over."""
+    table.begin("una")
+    table.batches = {"ada": "batch", "una": "batch"}
+    table.want("ada", path("/x"))
+    table.record("ada", status="completed")
+    assert table.want("eve", path("/x")) == "ada"
+
+    assert table.want("una", path("/x")) is None
+
+
+def test_a_deadlock_through_what_a_batch_keeps_is_found(table: Table) -> None:
+    """Eve waits for what a completed saga of the batch has, which is kept for as long as bob goes on."""
+    table.batches = {"ada": "batch", "bob": "batch"}
+    table.want("ada", path("/x"))
+    table.record("ada", status="completed")
+    table.want("eve", path("/y"))
+    table.want("bob", path("/z"))
+    assert table.want("eve", path("/x"), 1) == "ada"
+    assert not table.told
+    table.want("bob", path("/y"), 1)
+
+    assert list(table.told) == [("eve", m.Deadlocked(sagas=("bob", "eve"), turns=True))]
+
+
 RESOURCES = [
     path("/a"),
     path("/a/b"),
