@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 
 from config.settings import Settings
 
@@ -73,7 +74,9 @@ async def parts(
         opened.push_async_callback(_shielded, queries.close)
         secrets = Secrets(_secret_folders(settings), folder.node_key)
         blobs = Blobs(folder.blobs, secrets.redact_bytes, secrets.reveal_bytes)
-        registry = drivers.load(_provider_settings(settings), Contents(blobs))
+        registry = drivers.load(
+            _provider_settings(settings, secrets), Contents(blobs), configured=_configured(settings)
+        )
         opened.push_async_callback(_shielded, registry.close)
         host = Host(
             journal=journal,
@@ -88,6 +91,7 @@ async def parts(
             host, Supervisor(settings.supervisor, clock.now), settings.limits.sagas_in_flight
         )
         reload = _Reload(read, settings, host, directory, registry)
+        reload.secrets = secrets
         service = Service(
             host=host,
             directory=directory,
@@ -122,12 +126,29 @@ def _secret_folders(settings: Settings) -> list[Path]:
     return [*given, *([Path(credentials)] if credentials else [])]
 
 
-def _provider_settings(settings: Settings) -> dict[str, dict[str, Any]]:
+def _configured(settings: Settings) -> dict[str, str]:
+    """Name the drivers of the providers that load when they are configured."""
+    from providers import digitalocean
+
+    return digitalocean.TYPES if settings.providers.digitalocean.token is not None else {}
+
+
+def _provider_settings(settings: Settings, secrets: Any) -> dict[str, dict[str, Any]]:
+    """Give each provider its table, as its drivers take it.
+
+    ``secret`` gives a secret's value by its name, at each call anew; ``shared`` is for what the types of one provider
+    share, such as connections.
+    """
     providers = settings.providers
     return {
         "local": {"roots": [str(root) for root in providers.local.roots]},
         "command": {"allow": list(providers.command.allow)},
         "http": {"allow": list(providers.http.allow)},
+        "digitalocean": {
+            **msgspec.structs.asdict(providers.digitalocean),
+            "secret": secrets.get,
+            "shared": {},
+        },
         **providers.others,
     }
 
@@ -144,6 +165,7 @@ class _Reload:
         self._directory = directory
         self._registry = registry
         self.service: Any = None
+        self.secrets: Any = None
 
     def __call__(self) -> list[str]:
         """Give the names of the sections that changed. Raises SettingsError, and then nothing has changed."""
@@ -155,7 +177,8 @@ class _Reload:
         logs.configure(new.daemon.log_level)
         self._host.passivate = new.limits.wait_passivate
         self._directory.in_flight = new.limits.sagas_in_flight
+        tables = _provider_settings(new, self.secrets)
         for type_, driver in self._registry.drivers.items():
-            driver.settings = _provider_settings(new).get(type_.partition(".")[0], {})
+            driver.settings = tables.get(type_.partition(".")[0], {})
         self.service.settle_in(new)
         return changed

@@ -148,7 +148,8 @@ Outcome = Succeeded | Failed | Partial | Compensated | Unknown | Working
 class Ended(Exception):
     """Raised anywhere below ``plan``, ``apply``, ``poll`` to end the call with this outcome.
 
-    From ``plan`` or ``check`` only Failed makes sense. Every other exception is an unknown outcome.
+    From ``plan`` or ``check`` only Failed makes sense; for ``find`` see there. Every other exception is an unknown
+    outcome.
     """
 
     def __init__(self, outcome: Outcome) -> None:
@@ -347,6 +348,9 @@ class Driver(abc.ABC):
 
     async def find(self, call: Call) -> Finding:
         """After an unknown outcome: tell whether the call took effect.
+
+        Where that cannot be told yet, because what may have been begun is still going on elsewhere, raise Ended with
+        Working: the engine asks again after its ``poll_after``. So it does after Ended with a rate-limited Failed.
 
         The default compares what ``read`` gives with the planned after-image and the before-image.
         """

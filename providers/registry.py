@@ -8,6 +8,7 @@ or written for another contract is refused with every problem named: its type is
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from config.problems import suggest
@@ -94,15 +95,18 @@ def load(
     settings: Mapping[str, Mapping[str, Any]],
     blobs: Blobs,
     extra: Iterable[type[Driver]] = (),
+    configured: Mapping[str, str] = MappingProxyType({}),
 ) -> Registry:
-    """Make the built-in drivers, the extra ones and those of other packages.
+    """Make the built-in drivers, those that the settings ask for, the extra ones and those of other packages.
+
+    ``configured``: like BUILT_IN, of the providers that load only when they are configured.
 
     Settings are by provider: `local.file` gets `settings["local"]`. Raises nothing for a driver that cannot be used;
     it is in the registry's `refused`, under its type or, where it has none, the name it was announced by.
     """
     drivers: dict[str, Driver] = {}
     refused: dict[str, list[str]] = {}
-    for name, give in _announced(extra):
+    for name, give in _announced(extra, configured):
         try:
             driver = give()
             problems = declaration_problems(driver)
@@ -123,9 +127,11 @@ def _type_of(driver: Any, otherwise: str) -> str:
     return found if isinstance(found, str) else otherwise
 
 
-def _announced(extra: Iterable[type[Driver]]) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _announced(
+    extra: Iterable[type[Driver]], configured: Mapping[str, str]
+) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Give the name of each driver and how to come by its class."""
-    for name, place in BUILT_IN.items():
+    for name, place in (*BUILT_IN.items(), *configured.items()):
         yield name, partial(_import, place)
     for driver in extra:
         yield _named(driver), partial(_itself, driver)

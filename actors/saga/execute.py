@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -26,6 +27,7 @@ from providers.contract import (
     Call,
     Done,
     Driver,
+    Ended,
     Failed,
     Image,
     NotDone,
@@ -282,7 +284,11 @@ class Executor:
     async def _find(self, driver: Driver, call: Call, certain: int) -> Any:
         tries, wait = 0, 0.05
         while True:
-            finding = await settled(lambda: driver.find(call), FIND_TIMEOUT)
+            asked = msgspec.structs.replace(call, now=self._calls.clock.now())
+            finding = await settled(partial(driver.find, asked), FIND_TIMEOUT)
+            if (again := _ask_again(finding)) is not None:
+                await anyio.sleep(again / 1000)
+                continue
             if isinstance(finding, BaseException):
                 tries += 1
                 if tries >= FIND_TRIES:
@@ -329,6 +335,16 @@ class Executor:
         except NotReady:
             after = None
         return Carry(outputs=self._calls.secrets.redact(outputs), after=after)
+
+
+def _ask_again(finding: Any) -> int | None:
+    """Give the milliseconds after which to ask a ``find`` again that could not look yet: that is no failed try."""
+    outcome = finding.outcome if isinstance(finding, Ended) else None
+    if isinstance(outcome, Working):
+        return max(outcome.poll_after, 10)
+    if isinstance(outcome, Failed) and outcome.rate_limited:
+        return outcome.retry_after or 1000
+    return None
 
 
 def _of(want: Settle) -> dict[str, Any]:

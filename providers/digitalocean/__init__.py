@@ -1,0 +1,11 @@
+"""Droplets and what belongs to them, at DigitalOcean.
+
+Read ``driver.py`` first: it is the life of every operation here. ``client.py`` asks the service and says honestly what
+came of it, ``limits.py`` how fast; each other file is one type. A new type is a file, and a line here.
+"""
+
+TYPES = {
+    "digitalocean.droplet": "providers.digitalocean.droplet:Droplet",
+    "digitalocean.droplet_snapshot": "providers.digitalocean.droplet_snapshot:DropletSnapshot",
+}
+"""The types, and where their drivers are. They are loaded when ``[providers.digitalocean]`` names a token."""

@@ -1,0 +1,321 @@
+"""The life of every operation on DigitalOcean; what is special to a type is in its own file.
+
+======  ====================================================  ========================================================
+what    how                                                   after a lost answer
+======  ====================================================  ========================================================
+made    looked for by its mark (a name or tag made from the   looked for by its mark, until it is there or ``settle``
+        call's name), then posted; polled until it is ready   has passed; while it is being made, asked again
+change  only where it is as planned; put, or an action that   compared: as it is to become, or as it was; while an
+        is posted and polled                                  action is under way, asked again
+gone    one DELETE; 404 is done                               looked at by id
+======  ====================================================  ========================================================
+
+**Absence is no proof for a moment.** What was made less than ``settle`` ago may not be shown yet, nor be found by a
+DELETE. So a 404 for something so young is asked again until it is not young any more.
+
+What an image holds is named as in DigitalOcean's API; ``seen`` beside it is when we first knew it to be there (UTC
+milliseconds), from which its age is reckoned.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+import anyio
+import msgspec
+
+from providers.contract import (
+    ABSENT,
+    Blobs,
+    Call,
+    Done,
+    Driver,
+    Ended,
+    Failed,
+    Finding,
+    Image,
+    NotDone,
+    Outcome,
+    Resource,
+    Succeeded,
+    Unclear,
+    Unknown,
+    Value,
+    Working,
+)
+from providers.digitalocean.client import Client, Thing, part, path
+
+POLL = 5_000
+SETTLE = 60_000
+
+
+class CloudDriver(Driver):
+    """A driver for one kind of thing at DigitalOcean."""
+
+    version = "1.0"
+    collection: ClassVar[str]
+    """What lists them, below /v2: `volumes`."""
+    one: ClassVar[str]
+    """The key of one of them in an answer: `volume`."""
+    many: ClassVar[str]
+    """The key of the list of them: `volumes`."""
+    relied_on: ClassVar[tuple[str, ...]] = ("id",)
+    """The fields without which an answer cannot be read."""
+
+    def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
+        """Take the provider's settings (``[providers.digitalocean]``). Opens nothing."""
+        self.client = Client.shared(settings)
+        super().__init__(settings, blobs)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The provider's settings as they are now."""
+        return self.client.settings
+
+    @settings.setter
+    def settings(self, settings: Mapping[str, Any]) -> None:
+        self.client.settings = settings
+        # The window is declared per verb, and set per node: what this instance declares is what holds here.
+        declared = type(self).verbs.items()
+        vars(self)["verbs"] = {
+            name: msgspec.structs.replace(verb, settle=self.settle) if verb.finds else verb
+            for name, verb in declared
+        }
+
+    @property
+    def poll_after(self) -> int:
+        """Milliseconds between two questions after something that goes on."""
+        return int(self.settings.get("poll", POLL))
+
+    @property
+    def settle(self) -> int:
+        """Milliseconds for which the service may go on showing the state before a call."""
+        return int(self.settings.get("settle", SETTLE))
+
+    # --- what a type says of itself -------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def shown(self, thing: Thing) -> dict[str, Value]:
+        """Give an image's fields, named as in the spec and the outputs."""
+
+    @abc.abstractmethod
+    async def look(self, call: Call) -> Thing | None:
+        """Look for the thing that the call is about, by its id or else by its mark."""
+
+    @abc.abstractmethod
+    async def make(self, call: Call) -> Outcome:
+        """Make what the call is to bring about; nothing of its mark is there."""
+
+    async def change(self, call: Call, live: Thing) -> Outcome:
+        """Bring what is there, and as planned, to what it is to become."""
+        raise NotImplementedError
+
+    async def under_way(self, call: Call, live: Thing | None) -> str:
+        """Say what is still going on there, of which the end must be awaited before anything can be told."""
+        return ""
+
+    def outputs(self, thing: Thing) -> dict[str, Value]:
+        """Give the outputs: what an image shows, and the id."""
+        return {"id": thing["id"], **self.shown(thing)}
+
+    def place(self, id: Value) -> str:
+        """Give the path of the thing with this id."""
+        return path(self.collection, id)
+
+    # --- the contract ---------------------------------------------------------------------------------------------
+
+    def resource(self, verb: str, arguments: Any) -> Resource:
+        """Name it: by its id where the call has one, else by what it is to be called."""
+        known = getattr(arguments, "id", None)
+        if known is not None:
+            return Resource(type=self.type, name=str(known), id=str(known))
+        return Resource(type=self.type, name=arguments.name)
+
+    async def read(self, call: Call) -> Image:
+        """Look at it as it is; what is too young to be missed is looked for until it is not."""
+        thing = await self.look(call)
+        deadline = anyio.current_time() + self.youth(call) / 1000
+        while thing is None and anyio.current_time() < deadline:
+            await self._pause(deadline)
+            thing = await self.look(call)
+        return ABSENT if thing is None else Image(fields=self.shown(thing))
+
+    async def apply(self, call: Call) -> Outcome:
+        """Do it, or put the image of ``call.restore`` back."""
+        if not goal(call).exists:
+            return await self.remove(call)
+        live = await self.look(call)
+        if live is None:
+            return await self._missing(call)
+        if self.same(call.fields, goal(call), Image(fields=self.shown(live))):
+            return self.done(call, live)
+        if not self.same(call.fields, call.before or ABSENT, Image(fields=self.shown(live))):
+            return Failed(
+                "changed",
+                f"{self._named(call)} was changed by somebody else meanwhile; look at it, then retry",
+            )
+        return await self.change(call, live)
+
+    async def _missing(self, call: Call) -> Outcome:
+        if call.before is not None and call.before.exists:
+            return Failed("changed", f"{self._named(call)} is not there any more; look at it, then retry")
+        return await self.make(call)
+
+    async def remove(self, call: Call) -> Outcome:
+        """Delete it. What the service does not know is gone, unless it was made a moment ago: then it is asked again."""
+        known = await self._id(call)
+        if known is None:
+            return Succeeded(after=ABSENT)
+        deadline = anyio.current_time() + self.youth(call) / 1000
+        while not await self.client.delete(self.place(known)):
+            young = anyio.current_time() < deadline
+            if not young:
+                if await self.client.get(self.place(known)) is None:
+                    break
+                return Failed(
+                    "not_deleted", f"{self._named(call)} is shown, but cannot be deleted", transient=True
+                )
+            await self._pause(deadline)
+        return Succeeded(outputs=self.gone(call, known), after=ABSENT)
+
+    def gone(self, call: Call, id: Value) -> dict[str, Value]:
+        """Give the outputs of a removal."""
+        return {"id": id}
+
+    async def _id(self, call: Call) -> Value:
+        """Give the id of what is to be removed; where none is known, it is looked for by its mark."""
+        if (known := known_id(call)) is not None:
+            return known
+        thing = await self.look(call)
+        return None if thing is None else thing["id"]
+
+    async def poll(self, call: Call) -> Outcome:
+        """Ask how it goes on. It was begun, so that nobody can say now is no failure: it is asked again, or unknown."""
+        try:
+            return await self.follow(call)
+        except Ended as ended:
+            if not isinstance(ended.outcome, Failed):
+                raise
+            return self._patient(call, ended.outcome) or Unknown(ended.outcome.code, ended.outcome.message)
+
+    async def find(self, call: Call) -> Finding:
+        """Tell whether the call took effect. Raises Ended with Working while that cannot be told yet."""
+        try:
+            return await self.tell(call)
+        except Ended as ended:
+            again = self._patient(call, ended.outcome) if isinstance(ended.outcome, Failed) else None
+            if again is None:
+                raise
+            raise Ended(again) from ended
+
+    def _patient(self, call: Call, failed: Failed) -> Working | None:
+        """Wait for a service that cannot be asked for the moment; None where waiting does not help."""
+        if not failed.transient:
+            return None
+        wait = max(failed.retry_after or 0, self.poll_after)
+        return Working(handle=call.handle, poll_after=wait, detail=failed.message)
+
+    async def follow(self, call: Call) -> Outcome:
+        """Ask how ``call.handle`` goes on."""
+        raise NotImplementedError
+
+    async def tell(self, call: Call) -> Finding:
+        """Look whether the call took effect."""
+        live = await self.look(call)
+        if going_on := await self.under_way(call, live):
+            raise Ended(self.working(call, call.handle, going_on))
+        if not goal(call).exists:
+            return await self._is_gone(call, live)
+        if live is None:
+            gone = call.before is not None and call.before.exists
+            return Unclear(f"{self._named(call)} is not there any more") if gone else NotDone()
+        return self._compared(call, live)
+
+    async def _is_gone(self, call: Call, live: Thing | None) -> Finding:
+        if live is not None:
+            return NotDone()
+        if self.youth(call) > 0:
+            raise Ended(self.working(call, call.handle, "it was made a moment ago and may not be shown yet"))
+        known = known_id(call)
+        return Done(outputs={} if known is None else self.gone(call, known), after=ABSENT)
+
+    def _compared(self, call: Call, live: Thing) -> Finding:
+        image = Image(fields=self.shown(live))
+        if self.same(call.fields, goal(call), image):
+            done = self.done(call, live)
+            return Done(outputs=done.outputs, after=done.after)
+        if call.before is not None and self.same(call.fields, call.before, image):
+            return NotDone()
+        return Unclear(f"{self._named(call)} is neither as it was before nor as it was to become")
+
+    async def close(self) -> None:
+        """Close the connections, which all types of the provider share."""
+        await self.client.close()
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    async def inventory(self) -> AsyncIterator[tuple[str, Image]]:
+        """Give the id and image of every thing of this type there is, by pages, with the ``read_token`` if one is set."""
+        async for thing in self.client.pages(path(self.collection), self.many, reader=True):
+            yield str(thing["id"]), Image(fields=self.shown(thing))
+
+    async def get(self, id: Value) -> Thing | None:
+        """Get the thing with this id; None where there is none. Raises Ended where the answer cannot be relied on."""
+        where = self.place(id)
+        answer = await self.client.get(where)
+        return None if answer is None else part(answer, self.one, f"GET {where}", *self.relied_on)
+
+    def done(self, call: Call, thing: Thing) -> Succeeded:
+        """Say that it is done, of the thing as it now is."""
+        return Succeeded(
+            outputs=self.outputs(thing), after=Image(fields=self.shown(thing) | {"seen": call.now})
+        )
+
+    def working(self, call: Call, handle: Value, detail: str) -> Working:
+        """Say that it goes on elsewhere."""
+        return Working(handle=handle, poll_after=self.poll_after, detail=detail)
+
+    def youth(self, call: Call) -> int:
+        """Give the milliseconds for which the absence of what the call is about proves nothing yet."""
+        fields = (call.before or ABSENT).fields
+        seen = fields.get("seen") or milliseconds(fields.get("created_at"))
+        return young(call.now - seen, self.settle)
+
+    async def _pause(self, deadline: float) -> None:
+        left = max(0.0, deadline - anyio.current_time())
+        await anyio.sleep(min(self.poll_after / 1000, left) or 0.01)
+
+    def _named(self, call: Call) -> str:
+        name = call.resource.name if call.resource is not None else call.name
+        return f"{self.one.replace('_', ' ')} {name}"
+
+
+def goal(call: Call) -> Image:
+    """Give the image that the call is to bring about."""
+    return call.restore or call.after or ABSENT
+
+
+def known_id(call: Call) -> Value:
+    """Give the id of what the call is about, where it is known beforehand: of a restore the original's output."""
+    if call.restore is not None and "id" in call.outputs:
+        return call.outputs["id"]
+    return getattr(call.arguments, "id", None)
+
+
+def young(age: int, settle: int) -> int:
+    """Give the milliseconds for which something of this age may still not be shown.
+
+    Times are the service's where we saw nothing ourselves, and may be a little ahead of ours; much ahead, they say nothing.
+    """
+    return min(settle - age, settle) if -settle < age < settle else 0
+
+
+def milliseconds(time: Value) -> int:
+    """Read a time of the service as UTC milliseconds; 0 where there is none."""
+    try:
+        return round(datetime.fromisoformat(time).timestamp() * 1000) if isinstance(time, str) else 0
+    except ValueError:
+        return 0

@@ -1,0 +1,331 @@
+"""`digitalocean.droplet`: a droplet, known by a tag that is made from the saga.
+
+Names of droplets are not unique, so the mark is the tag `sagad-…`, looked for before any repeat. The service answers
+with 202 and an action, and the droplet may yet vanish when no place is found for it; it is done when it is active.
+
+What is done to a droplet (resize, power, rename) is an action. Its end is awaited; an answer to its POST that was lost
+is found out from the droplet itself, once no action is under way on it.
+
+A delete cannot be taken back: a droplet made anew from a snapshot would have another id and other addresses. Put a
+`digitalocean.droplet_snapshot.create` before it to keep its disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from providers.contract import (
+    ABSENT,
+    Call,
+    Ended,
+    Failed,
+    Image,
+    Outcome,
+    Partial,
+    Planned,
+    Succeeded,
+    Unknown,
+    Value,
+    Verb,
+)
+from providers.digitalocean import actions
+from providers.digitalocean.client import Thing, part, path
+from providers.digitalocean.driver import CloudDriver, goal, known_id
+
+Id = Annotated[int, msgspec.Meta(gt=0)]
+
+
+class Create(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to make, named as in DigitalOcean's API."""
+
+    name: str
+    size: str
+    image: int | str
+    region: str | None = None
+    tags: list[str] = []
+    ssh_keys: list[int | str] = []
+    backups: bool = False
+    ipv6: bool = False
+    monitoring: bool = False
+    user_data: str | None = None
+    volumes: list[str] = []
+    vpc_uuid: str | None = None
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which one."""
+
+    id: Id
+
+
+class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which one."""
+
+    id: Id
+
+
+class Resize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """To which size. With ``disk`` the disk grows too, for good."""
+
+    id: Id
+    size: str
+    disk: bool = False
+
+
+class Rename(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """To what."""
+
+    id: Id
+    name: str
+
+
+OUTPUTS: Mapping[str, Any] = {
+    "id": int,
+    "name": str,
+    "status": str,
+    "size": str | None,
+    "image": Any,
+    "region": str | None,
+    "tags": list[str],
+    "created_at": str | None,
+    "vpc_uuid": str | None,
+    "ip_address": str | None,
+    "private_ip_address": str | None,
+}
+
+STATUS = {"power_on": "active", "power_off": "off", "shutdown": "off"}
+
+
+def _verb(arguments: type[msgspec.Struct], summary: str, **more: Any) -> Verb:
+    return Verb(
+        arguments=arguments,
+        outputs=dict(OUTPUTS),
+        repeat="find",
+        finds=True,
+        settle=60_000,
+        summary=summary,
+        **{"inverse": "same"} | more,
+    )
+
+
+class Droplet(CloudDriver):
+    """Makes, changes and deletes droplets."""
+
+    type = "digitalocean.droplet"
+    summary = "a droplet"
+    collection, one, many = "droplets", "droplet", "droplets"
+    relied_on = ("id", "name", "status")
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        "create": _verb(
+            Create,
+            "make a droplet and wait until it is active",
+            inverse="delete",
+            repeat="name",
+            may_end=frozenset({"partial"}),
+            replaces=frozenset({"region", "image", "vpc_uuid"}),
+        ),
+        "delete": Verb(
+            arguments=Delete,
+            outputs={"id": int},
+            irreversible=True,
+            repeat="idempotent",
+            finds=True,
+            settle=60_000,
+            summary="delete a droplet; there is no way back",
+        ),
+        "resize": _verb(Resize, "give a droplet that is off another size; a grown disk cannot be taken back"),
+        "power_on": _verb(Power, "switch a droplet on"),
+        "power_off": _verb(Power, "switch a droplet off, as pulling its plug would"),
+        "shutdown": _verb(Power, "ask a droplet's system to shut down"),
+        "rename": _verb(Rename, "give a droplet another name"),
+    }
+
+    def refine(self, verb: str, arguments: Any) -> Verb:
+        """Say of growing a disk that it cannot be taken back."""
+        declared = self.verbs[verb]
+        if isinstance(arguments, Resize) and arguments.disk:
+            return msgspec.structs.replace(declared, irreversible=True, inverse="none")
+        return declared
+
+    def shown(self, thing: Thing) -> dict[str, Value]:
+        """Give what the service tells of a droplet, `size`, `image` and `region` as a create takes them."""
+        image, region = thing.get("image") or {}, thing.get("region") or {}
+        return {
+            "name": thing["name"],
+            "status": thing["status"],
+            "size": thing.get("size_slug"),
+            "image": image.get("slug") or image.get("id"),
+            "region": region.get("slug"),
+            "tags": sorted(tag for tag in thing.get("tags") or [] if not tag.startswith("sagad-")),
+            "created_at": thing.get("created_at"),
+            "vpc_uuid": thing.get("vpc_uuid"),
+            "ip_address": _address(thing, "public"),
+            "private_ip_address": _address(thing, "private"),
+        }
+
+    def normalise(self, field: str, value: Value) -> Value:
+        """Compare tags as a set, images by text."""
+        if field == "tags":
+            return sorted(value or [])
+        return str(value) if field == "image" else value
+
+    async def look(self, call: Call) -> Thing | None:
+        """Look by id; what is made (or made again) by its tag."""
+        known = known_id(call)
+        found = None if known is None else await self.get(known)
+        return await self._tagged(call) if found is None and isinstance(call.arguments, Create) else found
+
+    async def _tagged(self, call: Call) -> Thing | None:
+        pages = self.client.pages(path("droplets"), "droplets", tag_name=_tag(call))
+        found = [each async for each in pages]
+        if len(found) > 1:
+            which = ", ".join(str(each["id"]) for each in found)
+            raise Ended(
+                Unknown("twice", f"several droplets have the tag {_tag(call)}: {which}; delete all but one")
+            )
+        return found[0] if found else None
+
+    async def plan(self, call: Call) -> Planned:
+        """Read it; what is to be changed must be there."""
+        arguments = call.arguments
+        if call.restore is not None:
+            return Planned(before=await self.read(call), after=goal(call), fields=call.fields)
+        if isinstance(arguments, Create):
+            wanted: dict[str, Value] = {
+                "name": arguments.name,
+                "size": arguments.size,
+                "tags": sorted(arguments.tags),
+                "image": arguments.image,
+                "region": arguments.region,
+            }
+            # Not its status: that it was switched off since is no reason to keep what is to be undone.
+            fields = ("name", "size", "tags") + (("region",) if arguments.region else ())
+            return Planned(before=ABSENT, after=Image(fields=wanted), fields=fields)
+        before = await self.read(call)
+        if isinstance(arguments, Delete):
+            return Planned(before=before, after=ABSENT, fields=("name", "size", "tags"))
+        if not before.exists:
+            raise Ended(Failed("not_found", f"there is no droplet {arguments.id}"))
+        wanted = _wanted(call)
+        return Planned(before=before, after=Image(fields=before.fields | wanted), fields=tuple(wanted))
+
+    async def apply(self, call: Call) -> Outcome:
+        """Do it; one of its tag that is still being made is waited for."""
+        outcome = await super().apply(call)
+        if isinstance(outcome, Succeeded) and outcome.outputs.get("status") == "new":
+            droplet = outcome.outputs["id"]
+            return self.working(
+                call, {"droplet": droplet, "action": None}, f"droplet {droplet} is being made"
+            )
+        return outcome
+
+    async def make(self, call: Call) -> Outcome:
+        """Post it, with the tag that it is looked for by."""
+        if call.restore is not None:
+            return Failed("gone", "a droplet that was deleted cannot be made again")
+        answer = await self.client.post(path("droplets"), _body(call))
+        droplet = part(answer, "droplet", "POST /v2/droplets", "id")
+        begun = [
+            each["id"]
+            for each in (answer.get("links") or {}).get("actions") or []
+            if each.get("rel") == "create"
+        ]
+        handle = {"droplet": droplet["id"], "action": begun[0] if begun else None}
+        return self.working(call, handle, f"droplet {droplet['id']} is being made")
+
+    async def change(self, call: Call, live: Thing) -> Outcome:
+        """Post the one action that brings it from how it is to how it is to become."""
+        body = _action(call)
+        action = await actions.post(self.client, path("droplets", live["id"], "actions"), body)
+        return self.working(
+            call,
+            {"droplet": live["id"], "action": action},
+            f"action {action} ({body['type']}) is under way on droplet {live['id']}",
+        )
+
+    async def follow(self, call: Call) -> Outcome:
+        """Follow the action to its end; what was made is done when it is active."""
+        action, droplet = call.handle["action"], call.handle["droplet"]
+        state = "completed" if action is None else await actions.status(self.client, action)
+        if state == "missing":
+            return actions.missing(self, call, action)
+        if state == "in-progress":
+            return self.working(call, call.handle, f"action {action} is under way on droplet {droplet}")
+        live = await self.get(droplet)
+        if state == "errored":
+            return await self._errored(call, live)
+        return self._as_wanted(call, live)
+
+    async def _errored(self, call: Call, live: Thing | None) -> Outcome:
+        why = f"action {call.handle['action']}: the service could not do it"
+        if live is None or not isinstance(call.arguments, Create) or call.restore is not None:
+            return Failed("action_errored", why)
+        done = self.done(call, live)
+        return Partial("action_errored", why, outputs=done.outputs, after=done.after)
+
+    def _as_wanted(self, call: Call, live: Thing | None) -> Outcome:
+        """Wait until it shows what was done; past ``settle`` nobody knows."""
+        ready = live is not None and live["status"] != "new"
+        if live is not None and ready and self.same(call.fields, goal(call), Image(fields=self.shown(live))):
+            return self.done(call, live)
+        since = call.handle.get("ended", call.now)
+        if call.now >= since + self.settle:
+            return Unknown("not_shown", f"{self._named(call)} does not show what was done to it")
+        return self.working(call, {**call.handle, "ended": since}, "it does not show what was done to it yet")
+
+    async def under_way(self, call: Call, live: Thing | None) -> str:
+        """Tell whether it is being made, or an action is under way on it."""
+        if live is None:
+            return ""
+        if live["status"] == "new":
+            return f"droplet {live['id']} is being made"
+        pages = self.client.pages(path("droplets", live["id"], "actions"), "actions")
+        running = [each["id"] async for each in pages if each.get("status") == "in-progress"]
+        return f"action {running[0]} is under way on droplet {live['id']}" if running else ""
+
+
+def _tag(call: Call) -> str:
+    return f"sagad-{call.name}"
+
+
+def _body(call: Call) -> Thing:
+    """Give the spec as the service takes it: what is not set is not sent."""
+    given = msgspec.to_builtins(call.arguments)
+    return {name: value for name, value in given.items() if value not in (None, [], False)} | {
+        "tags": [*call.arguments.tags, _tag(call)]
+    }
+
+
+def _wanted(call: Call) -> dict[str, Value]:
+    """Give what the call sets."""
+    match call.arguments:
+        case Resize(size=size):
+            return {"size": size}
+        case Rename(name=name):
+            return {"name": name}
+    return {"status": STATUS[call.verb]}
+
+
+def _action(call: Call) -> Thing:
+    """Give the action that makes the one field that the call sets as it is to become."""
+    wanted = goal(call).fields
+    match call.arguments:
+        case Resize():
+            return {
+                "type": "resize",
+                "size": wanted["size"],
+                "disk": call.arguments.disk and call.restore is None,
+            }
+        case Rename():
+            return {"type": "rename", "name": wanted["name"]}
+    if wanted["status"] == "active":
+        return {"type": "power_on"}
+    return {"type": "power_off" if call.restore is not None else call.verb}
+
+
+def _address(thing: Thing, kind: Literal["public", "private"]) -> str | None:
+    networks = (thing.get("networks") or {}).get("v4") or []
+    return next((each.get("ip_address") for each in networks if each.get("type") == kind), None)

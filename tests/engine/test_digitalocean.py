@@ -1,0 +1,224 @@
+"""Sagas with DigitalOcean in them: a real daemon, and the service on loopback with faults on request."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon import Daemon
+from tests.fakes.digitalocean import Clock, FakeDigitalOcean
+
+POST = "/v2/droplets/*/actions"
+SNAPSHOT = "/v2/snapshots/*"
+
+
+class Site:
+    """A daemon and the account that it works on, in which there is one droplet."""
+
+    def __init__(self, daemon: Daemon, fake: FakeDigitalOcean) -> None:
+        self.daemon = daemon
+        self.fake = fake
+        body = {"name": "web-1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64", "region": "nyc3"}
+        self.droplet: int = self.ask("POST", "/v2/droplets", body)["droplet"]["id"]
+        fake.clock.advance(60)
+
+    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Ask the service as somebody else does."""
+        headers = {"Authorization": f"Bearer {self.fake.token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.fake.url + path, data, headers, method=method)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+            return dict(json.loads(answer.read() or b"{}"))
+
+    def saga(self, *steps: dict[str, Any]) -> dict[str, Any]:
+        """Make a saga that takes a snapshot, then does these steps."""
+        first = {
+            "name": "snap",
+            "do": "digitalocean.droplet_snapshot.create",
+            "with": {"droplet_id": self.droplet},
+        }
+        return {"saga": "snapshot", "steps": [first, *steps]}
+
+    def posts(self) -> int:
+        """Count the snapshots that were ever begun."""
+        actions = self.ask("GET", f"/v2/droplets/{self.droplet}/actions?per_page=200")["actions"]
+        return sum(1 for action in actions if action["type"] == "snapshot")
+
+
+FAIL = {"name": "fail", "do": "test.fail"}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A daemon whose provider is the fake; each request takes a second of the fake's time."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o700)
+    (secrets / "do-token").write_text(FakeDigitalOcean.token)
+    fake = FakeDigitalOcean(Clock(step=1.0))
+    fake.lags.takes["snapshot"] = 4
+    with fake.in_thread():
+        settings = (
+            f'[secrets]\ndir = "{secrets}"\n[providers.digitalocean]\ntoken = "do-token"\n'
+            f'base_url = "{fake.url}"\npoll = "20ms"\nsettle = "500ms"\n'
+        )
+        with Daemon(tmp_path, settings) as daemon:
+            yield Site(daemon, fake)
+
+
+def _ledger(site: Site, saga: str) -> list[tuple[str, str, str]]:
+    return [(each["step"], each["nature"], each["status"]) for each in site.daemon.executions(saga)]
+
+
+def test_a_snapshot_that_was_taken_is_deleted_again(site: Site) -> None:
+    """The next step fails: nothing is left, and the ledger says what was done and undone."""
+    document = site.daemon.submit(site.saga(FAIL))
+
+    assert document["status"] == "rolled_back"
+    assert [step["status"] for step in document["steps"]] == ["compensated", "failed"]
+    assert site.posts() == 1
+    assert site.fake.objects("snapshot") == []
+
+
+def test_a_snapshot_is_named_after_the_saga_and_put_out(site: Site) -> None:
+    """The name is `sagad-snap-<droplet>-<first 8 of the saga id>`; a second one in the saga gets `-2`."""
+    again = {
+        "name": "again",
+        "do": "digitalocean.droplet_snapshot.create",
+        "with": {"droplet_id": site.droplet},
+    }
+    document = site.daemon.submit(site.saga(again))
+    name = f"sagad-snap-{site.droplet}-{document['id'][:8]}"
+
+    assert document["status"] == "completed", document
+    assert [step["outputs"]["name"] for step in document["steps"]] == [name, f"{name}-2"]
+    assert {each["id"] for each in site.fake.objects("snapshot")} == {
+        step["outputs"]["id"] for step in document["steps"]
+    }
+
+
+FAULTS = {
+    "the POST, before": {"after": False, "method": "POST", "path": POST},
+    "the POST, after": {"after": True, "method": "POST", "path": POST},
+    "the DELETE, before": {"after": False, "method": "DELETE", "path": SNAPSHOT},
+    "the DELETE, after": {"after": True, "method": "DELETE", "path": SNAPSHOT},
+    "a poll": {"after": True, "method": "GET", "path": "/v2/actions/*"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_answer_lost_once_is_found_out(site: Site, fault: str) -> None:
+    """Before its effect or after it: one snapshot was ever made, and none is left."""
+    site.fake.lose(**FAULTS[fault])  # type: ignore[arg-type]
+    document = site.daemon.submit(site.saga(FAIL))
+
+    assert document["status"] == "rolled_back", document
+    assert document["steps"][0]["status"] == "compensated"
+    assert site.posts() == 1
+    assert site.fake.objects("snapshot") == []
+
+
+def test_killed_between_the_post_and_its_outcome(site: Site) -> None:
+    """The one that is being taken is waited for and adopted by its name; no second one is made."""
+    site.fake.slow(30, method="POST", path=POST)
+    saga = site.daemon.submit(site.saga(), wait=None)["id"]
+    site.daemon.wait_until(lambda: bool(site.fake.asked("POST", POST)), 10, "the POST has arrived")
+    site.daemon.kill()
+    site.daemon.start()
+    document = site.daemon.wait_ended(saga)
+
+    assert document["status"] == "completed", document
+    assert [each["id"] for each in site.fake.objects("snapshot")] == [document["steps"][0]["outputs"]["id"]]
+    assert site.posts() == 1
+
+
+def test_killed_while_the_action_runs(site: Site) -> None:
+    """The action's id is on record: it is followed on."""
+    site.fake.lags.takes["snapshot"] = 1e9
+    saga = site.daemon.submit(site.saga(), wait=None)["id"]
+    site.daemon.wait_until(
+        lambda: len(site.fake.asked("GET", "/v2/actions/*")) > 2, 10, "the action is polled"
+    )
+    site.daemon.kill()
+    site.fake.clock.advance(2e9)
+    site.daemon.start()
+    document = site.daemon.wait_ended(saga)
+
+    assert document["status"] == "completed", document
+    assert site.posts() == 1
+
+
+def test_a_delete_answered_404_for_one_made_a_moment_ago_is_no_proof(site: Site) -> None:
+    """It is not shown by its id for a while: it is asked again, and deleted."""
+    site.fake.lags.hidden["snapshot"] = 12
+    document = site.daemon.submit(site.saga(FAIL))
+
+    assert document["status"] == "rolled_back", document
+    assert site.fake.objects("snapshot") == []
+
+
+def test_one_that_somebody_else_has_deleted_is_gone(site: Site) -> None:
+    """A 404 that stays is done."""
+    asks = {"name": "ask", "do": "wait.approval", "with": {"message": "go on?"}}
+    saga = site.daemon.submit(site.saga(asks), wait=None)["id"]
+    document = site.daemon.wait_ended(saga)
+    site.ask("DELETE", f"/v2/snapshots/{document['steps'][0]['outputs']['id']}")
+    site.daemon.say(saga, "cancel")
+    site.daemon.wait_until(lambda: site.daemon.saga(saga)["status"] == "rolled_back", 20, "it is rolled back")
+
+    assert site.daemon.saga(saga)["steps"][0]["status"] == "compensated"
+
+
+def test_one_that_lags_is_waited_for_and_beyond_settle_nobody_knows(site: Site) -> None:
+    """Listed late it is found; never listed it is unknown, for somebody to look."""
+    site.fake.lags.unlisted["snapshot"] = 10
+    assert site.daemon.submit(site.saga(FAIL))["status"] == "rolled_back"
+    site.fake.lags.unlisted["snapshot"] = 1e9
+    saga = site.daemon.submit(site.saga(FAIL), wait=None)["id"]
+    document = site.daemon.wait_ended(saga)
+
+    assert document["hold"] is not None
+    assert document["steps"][0]["status"] == "unknown"
+    assert "not listed" in json.dumps(document)
+
+
+def test_an_action_that_ends_badly_has_made_nothing(site: Site) -> None:
+    """The step has failed, and there is nothing to undo."""
+    site.fake.doom("snapshot")
+    document = site.daemon.submit(site.saga())
+
+    assert document["status"] == "rolled_back", document
+    assert site.fake.objects("snapshot") == []
+
+
+def test_a_service_that_is_down_or_busy_is_waited_for(site: Site) -> None:
+    """Polls that are answered 503 or 429 are asked again; nothing is begun anew."""
+    site.fake.fail(503, method="GET", path="/v2/actions/*", times=3)
+    site.fake.limit(retry_after=0, method="GET", path="/v2/snapshots", times=2)
+    document = site.daemon.submit(site.saga())
+
+    assert document["status"] == "completed", document
+    assert site.posts() == 1
+
+
+def test_a_droplet_that_is_not_there_fails_the_plan(site: Site) -> None:
+    """Nothing is posted."""
+    missing = {"name": "snap", "do": "digitalocean.droplet_snapshot.create", "with": {"droplet_id": 1}}
+    document = site.daemon.submit({"saga": "missing", "steps": [missing]})
+
+    assert document["status"] == "rolled_back"
+    assert "there is no droplet 1" in json.dumps(document)
+    assert site.fake.asked("POST", POST) == []
+
+
+def test_no_token_is_written_anywhere(site: Site, tmp_path: Path) -> None:
+    """Not in the record, not in the log."""
+    site.daemon.submit(site.saga(FAIL))
+    site.daemon.stop()
+
+    for file in (path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "secrets"):
+        assert FakeDigitalOcean.token.encode() not in file.read_bytes(), file
