@@ -103,11 +103,10 @@ def _verb(arguments: type[msgspec.Struct], summary: str, **more: Any) -> Verb:
     return Verb(
         arguments=arguments,
         outputs=dict(OUTPUTS),
-        repeat="find",
         finds=True,
         settle=60_000,
         summary=summary,
-        **{"inverse": "same"} | more,
+        **{"inverse": "same", "repeat": "find"} | more,
     )
 
 

@@ -141,6 +141,8 @@ class DropletSnapshot(CloudDriver):
 
     async def make(self, call: Call) -> Outcome:
         """Post the action."""
+        if call.restore is not None:
+            return Failed("gone", "a snapshot that was deleted cannot be made again")
         where = path("droplets", call.arguments.droplet_id, "actions")
         action = await actions.post(self.client, where, {"type": "snapshot", "name": _name(call)})
         return self.working(call, {"action": action}, f"action {action} takes snapshot {_name(call)}")

@@ -70,8 +70,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
             yield Site(daemon, fake)
 
 
-def _ledger(site: Site, saga: str) -> list[tuple[str, str, str]]:
-    return [(each["step"], each["nature"], each["status"]) for each in site.daemon.executions(saga)]
+def _outputs(site: Site, saga: str) -> list[dict[str, Any]]:
+    return [step["output"] for step in site.daemon.saga(saga)["steps"]]
 
 
 def test_a_snapshot_that_was_taken_is_deleted_again(site: Site) -> None:
@@ -95,9 +95,9 @@ def test_a_snapshot_is_named_after_the_saga_and_put_out(site: Site) -> None:
     name = f"sagad-snap-{site.droplet}-{document['id'][:8]}"
 
     assert document["status"] == "completed", document
-    assert [step["outputs"]["name"] for step in document["steps"]] == [name, f"{name}-2"]
+    assert [each["name"] for each in _outputs(site, document["id"])] == [name, f"{name}-2"]
     assert {each["id"] for each in site.fake.objects("snapshot")} == {
-        step["outputs"]["id"] for step in document["steps"]
+        each["id"] for each in _outputs(site, document["id"])
     }
 
 
@@ -132,7 +132,7 @@ def test_killed_between_the_post_and_its_outcome(site: Site) -> None:
     document = site.daemon.wait_ended(saga)
 
     assert document["status"] == "completed", document
-    assert [each["id"] for each in site.fake.objects("snapshot")] == [document["steps"][0]["outputs"]["id"]]
+    assert [each["id"] for each in site.fake.objects("snapshot")] == [_outputs(site, saga)[0]["id"]]
     assert site.posts() == 1
 
 
@@ -165,8 +165,8 @@ def test_one_that_somebody_else_has_deleted_is_gone(site: Site) -> None:
     """A 404 that stays is done."""
     asks = {"name": "ask", "do": "wait.approval", "with": {"message": "go on?"}}
     saga = site.daemon.submit(site.saga(asks), wait=None)["id"]
-    document = site.daemon.wait_ended(saga)
-    site.ask("DELETE", f"/v2/snapshots/{document['steps'][0]['outputs']['id']}")
+    site.daemon.wait_ended(saga)
+    site.ask("DELETE", f"/v2/snapshots/{_outputs(site, saga)[0]['id']}")
     site.daemon.say(saga, "cancel")
     site.daemon.wait_until(lambda: site.daemon.saga(saga)["status"] == "rolled_back", 20, "it is rolled back")
 

@@ -1,0 +1,98 @@
+"""An account at the fake DigitalOcean as a world of the conformance suite."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.conformance import State
+from tests.fakes.digitalocean import Clock, FakeDigitalOcean
+
+SHOWN = (
+    "name",
+    "status",
+    "size_slug",
+    "tags",
+    "resource_id",
+    "type",
+    "data",
+    "ttl",
+    "priority",
+    "droplet_ids",
+)
+"""The facts of an object that are the same in every run."""
+_KEY = re.compile(r"sagad-k-(forward-2|forward|restore|again)")
+
+_OPEN: list[Account] = []
+
+
+class Account:
+    """An account of its own, in which there is a droplet that is on; each request takes a second of its time."""
+
+    varying: frozenset[str] = frozenset()
+
+    def __init__(self, _: Path) -> None:
+        """Serve it until ``closing`` ends: a world is made where nothing can be awaited."""
+        self.fake = FakeDigitalOcean(Clock(step=1.0))
+        self.fake.lags.takes.clear()
+        self.fake.lags.otherwise = 2
+        self.stack = ExitStack()
+        self.stack.enter_context(self.fake.in_thread())
+        self.settings: Mapping[str, Any] = {
+            "base_url": self.fake.url,
+            "token": "do",
+            "secret": {"do": self.fake.token}.__getitem__,
+            "poll": 1,
+            "settle": 500,
+            "shared": {},
+        }
+        _OPEN.append(self)
+        body = {"name": "web-1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64", "region": "nyc3"}
+        self.droplet: int = self.ask("POST", "/v2/droplets", body)["droplet"]["id"]
+        self.words: dict[str, Any] = {"droplet": self.droplet}
+        self.fake.clock.advance(60)
+
+    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Ask as somebody else does."""
+        headers = {"Authorization": f"Bearer {self.fake.token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.fake.url + path, data, headers, method=method)  # noqa: S310
+        with urllib.request.urlopen(request) as answer:  # noqa: S310
+            return dict(json.loads(answer.read() or b"{}"))
+
+    def act(self, type: str, **more: Any) -> None:
+        """Have an action done on the droplet."""
+        self.ask("POST", f"/v2/droplets/{self.droplet}/actions", {"type": type, **more})
+        self.fake.clock.advance(60)
+
+    def state(self) -> State:
+        """Look at all that is really there, alike things beside one another."""
+        found = [
+            json.loads(
+                _KEY.sub(
+                    "KEY",
+                    json.dumps({fact: each[fact] for fact in SHOWN if fact in each} | {"kind": each["kind"]}),
+                )
+            )
+            for each in self.fake.objects()
+        ]
+        ordered = sorted(found, key=lambda each: json.dumps(each, sort_keys=True))
+        return {str(number): each for number, each in enumerate(ordered)}
+
+
+@asynccontextmanager
+async def closing() -> AsyncIterator[None]:
+    """Close every account that was made, and the drivers' connections to it."""
+    try:
+        yield
+    finally:
+        while _OPEN:
+            account = _OPEN.pop()
+            if client := account.settings["shared"].get("client"):
+                await client.close()
+            account.stack.close()

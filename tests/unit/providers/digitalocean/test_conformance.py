@@ -1,0 +1,12 @@
+"""Every type keeps the drivers' promises, against the fake service."""
+
+from __future__ import annotations
+
+from providers.digitalocean.droplet import Droplet
+from providers.digitalocean.droplet_snapshot import DropletSnapshot
+from tests.conformance import conformance
+from tests.unit.providers.digitalocean.account import Account
+from tests.unit.providers.digitalocean.cases import CASES
+
+test_droplet_snapshot = conformance(DropletSnapshot, Account, CASES[DropletSnapshot])
+test_droplet = conformance(Droplet, Account, CASES[Droplet])
