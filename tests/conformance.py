@@ -85,6 +85,8 @@ class Case(msgspec.Struct, frozen=True):
     """What somebody else may do to the resource between plan and apply, or between apply and undo."""
     refused: str | None = None
     """The code with which ``plan`` refuses the operation."""
+    renames: bool = False
+    """Its undo makes a thing with another id, so that the same arguments do not name it any more."""
 
 
 class MemoryBlobs:
@@ -487,6 +489,8 @@ async def going_forward_again_after_a_restore(trials: Trials) -> None:
     trial = trials.fresh()
     if trial.verb.inverse == "none":
         _skip(trial, "has no way back")
+    if trial.case.renames:
+        pytest.skip(f"{trial.driver.type}.{trial.case.verb}: what its undo makes has another id")
     call, outcome = await trial.done()
     expected = trial.world.state()
     await trial.apply(trial.undo(call, outcome))

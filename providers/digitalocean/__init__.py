@@ -5,7 +5,9 @@ came of it, ``limits.py`` how fast; each other file is one type. A new type is a
 """
 
 TYPES = {
+    "digitalocean.domain_record": "providers.digitalocean.domain_record:DomainRecord",
     "digitalocean.droplet": "providers.digitalocean.droplet:Droplet",
     "digitalocean.droplet_snapshot": "providers.digitalocean.droplet_snapshot:DropletSnapshot",
+    "digitalocean.volume": "providers.digitalocean.volume:Volume",
 }
 """The types, and where their drivers are. They are loaded when ``[providers.digitalocean]`` names a token."""

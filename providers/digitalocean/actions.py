@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from providers.contract import Call, Outcome, Unknown
+from providers.contract import Call, Failed, Image, Outcome, Partial, Unknown
 from providers.digitalocean.client import Client, Thing, part, path
-from providers.digitalocean.driver import CloudDriver
+from providers.digitalocean.driver import CloudDriver, goal
 
 Status = Literal["in-progress", "completed", "errored", "missing"]
 
@@ -34,3 +34,50 @@ def missing(driver: CloudDriver, call: Call, action: int) -> Outcome:
     if call.now >= since + driver.settle:
         return Unknown("no_action", f"action {action} was begun, but the service does not show it")
     return driver.working(call, {**call.handle, "missing": since}, f"action {action} is not shown yet")
+
+
+class ActingDriver(CloudDriver):
+    """A driver for what is changed by actions. Its handles are ``{"id", "action"}``; ``action`` None is one not told."""
+
+    def ready(self, thing: Thing) -> bool:
+        """Tell whether it has been made, beyond being there."""
+        return True
+
+    async def follow(self, call: Call) -> Outcome:
+        """Follow the action to its end, and then until what was done shows."""
+        action, thing = call.handle["action"], call.handle["id"]
+        state = "completed" if action is None else await status(self.client, action)
+        if state == "missing":
+            return missing(self, call, action)
+        if state == "in-progress":
+            return self.working(call, call.handle, f"action {action} is under way on {self.one} {thing}")
+        live = await self.get(call, thing)
+        return self._as_wanted(call, live) if state == "completed" else self._errored(call, live)
+
+    def _errored(self, call: Call, live: Thing | None) -> Outcome:
+        """Say that it failed; what is there and was not before is left to be undone."""
+        why = f"action {call.handle['action']}: the service could not do it"
+        if live is None or (call.before is not None and call.before.exists):
+            return Failed("action_errored", why)
+        done = self.done(call, live)
+        return Partial("action_errored", why, outputs=done.outputs, after=done.after)
+
+    def _as_wanted(self, call: Call, live: Thing | None) -> Outcome:
+        """Wait until it shows what was done; past ``settle`` nobody knows."""
+        ready = live is not None and self.ready(live)
+        if live is not None and ready and self.same(call.fields, goal(call), Image(fields=self.shown(live))):
+            return self.done(call, live)
+        since = call.handle.get("ended", call.now)
+        if call.now >= since + self.settle:
+            return Unknown("not_shown", f"{self.named(call)} does not show what was done to it")
+        return self.working(call, {**call.handle, "ended": since}, "it does not show what was done to it yet")
+
+    async def under_way(self, call: Call, live: Thing | None) -> str:
+        """Tell whether it is being made, or an action is under way on it."""
+        if live is None:
+            return ""
+        if not self.ready(live):
+            return f"{self.one} {live['id']} is being made"
+        pages = self.client.pages(path(self.collection, live["id"], "actions"), "actions")
+        running = [each["id"] async for each in pages if each.get("status") == "in-progress"]
+        return f"action {running[0]} is under way on {self.one} {live['id']}" if running else ""

@@ -121,7 +121,7 @@ class CloudDriver(Driver):
         """Give the outputs: what an image shows, and the id."""
         return {"id": thing["id"], **self.shown(thing)}
 
-    def place(self, id: Value) -> str:
+    def place(self, call: Call, id: Value) -> str:
         """Give the path of the thing with this id."""
         return path(self.collection, id)
 
@@ -155,13 +155,13 @@ class CloudDriver(Driver):
         if not self.same(call.fields, call.before or ABSENT, Image(fields=self.shown(live))):
             return Failed(
                 "changed",
-                f"{self._named(call)} was changed by somebody else meanwhile; look at it, then retry",
+                f"{self.named(call)} was changed by somebody else meanwhile; look at it, then retry",
             )
         return await self.change(call, live)
 
     async def _missing(self, call: Call) -> Outcome:
         if call.before is not None and call.before.exists:
-            return Failed("changed", f"{self._named(call)} is not there any more; look at it, then retry")
+            return Failed("changed", f"{self.named(call)} is not there any more; look at it, then retry")
         return await self.make(call)
 
     async def remove(self, call: Call) -> Outcome:
@@ -170,13 +170,13 @@ class CloudDriver(Driver):
         if known is None:
             return Succeeded(after=ABSENT)
         deadline = anyio.current_time() + self.youth(call) / 1000
-        while not await self.client.delete(self.place(known)):
+        while not await self.client.delete(self.place(call, known)):
             young = anyio.current_time() < deadline
             if not young:
-                if await self.client.get(self.place(known)) is None:
+                if await self.client.get(self.place(call, known)) is None:
                     break
                 return Failed(
-                    "not_deleted", f"{self._named(call)} is shown, but cannot be deleted", transient=True
+                    "not_deleted", f"{self.named(call)} is shown, but cannot be deleted", transient=True
                 )
             await self._pause(deadline)
         return Succeeded(outputs=self.gone(call, known), after=ABSENT)
@@ -231,7 +231,7 @@ class CloudDriver(Driver):
             return await self._is_gone(call, live)
         if live is None:
             gone = call.before is not None and call.before.exists
-            return Unclear(f"{self._named(call)} is not there any more") if gone else NotDone()
+            return Unclear(f"{self.named(call)} is not there any more") if gone else NotDone()
         return self._compared(call, live)
 
     async def _is_gone(self, call: Call, live: Thing | None) -> Finding:
@@ -249,7 +249,7 @@ class CloudDriver(Driver):
             return Done(outputs=done.outputs, after=done.after)
         if call.before is not None and self.same(call.fields, call.before, image):
             return NotDone()
-        return Unclear(f"{self._named(call)} is neither as it was before nor as it was to become")
+        return Unclear(f"{self.named(call)} is neither as it was before nor as it was to become")
 
     async def close(self) -> None:
         """Close the connections, which all types of the provider share."""
@@ -262,9 +262,9 @@ class CloudDriver(Driver):
         async for thing in self.client.pages(path(self.collection), self.many, reader=True):
             yield str(thing["id"]), Image(fields=self.shown(thing))
 
-    async def get(self, id: Value) -> Thing | None:
+    async def get(self, call: Call, id: Value) -> Thing | None:
         """Get the thing with this id; None where there is none. Raises Ended where the answer cannot be relied on."""
-        where = self.place(id)
+        where = self.place(call, id)
         answer = await self.client.get(where)
         return None if answer is None else part(answer, self.one, f"GET {where}", *self.relied_on)
 
@@ -282,13 +282,14 @@ class CloudDriver(Driver):
         """Give the milliseconds for which the absence of what the call is about proves nothing yet."""
         fields = (call.before or ABSENT).fields
         seen = fields.get("seen") or milliseconds(fields.get("created_at"))
-        return young(call.now - seen, self.settle)
+        return young(call.now - seen, self.settle) if seen else 0
 
     async def _pause(self, deadline: float) -> None:
         left = max(0.0, deadline - anyio.current_time())
         await anyio.sleep(min(self.poll_after / 1000, left) or 0.01)
 
-    def _named(self, call: Call) -> str:
+    def named(self, call: Call) -> str:
+        """Give what messages call it."""
         name = call.resource.name if call.resource is not None else call.name
         return f"{self.one.replace('_', ' ')} {name}"
 

@@ -24,7 +24,6 @@ from providers.contract import (
     Failed,
     Image,
     Outcome,
-    Partial,
     Planned,
     Succeeded,
     Unknown,
@@ -32,8 +31,9 @@ from providers.contract import (
     Verb,
 )
 from providers.digitalocean import actions
+from providers.digitalocean.actions import ActingDriver
 from providers.digitalocean.client import Thing, part, path
-from providers.digitalocean.driver import CloudDriver, goal, known_id
+from providers.digitalocean.driver import goal, known_id
 
 Id = Annotated[int, msgspec.Meta(gt=0)]
 
@@ -110,7 +110,7 @@ def _verb(arguments: type[msgspec.Struct], summary: str, **more: Any) -> Verb:
     )
 
 
-class Droplet(CloudDriver):
+class Droplet(ActingDriver):
     """Makes, changes and deletes droplets."""
 
     type = "digitalocean.droplet"
@@ -174,7 +174,7 @@ class Droplet(CloudDriver):
     async def look(self, call: Call) -> Thing | None:
         """Look by id; what is made (or made again) by its tag."""
         known = known_id(call)
-        found = None if known is None else await self.get(known)
+        found = None if known is None else await self.get(call, known)
         return await self._tagged(call) if found is None and isinstance(call.arguments, Create) else found
 
     async def _tagged(self, call: Call) -> Thing | None:
@@ -216,9 +216,7 @@ class Droplet(CloudDriver):
         outcome = await super().apply(call)
         if isinstance(outcome, Succeeded) and outcome.outputs.get("status") == "new":
             droplet = outcome.outputs["id"]
-            return self.working(
-                call, {"droplet": droplet, "action": None}, f"droplet {droplet} is being made"
-            )
+            return self.working(call, {"id": droplet, "action": None}, f"droplet {droplet} is being made")
         return outcome
 
     async def make(self, call: Call) -> Outcome:
@@ -232,7 +230,7 @@ class Droplet(CloudDriver):
             for each in (answer.get("links") or {}).get("actions") or []
             if each.get("rel") == "create"
         ]
-        handle = {"droplet": droplet["id"], "action": begun[0] if begun else None}
+        handle = {"id": droplet["id"], "action": begun[0] if begun else None}
         return self.working(call, handle, f"droplet {droplet['id']} is being made")
 
     async def change(self, call: Call, live: Thing) -> Outcome:
@@ -241,49 +239,13 @@ class Droplet(CloudDriver):
         action = await actions.post(self.client, path("droplets", live["id"], "actions"), body)
         return self.working(
             call,
-            {"droplet": live["id"], "action": action},
+            {"id": live["id"], "action": action},
             f"action {action} ({body['type']}) is under way on droplet {live['id']}",
         )
 
-    async def follow(self, call: Call) -> Outcome:
-        """Follow the action to its end; what was made is done when it is active."""
-        action, droplet = call.handle["action"], call.handle["droplet"]
-        state = "completed" if action is None else await actions.status(self.client, action)
-        if state == "missing":
-            return actions.missing(self, call, action)
-        if state == "in-progress":
-            return self.working(call, call.handle, f"action {action} is under way on droplet {droplet}")
-        live = await self.get(droplet)
-        if state == "errored":
-            return await self._errored(call, live)
-        return self._as_wanted(call, live)
-
-    async def _errored(self, call: Call, live: Thing | None) -> Outcome:
-        why = f"action {call.handle['action']}: the service could not do it"
-        if live is None or not isinstance(call.arguments, Create) or call.restore is not None:
-            return Failed("action_errored", why)
-        done = self.done(call, live)
-        return Partial("action_errored", why, outputs=done.outputs, after=done.after)
-
-    def _as_wanted(self, call: Call, live: Thing | None) -> Outcome:
-        """Wait until it shows what was done; past ``settle`` nobody knows."""
-        ready = live is not None and live["status"] != "new"
-        if live is not None and ready and self.same(call.fields, goal(call), Image(fields=self.shown(live))):
-            return self.done(call, live)
-        since = call.handle.get("ended", call.now)
-        if call.now >= since + self.settle:
-            return Unknown("not_shown", f"{self._named(call)} does not show what was done to it")
-        return self.working(call, {**call.handle, "ended": since}, "it does not show what was done to it yet")
-
-    async def under_way(self, call: Call, live: Thing | None) -> str:
-        """Tell whether it is being made, or an action is under way on it."""
-        if live is None:
-            return ""
-        if live["status"] == "new":
-            return f"droplet {live['id']} is being made"
-        pages = self.client.pages(path("droplets", live["id"], "actions"), "actions")
-        running = [each["id"] async for each in pages if each.get("status") == "in-progress"]
-        return f"action {running[0]} is under way on droplet {live['id']}" if running else ""
+    def ready(self, thing: Thing) -> bool:
+        """Tell whether it has been made."""
+        return bool(thing["status"] != "new")
 
 
 def _tag(call: Call) -> str:

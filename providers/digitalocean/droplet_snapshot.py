@@ -117,7 +117,7 @@ class DropletSnapshot(CloudDriver):
     async def look(self, call: Call) -> Thing | None:
         """Look by id, or for the name."""
         if (known := known_id(call)) is not None:
-            return await self.get(known)
+            return await self.get(call, known)
         return next((thing for thing in await self._of_droplet(call) if thing["name"] == _name(call)), None)
 
     async def _of_droplet(self, call: Call) -> list[Thing]:

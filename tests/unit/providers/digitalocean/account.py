@@ -61,8 +61,8 @@ class Account:
         """Ask as somebody else does."""
         headers = {"Authorization": f"Bearer {self.fake.token}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.fake.url + path, data, headers, method=method)  # noqa: S310
-        with urllib.request.urlopen(request) as answer:  # noqa: S310
+        request = urllib.request.Request(self.fake.url + path, data, headers, method=method)
+        with urllib.request.urlopen(request) as answer:
             return dict(json.loads(answer.read() or b"{}"))
 
     def act(self, type: str, **more: Any) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from providers.contract import Driver
+from providers.digitalocean.domain_record import DomainRecord
 from providers.digitalocean.droplet import Droplet
 from providers.digitalocean.droplet_snapshot import DropletSnapshot
+from providers.digitalocean.volume import Volume
 from tests.conformance import Case
 from tests.unit.providers.digitalocean.account import Account
 
@@ -23,6 +25,51 @@ def _off(account: Account) -> None:
 def _renamed(account: Account) -> None:
     account.act("rename", name="other")
 
+
+def _domain(account: Account) -> None:
+    account.ask("POST", "/v2/domains", {"name": "harbour.example"})
+
+
+def _record(account: Account) -> None:
+    _domain(account)
+    body = {"type": "A", "name": "www", "data": "192.0.2.1", "ttl": 300}
+    records = "/v2/domains/harbour.example/records"
+    account.words["record"] = account.ask("POST", records, body)["domain_record"]["id"]
+
+
+def _twin(account: Account) -> None:
+    """One that is alike in everything is somebody else's."""
+    _record(account)
+    _record_again(account)
+
+
+def _record_again(account: Account) -> None:
+    body = {"type": "A", "name": "www", "data": "192.0.2.1", "ttl": 300}
+    account.ask("POST", "/v2/domains/harbour.example/records", body)
+
+
+def _moved(account: Account) -> None:
+    account.ask(
+        "PATCH",
+        f"/v2/domains/harbour.example/records/{account.words['record']}",
+        {"type": "A", "data": "192.0.2.9"},
+    )
+
+
+def _volume(account: Account) -> None:
+    body = {"name": "data", "region": "nyc3", "size_gigabytes": 10}
+    account.words["volume"] = account.ask("POST", "/v2/volumes", body)["volume"]["id"]
+
+
+def _attached(account: Account) -> None:
+    _volume(account)
+    body = {"type": "attach", "droplet_id": account.droplet}
+    account.ask("POST", f"/v2/volumes/{account.words['volume']}/actions", body)
+    account.fake.clock.advance(60)
+
+
+WWW = {"domain": "harbour.example", "type": "A", "name": "www", "data": "192.0.2.1", "ttl": 300}
+RECORD = {"domain": "harbour.example", "id": "{record}"}
 
 CREATE = {
     "name": "web-2",
@@ -47,5 +94,28 @@ CASES: Mapping[type[Driver], Sequence[Case]] = {
         Case("rename", "rename", {"id": "{droplet}", "name": "new"}, meanwhile=_renamed),
         Case("resize", "resize", {"id": "{droplet}", "size": "s-2vcpu-2gb"}, given=_off),
         Case("missing", "power_off", {"id": 1}, refused="not_found"),
+    ),
+    DomainRecord: (
+        Case("create", "create", WWW, given=_domain),
+        Case("create beside its twin", "create", WWW, given=_record),
+        Case("create a host", "create", WWW | {"type": "CNAME", "data": "harbour.example."}, given=_domain),
+        Case("update", "update", RECORD | {"data": "192.0.2.2"}, given=_record, meanwhile=_moved),
+        Case("delete", "delete", RECORD, given=_record, renames=True),
+        Case("delete one of twins", "delete", RECORD, given=_twin, renames=True),
+        Case("missing", "update", {"domain": "harbour.example", "id": 1, "ttl": 60}, refused="not_found"),
+    ),
+    Volume: (
+        Case("create", "create", {"name": "data", "region": "nyc3", "size_gigabytes": 10, "tags": ["site"]}),
+        Case(
+            "taken",
+            "create",
+            {"name": "data", "region": "nyc3", "size_gigabytes": 9},
+            given=_volume,
+            refused="exists",
+        ),
+        Case("delete", "delete", {"id": "{volume}"}, given=_volume),
+        Case("attach", "attach", {"id": "{volume}", "droplet_id": "{droplet}"}, given=_volume),
+        Case("detach", "detach", {"id": "{volume}"}, given=_attached),
+        Case("elsewhere", "attach", {"id": "{volume}", "droplet_id": 1}, given=_attached, refused="attached"),
     ),
 }

@@ -1,0 +1,210 @@
+"""`digitalocean.domain_record`: a record of a domain.
+
+A record has no name of its own: two may be alike in everything. So the plan notes which records of the name and type
+there are; after a lost answer one that is as ours was to be, and was not there then, is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from providers.contract import ABSENT, Call, Ended, Failed, Image, Outcome, Planned, Resource, Value, Verb
+from providers.digitalocean.client import Thing, part, path
+from providers.digitalocean.driver import CloudDriver, goal, known_id
+
+Id = Annotated[int, msgspec.Meta(gt=0)]
+
+
+class Create(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to make; `name` below the domain, `@` for the domain itself."""
+
+    domain: str
+    type: str
+    name: str
+    data: str
+    ttl: int | None = None
+    priority: int | None = None
+    port: int | None = None
+    weight: int | None = None
+    flags: int | None = None
+    tag: str | None = None
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change; what is left out stays."""
+
+    domain: str
+    id: Id
+    name: str | None = None
+    data: str | None = None
+    ttl: int | None = None
+    priority: int | None = None
+    port: int | None = None
+    weight: int | None = None
+    flags: int | None = None
+    tag: str | None = None
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which one."""
+
+    domain: str
+    id: Id
+
+
+SPEC = ("type", "name", "data", "ttl", "priority", "port", "weight", "flags", "tag")
+NUMBER = int | None
+OUTPUTS: Mapping[str, Any] = {
+    "id": int,
+    "domain": str,
+    "type": str,
+    "name": str,
+    "data": str,
+    "ttl": NUMBER,
+    "priority": NUMBER,
+    "port": NUMBER,
+    "weight": NUMBER,
+    "flags": NUMBER,
+    "tag": str | None,
+}
+HOSTS = frozenset({"CNAME", "MX", "NS", "SRV"})
+"""Types whose data is a host's name, which the service shows without the dot at its end."""
+
+
+class DomainRecord(CloudDriver):
+    """Makes, changes and deletes records."""
+
+    type = "digitalocean.domain_record"
+    summary = "a record of a domain"
+    collection, one, many = "domains", "domain_record", "domain_records"
+    relied_on = ("id", "type", "name", "data")
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        "create": Verb(
+            arguments=Create,
+            outputs=dict(OUTPUTS),
+            inverse="delete",
+            repeat="find",
+            finds=True,
+            replaces=frozenset({"domain", "type"}),
+            settle=60_000,
+            summary="make a record",
+        ),
+        "update": Verb(
+            arguments=Update,
+            outputs=dict(OUTPUTS),
+            inverse="update",
+            repeat="idempotent",
+            finds=True,
+            settle=60_000,
+            summary="change a record; what is left out stays",
+        ),
+        "delete": Verb(
+            arguments=Delete,
+            outputs={"id": int},
+            inverse="create",
+            repeat="idempotent",
+            finds=True,
+            settle=60_000,
+            summary="delete a record; its undo makes one that is alike, with another id",
+        ),
+    }
+
+    def resource(self, verb: str, arguments: Any) -> Resource:
+        """Name it by its id, or before it has one by its name and type."""
+        known = getattr(arguments, "id", None)
+        if known is not None:
+            return Resource(type=self.type, name=f"{arguments.domain}/{known}", id=str(known))
+        return Resource(type=self.type, name=f"{arguments.domain}/{arguments.name}/{arguments.type}")
+
+    def shown(self, thing: Thing) -> dict[str, Value]:
+        """Give what the service tells of a record."""
+        return {name: thing.get(name) for name in SPEC}
+
+    def outputs(self, thing: Thing) -> dict[str, Value]:
+        """Give its id, its domain and what it shows."""
+        return {"id": thing["id"], "domain": thing["domain"], **self.shown(thing)}
+
+    def normalise(self, field: str, value: Value) -> Value:
+        """Compare hosts without the dot at their end."""
+        return value.removesuffix(".") if field == "data" and isinstance(value, str) else value
+
+    def place(self, call: Call, id: Value) -> str:
+        """Give the path of a record of a domain."""
+        return path("domains", call.arguments.domain, "records", id)
+
+    async def look(self, call: Call) -> Thing | None:
+        """Look by id; for what is made, among those alike that were not there before."""
+        known, domain = known_id(call), call.arguments.domain
+        found = None if known is None else await self.get(call, known)
+        if found is not None:
+            return found | {"domain": domain}
+        if not goal(call).exists or (call.before or ABSENT).exists:
+            return None
+        wanted = goal(call).fields
+        old = wanted.get("alike", [])
+        alike = await self._alike(call, wanted)
+        return next((each for each in alike if each["id"] not in old and self._is(call, each)), None)
+
+    def _is(self, call: Call, thing: Thing) -> bool:
+        return self.same(call.fields, goal(call), Image(fields=self.shown(thing)))
+
+    async def _alike(self, call: Call, wanted: Mapping[str, Value]) -> list[Thing]:
+        """Give the records of this name and type."""
+        domain, name = call.arguments.domain, wanted["name"]
+        full = domain if name == "@" else f"{name}.{domain}"
+        pages = self.client.pages(
+            path("domains", domain, "records"), self.many, name=full, type=wanted["type"]
+        )
+        return [each | {"domain": domain} async for each in pages]
+
+    async def plan(self, call: Call) -> Planned:
+        """Read it, and note those that are like what is made, or made again by an undo."""
+        arguments = call.arguments
+        if call.restore is not None:
+            before = await self._with_alike(call, await self.read(call))
+            return Planned(before=before, after=goal(call), fields=call.fields)
+        if isinstance(arguments, Create):
+            given = {name: getattr(arguments, name) for name in SPEC if getattr(arguments, name) is not None}
+            after = Image(fields=given | {"alike": [each["id"] for each in await self._alike(call, given)]})
+            return Planned(before=ABSENT, after=after, fields=tuple(given))
+        before = await self.read(call)
+        if isinstance(arguments, Delete):
+            return Planned(before=await self._with_alike(call, before), after=ABSENT, fields=SPEC)
+        if not before.exists:
+            raise Ended(Failed("not_found", f"there is no record {arguments.id} in {arguments.domain}"))
+        given = {name: value for name in SPEC if (value := getattr(arguments, name, None)) is not None}
+        return Planned(before=before, after=Image(fields=before.fields | given), fields=tuple(given))
+
+    async def _with_alike(self, call: Call, before: Image) -> Image:
+        if not before.exists:
+            return before
+        alike = [each["id"] for each in await self._alike(call, before.fields)]
+        return Image(fields=before.fields | {"alike": alike})
+
+    async def make(self, call: Call) -> Outcome:
+        """Post it."""
+        where = path("domains", call.arguments.domain, "records")
+        answer = await self.client.post(where, _body(goal(call), SPEC))
+        return self._answered(call, answer, f"POST {where}")
+
+    async def change(self, call: Call, live: Thing) -> Outcome:
+        """Patch what the call sets, and nothing else."""
+        where = self.place(call, live["id"])
+        answer = await self.client.patch(where, _body(goal(call), call.fields) | {"type": live["type"]})
+        return self._answered(call, answer, f"PATCH {where}")
+
+    def _answered(self, call: Call, answer: Thing, where: str) -> Outcome:
+        record = part(answer, self.one, where, *self.relied_on)
+        return self.done(call, record | {"domain": call.arguments.domain})
+
+
+def _body(image: Image, names: tuple[str, ...]) -> Thing:
+    """Give these fields as the service takes them: a host's name ends with a dot."""
+    body = {name: image.fields[name] for name in names if image.fields.get(name) is not None}
+    data = body.get("data")
+    if isinstance(data, str) and image.fields.get("type") in HOSTS and data != "@":
+        body["data"] = data.removesuffix(".") + "."
+    return body
