@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.fakes.digitalocean.clock import Clock
-from tests.fakes.digitalocean.cloud import Cloud
+from tests.fakes.digitalocean.cloud import Cloud, Doom
 from tests.fakes.digitalocean.contract import Violated
 from tests.fakes.digitalocean.faults import Fault, broken, too_many
 from tests.fakes.digitalocean.lags import Lags
@@ -117,12 +117,13 @@ class FakeDigitalOcean:
         """Answer with that body, which is no JSON, after the request had its effect."""
         return self._fault(Fault("garble", method, path, nth, times, after=True, body=body))
 
-    def doom(self, action: str, id: str | int | None = None) -> None:
-        """Have the next action of that type (on that object) end as errored, without its effect.
+    def doom(self, action: str, id: str | int | None = None, *, quietly: bool = False) -> None:
+        """Have the action of that type (on that object) that ends next be errored, without its effect.
 
-        A doomed ``create`` takes its droplet with it: no room was found for it.
+        A doomed ``create`` takes its droplet with it: no room was found for it. ``deployment`` dooms an app's. Quietly:
+        the action is called completed, but nothing has happened, as can be with ``shutdown``.
         """
-        self.cloud.doomed.append((action, None if id is None else str(id)))
+        self.cloud.doomed.append(Doom(action, None if id is None else str(id), quietly))
 
     def _fault(self, fault: Fault) -> Fault:
         self.faults.append(fault)
