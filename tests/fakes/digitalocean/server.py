@@ -51,18 +51,22 @@ class Server:
 
     def __init__(self, fake: FakeDigitalOcean) -> None:
         self._fake = fake
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None))
+        self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
         """Listen."""
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1).start()
-        host, port = self._runner.addresses[0][:2]
+        self._runner = runner = web.ServerRunner(
+            web.Server(self._handle, access_log=None), shutdown_timeout=0.1
+        )
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
         self._fake.cloud.base = f"http://{host}:{port}"
 
     async def stop(self) -> None:
         """Stop, whatever is going on."""
-        await self._runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         asked = _read(request, await request.read(), self._fake.clock())
