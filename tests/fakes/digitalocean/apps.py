@@ -84,6 +84,7 @@ def delete(cloud: Cloud, asked: Asked) -> Answer:
     app = cloud.alive("app", asked.ids["id"])
     for deployment in _deployments(cloud, app):
         deployment.fields["phase"] = "CANCELED"
+        cloud.remove(deployment)
     cloud.remove(app)
     return Answer(200, {"id": app.id})
 

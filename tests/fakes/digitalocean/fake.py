@@ -23,6 +23,9 @@ PATIENCE = 10.0
 """Seconds of real time in which a server in a thread has started, and has stopped."""
 
 
+BY_THEMSELVES = frozenset({"action", "deployment", "tag"})
+
+
 class FakeDigitalOcean:
     """A DigitalOcean with one account, that is there as long as its context."""
 
@@ -49,12 +52,14 @@ class FakeDigitalOcean:
     # --- looking
 
     def objects(self, kind: str | None = None) -> list[JSON]:
-        """Everything that exists now, seen or not, or what exists of a kind; actions and tags only when asked for.
+        """Everything that exists now, seen or not, or what exists of a kind.
+
+        Actions, deployments and tags, which stay behind or come by themselves, only when asked for.
 
         Each has its ``kind`` and ``id`` beside what the service would show.
         """
         self.cloud.settle()
-        kinds = [kind] if kind else [each for each in self.cloud.kinds() if each not in {"action", "tag"}]
+        kinds = [kind] if kind else [each for each in self.cloud.kinds() if each not in BY_THEMSELVES]
         return [
             copy.deepcopy(thing.fields) | {"kind": thing.kind}
             for each in kinds

@@ -29,22 +29,34 @@ WRONG: list[tuple[str, str, Any, dict[str, str]]] = [
 async def test_a_request_that_the_contract_does_not_allow_fails_the_test(
     contract: None, method: str, path: str, body: Any, query: dict[str, str]
 ) -> None:
-    with pytest.raises(Violated, match=rf"{method} /v2/{path}: "):
+    """It is answered with 422, so that the client sees it, and fails the test at its end, so that nobody misses it."""
+
+    async def asking() -> None:
         async with FakeDigitalOcean() as fake, aiohttp.ClientSession() as session:
             answer = await Client(fake, session).ask(method, path, body, **query)
             assert answer.status == 422
 
+    with pytest.raises(Violated, match=rf"{method} /v2/{path}: "):
+        await asking()
+
 
 async def test_an_answer_that_the_contract_does_not_allow_fails_the_test(contract: None) -> None:
-    with pytest.raises(Violated, match="GET /v2/droplets/.*: answer 200: .*is not of type"):
+    """The fake's own answers are held against the contract too."""
+
+    async def asking() -> None:
         async with FakeDigitalOcean() as fake, aiohttp.ClientSession() as session:
             client = Client(fake, session)
             number = await client.droplet()
             fake.cloud.get("droplet", str(number)).fields["memory"] = "much"
             await client.ask("GET", f"droplets/{number}")
 
+    with pytest.raises(Violated, match=r"GET /v2/droplets/.*: answer 200: .*is not of type"):
+        await asking()
+
 
 async def test_a_test_that_fails_by_itself_is_told_of_it_in_a_note(contract: None) -> None:
+    """The first failure stays the first; what was against the contract may be its cause."""
+
     async def failing() -> None:
         async with FakeDigitalOcean() as fake, aiohttp.ClientSession() as session:
             await Client(fake, session).ask("GET", "dropplets")
@@ -57,6 +69,7 @@ async def test_a_test_that_fails_by_itself_is_told_of_it_in_a_note(contract: Non
 
 
 async def test_a_fake_that_breaks_fails_the_test_and_is_500(fake: FakeDigitalOcean, client: Client) -> None:
+    """A bug of the fake is not a 500 of the service."""
     number = await client.droplet()
     fake.cloud.get("droplet", str(number)).fields.pop("tags")
 
@@ -67,6 +80,7 @@ async def test_a_fake_that_breaks_fails_the_test_and_is_500(fake: FakeDigitalOce
 async def test_without_the_contract_the_reason_is_told_and_the_fake_works(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """It is not part of the project, and not everybody has it."""
     monkeypatch.setenv("TESTS_CONTRACTS", str(tmp_path))
     contracts._loaded.cache_clear()
     try:
@@ -84,6 +98,7 @@ async def test_without_the_contract_the_reason_is_told_and_the_fake_works(
 
 
 async def test_the_fake_answers_at_no_path_that_is_not_in_the_contract(contract: None) -> None:
+    """What is not documented, no driver may build on."""
     from tests.fakes.digitalocean.server import TABLE
 
     paths = json.loads((contracts.BESIDE / contracts.FILE).read_text())["paths"]

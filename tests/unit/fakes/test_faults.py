@@ -16,6 +16,7 @@ LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 async def test_an_answer_is_lost_before_the_effect_or_after_it(
     client: Client, after: bool, made: int
 ) -> None:
+    """The client sees the same in both cases, and only `objects` tells them apart; then all is well again."""
     fault = client.fake.lose(after=after, method="POST", path="/v2/droplets")
     with pytest.raises(LOST):
         await client.ask("POST", "droplets", DROPLET)
@@ -30,6 +31,7 @@ async def test_an_answer_is_lost_before_the_effect_or_after_it(
 async def test_a_5xx_comes_before_the_effect_or_after_it(
     client: Client, status: int, after: bool, made: int
 ) -> None:
+    """The answer is the same in both cases."""
     client.fake.fail(status, after=after, method="POST")
 
     assert (await client.ask("POST", "droplets", DROPLET)).status == status
@@ -38,6 +40,7 @@ async def test_a_5xx_comes_before_the_effect_or_after_it(
 
 @pytest.mark.parametrize("retry_after", [None, 7])
 async def test_a_429_has_retry_after_or_not_and_no_effect(client: Client, retry_after: float | None) -> None:
+    """With Retry-After on a burst, without on an empty quota."""
     client.fake.limit(retry_after=retry_after, method="POST")
     answer = await client.ask("POST", "droplets", DROPLET)
 
@@ -48,6 +51,7 @@ async def test_a_429_has_retry_after_or_not_and_no_effect(client: Client, retry_
 
 
 async def test_a_slow_answer_comes_after_the_effect(client: Client) -> None:
+    """A client that gives up has made a droplet."""
     client.fake.slow(30, method="POST")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(client.ask("POST", "droplets", DROPLET), 0.1)
@@ -56,6 +60,7 @@ async def test_a_slow_answer_comes_after_the_effect(client: Client) -> None:
 
 
 async def test_a_garbled_answer_is_no_json_and_the_effect_is_there(client: Client) -> None:
+    """A proxy may answer with anything."""
     client.fake.garble(b"<html>", method="POST")
     with pytest.raises(ValueError, match="Expecting value"):
         await client.ask("POST", "droplets", DROPLET)
@@ -64,6 +69,7 @@ async def test_a_garbled_answer_is_no_json_and_the_effect_is_there(client: Clien
 
 
 async def test_a_fault_strikes_the_nth_such_request_and_so_many_after_it(client: Client) -> None:
+    """Others do not count: the list, and what lies below the droplet."""
     client.fake.fail(method="GET", path="/v2/droplets/*", nth=2, times=2)
     number = await client.droplet()
     seen = []
@@ -76,6 +82,7 @@ async def test_a_fault_strikes_the_nth_such_request_and_so_many_after_it(client:
 
 
 async def test_every_answer_tells_the_rate_also_a_refused_one(client: Client) -> None:
+    """The header counts the request that it answers."""
     first = await client.ask("GET", "account")
     second = await client.ask("GET", "account", token="nobody's")
     client.fake.limit(retry_after=1)
@@ -89,6 +96,7 @@ async def test_every_answer_tells_the_rate_also_a_refused_one(client: Client) ->
 
 
 async def test_over_the_rate_of_a_minute_it_is_429_until_the_minute_is_over(client: Client) -> None:
+    """Retry-After is when there is room again."""
     client.fake.rate.a_minute = 3
     seen = [(await client.ask("GET", "account")) for _ in range(4)]
     client.fake.clock.advance(int(seen[-1].headers["retry-after"]))
@@ -99,6 +107,7 @@ async def test_over_the_rate_of_a_minute_it_is_429_until_the_minute_is_over(clie
 
 
 async def test_a_token_is_wanted_and_one_that_may_only_look_changes_nothing(client: Client) -> None:
+    """What is refused has no effect."""
     fake = client.fake
     unknown = await client.ask("POST", "droplets", DROPLET, token="nobody's")
     looking = await client.ask("POST", "droplets", DROPLET, token=fake.read_token)
@@ -110,11 +119,13 @@ async def test_a_token_is_wanted_and_one_that_may_only_look_changes_nothing(clie
 
 
 async def test_without_any_token_it_is_401(fake: FakeDigitalOcean) -> None:
+    """No header is as bad as a wrong one, and no violation."""
     async with aiohttp.ClientSession() as session, session.get(f"{fake.url}/v2/account") as answer:
         assert answer.status == 401
 
 
 async def test_what_was_asked_is_on_record_with_method_path_query_and_body(client: Client) -> None:
+    """A test asserts what a driver sent, and how often."""
     await client.ask("POST", "droplets", DROPLET)
     await client.ask("GET", "droplets", name="web")
     first, second = client.fake.requests
@@ -125,6 +136,7 @@ async def test_what_was_asked_is_on_record_with_method_path_query_and_body(clien
 
 
 async def test_it_stops_with_its_context_even_while_an_answer_is_slow() -> None:
+    """No fault of a fake keeps a test waiting."""
     begun = time.monotonic()
     async with FakeDigitalOcean() as fake, aiohttp.ClientSession() as session:
         fake.slow(60)

@@ -47,8 +47,7 @@ def refused(call: Callable[..., Any], *args: Any, **named: Any) -> tuple[int, st
 
     with pytest.raises(HttpResponseError) as error:
         call(*args, **named)
-    status: int = error.value.status_code
-    return status, str(error.value.error.message)
+    return error.value.status_code or 0, str(error.value.error and error.value.error.message)
 
 
 def ended(client: Any, action: dict[str, Any]) -> str:

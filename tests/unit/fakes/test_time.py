@@ -8,6 +8,7 @@ from tests.unit.fakes.asking import DROPLET, Client
 
 
 async def test_a_droplet_is_new_until_it_has_booted_and_has_no_address(client: Client) -> None:
+    """The action of its create ends when it is up, not when it was answered."""
     made = (await client.ask("POST", "droplets", DROPLET)).body
     path = f"droplets/{made['droplet']['id']}"
 
@@ -22,6 +23,7 @@ async def test_a_droplet_is_new_until_it_has_booted_and_has_no_address(client: C
 
 
 async def test_a_new_object_is_hidden_and_unlisted_as_long_as_its_lags_say(client: Client) -> None:
+    """By its id and in lists are two lags; `objects` has none."""
     client.fake.lags.hidden["droplet"] = 2
     client.fake.lags.unlisted["droplet"] = 4
     number = (await client.ask("POST", "droplets", DROPLET)).body["droplet"]["id"]
@@ -36,6 +38,7 @@ async def test_a_new_object_is_hidden_and_unlisted_as_long_as_its_lags_say(clien
 
 
 async def test_a_snapshot_is_listed_only_some_time_after_its_action_has_completed(client: Client) -> None:
+    """A completed action is no proof that the snapshot can be found already."""
     client.fake.lags.unlisted["snapshot"] = 10
     number = await client.droplet()
     action = await client.act(f"droplets/{number}", "snapshot", name="before")
@@ -52,6 +55,7 @@ async def test_a_snapshot_is_listed_only_some_time_after_its_action_has_complete
 
 
 async def test_a_deleted_object_lingers_in_lists_and_is_remembered_by_its_id(client: Client) -> None:
+    """By its id and in lists are two lags; `objects` has none."""
     client.fake.lags.remembered["volume"] = 2
     client.fake.lags.lingers["volume"] = 4
     body = {"name": "data", "region": "nyc3", "size_gigabytes": 10}
@@ -67,6 +71,7 @@ async def test_a_deleted_object_lingers_in_lists_and_is_remembered_by_its_id(cli
 
 
 async def test_deleting_again_is_404_while_the_object_lingers(client: Client) -> None:
+    """What a reader still sees is not there to be deleted."""
     client.fake.lags.remembered["droplet"] = client.fake.lags.lingers["droplet"] = 60
     number = await client.droplet()
 
@@ -76,6 +81,7 @@ async def test_deleting_again_is_404_while_the_object_lingers(client: Client) ->
 
 
 async def test_an_effect_is_dated_when_it_was_due_not_when_it_was_looked_at(client: Client) -> None:
+    """However late the next request is, a lag that follows begins when the effect was due."""
     number = await client.droplet()
     action = await client.act(f"droplets/{number}", "power_off")
     client.fake.clock.advance(3600)
@@ -85,6 +91,7 @@ async def test_an_effect_is_dated_when_it_was_due_not_when_it_was_looked_at(clie
 
 
 async def test_a_clock_with_a_step_lets_a_poll_without_sleeps_come_to_its_end(client: Client) -> None:
+    """Thirty virtual seconds of an action are thirty requests."""
     client.fake.clock.step = 1.0
     number = await client.droplet()
     action = await client.act(f"droplets/{number}", "snapshot", name="s")
@@ -96,6 +103,7 @@ async def test_a_clock_with_a_step_lets_a_poll_without_sleeps_come_to_its_end(cl
 
 
 async def test_a_doomed_action_is_errored_and_has_no_effect(client: Client) -> None:
+    """One doom is for one action."""
     number = await client.droplet()
     client.fake.doom("snapshot", number)
     first = await client.act(f"droplets/{number}", "snapshot", name="s")
@@ -108,6 +116,7 @@ async def test_a_doomed_action_is_errored_and_has_no_effect(client: Client) -> N
 
 
 async def test_a_quietly_doomed_shutdown_completes_and_the_droplet_runs_on(client: Client) -> None:
+    """The service calls a shutdown its best effort: completed does not mean off."""
     number = await client.droplet()
     client.fake.doom("shutdown", quietly=True)
     action = await client.act(f"droplets/{number}", "shutdown")
@@ -118,6 +127,7 @@ async def test_a_quietly_doomed_shutdown_completes_and_the_droplet_runs_on(clien
 
 
 async def test_a_droplet_that_finds_no_room_vanishes_after_its_202(client: Client) -> None:
+    """An accepted create is no droplet yet."""
     client.fake.doom("create")
     number = await client.droplet()
 
@@ -126,6 +136,7 @@ async def test_a_droplet_that_finds_no_room_vanishes_after_its_202(client: Clien
 
 
 async def test_an_app_is_deployed_phase_by_phase(client: Client) -> None:
+    """A deployment that fails leaves the one before it active."""
     made = await client.ask("POST", "apps", {"spec": {"name": "shop", "services": [{"name": "web"}]}})
     path = f"apps/{made.body['app']['id']}"
     phases = []
@@ -143,11 +154,13 @@ async def test_an_app_is_deployed_phase_by_phase(client: Client) -> None:
 
 
 def test_a_lag_of_a_kind_that_there_is_not_is_refused() -> None:
+    """A misspelt kind would make a test of a lag a test of nothing."""
     with pytest.raises(ValueError, match="snapshots"):
         Lags(unlisted={"snapshots": 3})
 
 
 async def test_two_runs_are_the_same_to_the_byte() -> None:
+    """Ids and times come from counters and the clock, not from chance."""
     bodies = []
     for _ in range(2):
         async with FakeDigitalOcean(Clock(step=0.5)) as fake, aiohttp.ClientSession() as session:
