@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class Cloud:
     def __init__(self, clock: Clock, lags: Lags) -> None:
         self.clock = clock
         self.lags = lags
+        self.lock = threading.RLock()
+        """Held while a request is answered, and while a test in another thread looks at the objects."""
         self.base = ""
         """The address of the server, for links."""
         self.doomed: list[Doom] = []

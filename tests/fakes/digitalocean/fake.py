@@ -58,13 +58,14 @@ class FakeDigitalOcean:
 
         Each has its ``kind`` and ``id`` beside what the service would show.
         """
-        self.cloud.settle()
-        kinds = [kind] if kind else [each for each in self.cloud.kinds() if each not in BY_THEMSELVES]
-        return [
-            copy.deepcopy(thing.fields) | {"kind": thing.kind}
-            for each in kinds
-            for thing in self.cloud.existing(each)
-        ]
+        with self.cloud.lock:
+            self.cloud.settle()
+            kinds = [kind] if kind else [each for each in self.cloud.kinds() if each not in BY_THEMSELVES]
+            return [
+                copy.deepcopy(thing.fields) | {"kind": thing.kind}
+                for each in kinds
+                for thing in self.cloud.existing(each)
+            ]
 
     def asked(self, method: str, path: str) -> list[Asked]:
         """The requests so far that fit; ``*`` in the path is one segment, ``**`` any number of them."""

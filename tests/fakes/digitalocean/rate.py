@@ -9,7 +9,10 @@ HOUR, MINUTE = 3600.0, 60.0
 
 
 class Rate:
-    """Counts requests on the fake's clock. The service's own figures are the ones it begins with."""
+    """Counts requests on the fake's clock. The service's own figures are the ones it begins with.
+
+    On a clock that stands still the minute never ends: the 251st request is refused, and all that follow.
+    """
 
     def __init__(self) -> None:
         self.an_hour = 5000

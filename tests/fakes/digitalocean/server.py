@@ -25,7 +25,7 @@ from tests.fakes.digitalocean import (
 )
 from tests.fakes.digitalocean.contract import contract
 from tests.fakes.digitalocean.faults import Fault, broken
-from tests.fakes.digitalocean.wire import Answer, Asked, Body, Refused, Route, not_found, unprocessable
+from tests.fakes.digitalocean.wire import Answer, Asked, Body, Refused, Route, unprocessable
 
 if TYPE_CHECKING:
     from tests.fakes.digitalocean.fake import FakeDigitalOcean
@@ -71,10 +71,11 @@ class Server:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         asked = _read(request, await request.read(), self._fake.clock())
         self._fake.requests.append(asked)
-        faults = [fault for fault in self._fake.faults if fault.strikes(asked)]
-        fault = faults[0] if faults else None
-        answer = self._answer(asked, fault)
-        data = _written(answer)  # now: what is shown of an object changes while a slow answer waits
+        struck = [fault for fault in self._fake.faults if fault.strikes(asked)]
+        fault = struck[0] if struck else None
+        with self._fake.cloud.lock:
+            answer = self._answer(asked, fault)
+            data = _written(answer)  # now: what is shown of an object changes while a slow answer waits
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         return _sent(request, answer, data, fault)
@@ -116,7 +117,7 @@ class Server:
         except Refused as refused:
             return refused.answer
         except (KeyError, TypeError, ValueError, AttributeError):
-            # With the contract the fake's own fault; without it, perhaps a request that lacks something.
+            # The fake's own fault; or, where there is no contract, a request with a value of a wrong type.
             self._fake.violations.append(
                 f"{asked.method} {asked.path}: the fake broke: {traceback.format_exc()}"
             )
@@ -143,7 +144,8 @@ def _dispatch(fake: FakeDigitalOcean, asked: Asked) -> Answer:
         found = path.fullmatch(asked.path)
         if found and method == asked.method:
             return handler(fake.cloud, replace(asked, ids=found.groupdict()))
-    raise not_found()
+    fake.violations.append(f"{asked.method} {asked.path}: the fake does not have this")
+    return Answer(501, {"id": "not_implemented", "message": "the fake does not have this"})
 
 
 def _read(request: web.BaseRequest, raw: bytes, at: float) -> Asked:

@@ -77,6 +77,12 @@ async def test_a_fake_that_breaks_fails_the_test_and_is_500(fake: FakeDigitalOce
     assert "the fake broke" in fake.violations.pop()
 
 
+async def test_what_is_documented_and_not_faked_fails_the_test(contract: None, client: Client) -> None:
+    """It must not look like a 404 of the service."""
+    assert (await client.ask("GET", "vpcs")).status == 501
+    assert client.fake.violations.pop() == "GET /v2/vpcs: the fake does not have this"
+
+
 async def test_without_the_contract_the_reason_is_told_and_the_fake_works(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -87,7 +93,8 @@ async def test_without_the_contract_the_reason_is_told_and_the_fake_works(
         async with FakeDigitalOcean() as fake, aiohttp.ClientSession() as session:
             client = Client(fake, session)
             assert (await client.ask("POST", "droplets", DROPLET)).status == 202
-            assert (await client.ask("GET", "dropplets")).status == 404
+            assert (await client.ask("GET", "dropplets")).status == 501
+            assert fake.violations.pop() == "GET /v2/dropplets: the fake does not have this"
             lacking = await client.ask("POST", "droplets", {"name": "web"})
             reason = contracts.absence()
     finally:

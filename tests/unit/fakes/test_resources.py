@@ -240,4 +240,5 @@ async def test_the_last_page_has_no_next_and_a_page_beyond_it_is_empty(client: C
     assert [len(each["keys"]) for each in (first, second, third)] == [20, 1, 0]
     assert sorted(first["links"]["pages"]) == ["last", "next"]
     assert sorted(second["links"]["pages"]) == ["first", "prev"]
+    assert second["links"]["pages"]["prev"] == f"{client.fake.url}/v2/spaces/keys?page=1"
     assert {each["meta"]["total"] for each in (first, second, third)} == {21}
