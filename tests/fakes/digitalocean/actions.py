@@ -1,28 +1,37 @@
 """Actions: what takes time. Its effect happens when it ends, and only if it ends well."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from tests.fakes.digitalocean.catalogue import region
 from tests.fakes.digitalocean.cloud import Cloud, Thing
 from tests.fakes.digitalocean.wire import JSON, Answer, Asked, Routes, not_found, paged, unprocessable
 
 ROUTES = Routes()
 
 
+Effect = Callable[[], None]
+"""What happens at an action's end."""
+
+
 def start(
     cloud: Cloud,
     type: str,
     thing: Thing,
-    effect: Callable[[], None],
+    effect: Effect,
     *,
     shown_type: str | None = None,
     resource_id: int | None = None,
-    failed: Callable[[], None] | None = None,
+    droplet: Thing | None = None,
+    failed: Effect | None = None,
 ) -> Thing:
-    """Begin an action on a thing; one that still has another is refused, as the service does."""
-    if busy(cloud, thing):
-        raise unprocessable(f"{thing.kind.capitalize()} already has a pending event.")
+    """Begin an action on a thing; what it does to a volume or an address, it does to the ``droplet`` as well.
+
+    The service lets only one action at a time be in progress on a droplet, and refuses the next with 422.
+    """
+    held = [thing] if droplet is None else [thing, droplet]
+    for each in held:
+        refuse_busy(cloud, each)
     fields = {
         "id": cloud.number(),
         "status": "in-progress",
@@ -31,50 +40,39 @@ def start(
         "completed_at": None,
         "resource_id": resource_id,
         "resource_type": thing.kind,
-        "region": region(_where(thing)),
-        "region_slug": _where(thing),
+        "region": thing.fields["region"],
+        "region_slug": thing.fields["region"]["slug"],
         "_of": (thing.kind, thing.id),
+        "_holds": [(each.kind, each.id) for each in held],
     }
     action = cloud.add("action", str(fields["id"]), fields)
-    cloud.later(cloud.lags.duration(type), lambda: _end(cloud, type, thing, action, effect, failed))
+    cloud.later(cloud.lags.duration(type), partial(_end, cloud, type, thing, action, effect, failed))
     return action
 
 
 def busy(cloud: Cloud, thing: Thing) -> bool:
     """True while an action on the thing is in progress."""
     return any(
-        action.fields["status"] == "in-progress" and action.fields["_of"] == (thing.kind, thing.id)
+        action.fields["status"] == "in-progress" and (thing.kind, thing.id) in action.fields["_holds"]
         for action in cloud.existing("action")
     )
 
 
-def _where(thing: Thing) -> str:
-    where = thing.fields["region"]
-    return str(where["slug"] if isinstance(where, dict) else where)
+def refuse_busy(cloud: Cloud, thing: Thing) -> None:
+    """Refuse what cannot be done while an action on the thing is in progress."""
+    if busy(cloud, thing):
+        raise unprocessable(f"{thing.kind.capitalize()} already has a pending event.")
 
 
-def _end(
-    cloud: Cloud,
-    type: str,
-    thing: Thing,
-    action: Thing,
-    effect: Callable[[], None],
-    failed: Callable[[], None] | None,
-) -> None:
-    well = thing.exists and not _doomed(cloud, type, thing.id)
-    action.fields.update(status="completed" if well else "errored", completed_at=cloud.now())
+def _end(cloud: Cloud, type: str, thing: Thing, action: Thing, effect: Effect, failed: Effect | None) -> None:
+    doom = cloud.doom(type, thing.id)
+    well = thing.exists and doom is None
+    said_well = well or (doom is not None and doom.quietly)
+    action.fields.update(status="completed" if said_well else "errored", completed_at=cloud.now())
     if well:
         effect()
-    elif failed is not None:
+    elif failed is not None and thing.exists and not said_well:
         failed()
-
-
-def _doomed(cloud: Cloud, type: str, id: str) -> bool:
-    for doom in cloud.doomed:
-        if doom[0] == type and doom[1] in {None, id}:
-            cloud.doomed.remove(doom)
-            return True
-    return False
 
 
 def show(action: Thing) -> JSON:

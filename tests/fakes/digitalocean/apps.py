@@ -1,6 +1,7 @@
 """Apps and their deployments: PENDING_BUILD, BUILDING, DEPLOYING, then ACTIVE or ERROR."""
 
 import copy
+from functools import partial
 
 from tests.fakes.digitalocean.cloud import Cloud, Thing
 from tests.fakes.digitalocean.wire import JSON, Answer, Asked, Routes, conflict, not_found, paged
@@ -41,10 +42,10 @@ def create(cloud: Cloud, asked: Asked) -> Answer:
     """Make one and begin to deploy it; its name is the only one in the account."""
     spec = copy.deepcopy(asked.body["spec"])
     _unique(cloud, spec["name"], None)
-    id = cloud.uuid()
-    fields = {"id": id, "spec": spec, "created_at": cloud.now(), "updated_at": cloud.now()}
+    uuid = cloud.uuid()
+    fields = {"id": uuid, "spec": spec, "created_at": cloud.now(), "updated_at": cloud.now()}
     fields |= {"owner_uuid": "ff36cbc6-c350-4a3e-9a9b-9b9a4a3f1f50", "tier_slug": "basic"}
-    app = cloud.add("app", id, fields)
+    app = cloud.add("app", uuid, fields)
     _deploy(cloud, app, "initial deployment")
     return Answer(200, {"app": _show(cloud, app)})
 
@@ -83,6 +84,7 @@ def delete(cloud: Cloud, asked: Asked) -> Answer:
     app = cloud.alive("app", asked.ids["id"])
     for deployment in _deployments(cloud, app):
         deployment.fields["phase"] = "CANCELED"
+        cloud.remove(deployment)
     cloud.remove(app)
     return Answer(200, {"id": app.id})
 
@@ -94,14 +96,14 @@ def _deploy(cloud: Cloud, app: Thing, cause: str) -> Thing:
     for other in _deployments(cloud, app):
         if other.fields["phase"] not in OVER:
             other.fields["phase"] = "SUPERSEDED"
-    id = cloud.uuid()
+    uuid = cloud.uuid()
     now = cloud.now()
-    fields = {"id": id, "phase": PHASES[0], "cause": cause, "spec": copy.deepcopy(app.fields["spec"])}
+    fields = {"id": uuid, "phase": PHASES[0], "cause": cause, "spec": copy.deepcopy(app.fields["spec"])}
     fields |= {"created_at": now, "updated_at": now, "phase_last_updated_at": now, "_app": app.id}
-    deployment = cloud.add("deployment", id, fields)
+    deployment = cloud.add("deployment", uuid, fields)
     takes = cloud.lags.duration("deployment")
     for step, phase in enumerate(PHASES[1:], 1):
-        cloud.later(takes * step / len(PHASES), lambda phase=phase: _enter(cloud, deployment, phase))
+        cloud.later(takes * step / len(PHASES), partial(_enter, cloud, deployment, phase))
     cloud.later(takes, lambda: _end(cloud, app, deployment))
     return deployment
 
@@ -115,11 +117,7 @@ def _enter(cloud: Cloud, deployment: Thing, phase: str) -> None:
 def _end(cloud: Cloud, app: Thing, deployment: Thing) -> None:
     if deployment.fields["phase"] in OVER:
         return
-    doom = next(
-        (each for each in cloud.doomed if each[0] == "deployment" and each[1] in {None, app.id}), None
-    )
-    if doom is not None:
-        cloud.doomed.remove(doom)
+    if cloud.doom("deployment", app.id):
         _enter(cloud, deployment, "ERROR")
         return
     for other in _deployments(cloud, app):

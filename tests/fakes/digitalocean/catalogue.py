@@ -56,10 +56,10 @@ def size(slug: str) -> JSON:
 
 def base_image(named: str) -> JSON | None:
     """The base image of that slug or id."""
-    for slug, (id, distribution, name, least) in IMAGES.items():
-        if named in {slug, str(id)}:
+    for slug, (number, distribution, name, least) in IMAGES.items():
+        if named in {slug, str(number)}:
             return {
-                "id": id,
+                "id": number,
                 "name": name,
                 "distribution": distribution,
                 "slug": slug,

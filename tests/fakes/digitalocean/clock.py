@@ -1,5 +1,6 @@
 """The fake's time: it stands still until it is told to move."""
 
+import threading
 from datetime import UTC, datetime
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
@@ -15,6 +16,7 @@ class Clock:
     def __init__(self, step: float = 0.0, start: float = START) -> None:
         self.step = step
         self._now = start
+        self._lock = threading.Lock()  # the test may advance it while a server in a thread ticks
 
     def __call__(self) -> float:
         """The time now."""
@@ -22,11 +24,12 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
-        self._now += seconds
+        with self._lock:
+            self._now += seconds
 
     def tick(self) -> None:
         """Let one request's time pass."""
-        self._now += self.step
+        self.advance(self.step)
 
 
 def written(moment: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,21 +38,37 @@ class Thing:
         return self.gone == NEVER
 
 
+@dataclass(frozen=True)
+class Doom:
+    """The next action of a type, on an object or on any, shall have no effect."""
+
+    action: str
+    id: str | None
+    quietly: bool
+    """True: it is called completed all the same."""
+
+
 class Cloud:
     """The account's objects and what is going on with them."""
 
     def __init__(self, clock: Clock, lags: Lags) -> None:
         self.clock = clock
         self.lags = lags
+        self.lock = threading.RLock()
+        """Held while a request is answered, and while a test in another thread looks at the objects."""
         self.base = ""
         """The address of the server, for links."""
-        self.doomed: list[tuple[str, str | None]] = []
-        """Actions that shall end as errored: type, and the resource's id or None for any."""
+        self.doomed: list[Doom] = []
         self._things: dict[str, dict[str, Thing]] = {}
         self._numbers = itertools.count(7_000_001)
         self._pending: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: float | None = None
 
     # --- objects
+
+    def time(self) -> float:
+        """The time; for an effect, when it was due, however late it is looked at."""
+        return self.clock() if self._due is None else self._due
 
     def number(self) -> int:
         """A number that was never used."""
@@ -63,11 +80,11 @@ class Cloud:
 
     def now(self) -> str:
         """The time, written."""
-        return written(self.clock())
+        return written(self.time())
 
     def add(self, kind: str, id: str, fields: JSON) -> Thing:
         """Make an object; it is seen when its kind's lags are over."""
-        now = self.clock()
+        now = self.time()
         hidden, unlisted = self.lags.hidden.get(kind, 0), self.lags.unlisted.get(kind, 0)
         thing = Thing(kind, id, fields, shown=now + hidden, listed=now + unlisted)
         self._things.setdefault(kind, {})[id] = thing
@@ -75,14 +92,14 @@ class Cloud:
 
     def remove(self, thing: Thing) -> None:
         """Delete an object; what is shown of it goes when its kind's lags are over."""
-        thing.gone = now = self.clock()
+        thing.gone = now = self.time()
         thing.forgotten = now + self.lags.remembered.get(thing.kind, 0)
         thing.unlisted = now + self.lags.lingers.get(thing.kind, 0)
 
     def get(self, kind: str, id: str) -> Thing:
         """The object as a reader by its id sees it, or 404."""
         thing = self._things.get(kind, {}).get(id)
-        if thing is None or not thing.shown <= self.clock() < thing.forgotten:
+        if thing is None or not thing.shown <= self.time() < thing.forgotten:
             raise not_found()
         return thing
 
@@ -95,7 +112,7 @@ class Cloud:
 
     def listed(self, kind: str) -> list[Thing]:
         """The objects as a list shows them, oldest first."""
-        now = self.clock()
+        now = self.time()
         return [
             thing for thing in self._things.get(kind, {}).values() if thing.listed <= now < thing.unlisted
         ]
@@ -112,9 +129,19 @@ class Cloud:
 
     def later(self, seconds: float, effect: Callable[[], None]) -> None:
         """Have the effect happen when so much time has passed."""
-        heapq.heappush(self._pending, (self.clock() + seconds, self.number(), effect))
+        heapq.heappush(self._pending, (self.time() + seconds, self.number(), effect))
 
     def settle(self) -> None:
         """Let happen what is due by now, in its order."""
         while self._pending and self._pending[0][0] <= self.clock():
-            heapq.heappop(self._pending)[2]()
+            self._due, _, effect = heapq.heappop(self._pending)
+            effect()
+        self._due = None
+
+    def doom(self, action: str, id: str) -> Doom | None:
+        """What the next action of that type on that object is doomed to, once."""
+        for doom in self.doomed:
+            if doom.action == action and doom.id in {None, id}:
+                self.doomed.remove(doom)
+                return doom
+        return None

@@ -70,13 +70,13 @@ def _full_name(record: Thing) -> str:
 def records(cloud: Cloud, asked: Asked) -> Answer:
     """All, or those of a (whole) name, or of a type."""
     domain = cloud.get("domain", asked.ids["domain_name"])
-    name, type = asked.query.get("name"), asked.query.get("type")
+    name, kind = asked.query.get("name"), asked.query.get("type")
     chosen = [
         _show(each)
         for each in cloud.listed("record")
         if each.fields["_domain"] == domain.id
         and name in {None, _full_name(each)}
-        and type in {None, each.fields["type"]}
+        and kind in {None, each.fields["type"]}
     ]
     return paged(asked, "domain_records", chosen, cloud.base)
 

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from tests.fakes.digitalocean import actions, images, tags
+from tests.fakes.digitalocean.actions import Effect
 from tests.fakes.digitalocean.catalogue import region, size
 from tests.fakes.digitalocean.cloud import Cloud, Thing
 from tests.fakes.digitalocean.wire import (
@@ -135,7 +136,9 @@ def one(cloud: Cloud, asked: Asked) -> Answer:
 @ROUTES.on("DELETE", "/v2/droplets/{droplet_id}")
 def delete(cloud: Cloud, asked: Asked) -> Answer:
     """Delete it for good; its snapshots stay."""
-    _leave(cloud, cloud.alive("droplet", asked.ids["droplet_id"]))
+    droplet = cloud.alive("droplet", asked.ids["droplet_id"])
+    actions.refuse_busy(cloud, droplet)
+    _leave(cloud, droplet)
     return DONE
 
 
@@ -177,19 +180,16 @@ def its_action(cloud: Cloud, asked: Asked) -> Answer:
 def act(cloud: Cloud, asked: Asked) -> Answer:
     """Begin an action; the answer is 201, and the action in progress."""
     droplet = cloud.alive("droplet", asked.ids["droplet_id"])
-    type = str(asked.body["type"])
-    if type not in EFFECTS:
-        raise Refused(422, "unprocessable_entity", f"the fake knows no droplet action {type}")
-    effect = EFFECTS[type](cloud, droplet, asked.body)
-    action = actions.start(cloud, type, droplet, effect, resource_id=droplet.fields["id"])
+    kind = str(asked.body["type"])
+    if kind not in EFFECTS:
+        raise Refused(422, "unprocessable_entity", f"the fake knows no droplet action {kind}")
+    effect = EFFECTS[kind](cloud, droplet, asked.body)
+    action = actions.start(cloud, kind, droplet, effect, resource_id=droplet.fields["id"])
     return Answer(201, {"action": actions.show(action)})
 
 
-Effect = Callable[[], None]
-
-
 def _snapshot(cloud: Cloud, droplet: Thing, body: JSON) -> Effect:
-    name = str(body.get("name") or f"{droplet.fields['name']}-{int(cloud.clock() * 1000)}")
+    name = str(body.get("name") or f"{droplet.fields['name']}-{int(cloud.time() * 1000)}")
     return lambda: images.add(cloud, droplet, name)
 
 

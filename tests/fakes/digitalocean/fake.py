@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.fakes.digitalocean.clock import Clock
-from tests.fakes.digitalocean.cloud import Cloud
+from tests.fakes.digitalocean.cloud import Cloud, Doom
 from tests.fakes.digitalocean.contract import Violated
 from tests.fakes.digitalocean.faults import Fault, broken, too_many
 from tests.fakes.digitalocean.lags import Lags
@@ -21,6 +21,9 @@ from tests.fakes.digitalocean.wire import JSON, Asked
 
 PATIENCE = 10.0
 """Seconds of real time in which a server in a thread has started, and has stopped."""
+
+
+BY_THEMSELVES = frozenset({"action", "deployment", "tag"})
 
 
 class FakeDigitalOcean:
@@ -49,17 +52,20 @@ class FakeDigitalOcean:
     # --- looking
 
     def objects(self, kind: str | None = None) -> list[JSON]:
-        """Everything that exists now, seen or not, or what exists of a kind; actions and tags only when asked for.
+        """Everything that exists now, seen or not, or what exists of a kind.
+
+        Actions, deployments and tags, which stay behind or come by themselves, only when asked for.
 
         Each has its ``kind`` and ``id`` beside what the service would show.
         """
-        self.cloud.settle()
-        kinds = [kind] if kind else [each for each in self.cloud.kinds() if each not in {"action", "tag"}]
-        return [
-            copy.deepcopy(thing.fields) | {"kind": thing.kind}
-            for each in kinds
-            for thing in self.cloud.existing(each)
-        ]
+        with self.cloud.lock:
+            self.cloud.settle()
+            kinds = [kind] if kind else [each for each in self.cloud.kinds() if each not in BY_THEMSELVES]
+            return [
+                copy.deepcopy(thing.fields) | {"kind": thing.kind}
+                for each in kinds
+                for thing in self.cloud.existing(each)
+            ]
 
     def asked(self, method: str, path: str) -> list[Asked]:
         """The requests so far that fit; ``*`` in the path is one segment, ``**`` any number of them."""
@@ -117,12 +123,13 @@ class FakeDigitalOcean:
         """Answer with that body, which is no JSON, after the request had its effect."""
         return self._fault(Fault("garble", method, path, nth, times, after=True, body=body))
 
-    def doom(self, action: str, id: str | int | None = None) -> None:
-        """Have the next action of that type (on that object) end as errored, without its effect.
+    def doom(self, action: str, id: str | int | None = None, *, quietly: bool = False) -> None:
+        """Have the action of that type (on that object) that ends next be errored, without its effect.
 
-        A doomed ``create`` takes its droplet with it: no room was found for it.
+        A doomed ``create`` takes its droplet with it: no room was found for it. ``deployment`` dooms an app's. Quietly:
+        the action is called completed, but nothing has happened, as can be with ``shutdown``.
         """
-        self.cloud.doomed.append((action, None if id is None else str(id)))
+        self.cloud.doomed.append(Doom(action, None if id is None else str(id), quietly))
 
     def _fault(self, fault: Fault) -> Fault:
         self.faults.append(fault)

@@ -14,9 +14,9 @@ DIRECTIONS = ("inbound_rules", "outbound_rules")
 @ROUTES.on("POST", "/v2/firewalls")
 def create(cloud: Cloud, asked: Asked) -> Answer:
     """Make one; its name is the only one in the account."""
-    id = cloud.uuid()
-    fields = _fields(cloud, asked.body, None) | {"id": id, "created_at": cloud.now(), "status": "waiting"}
-    firewall = cloud.add("firewall", id, fields)
+    uuid = cloud.uuid()
+    fields = _fields(cloud, asked.body, None) | {"id": uuid, "created_at": cloud.now(), "status": "waiting"}
+    firewall = cloud.add("firewall", uuid, fields)
     _spread(cloud, firewall)
     return Answer(202, {"firewall": firewall.fields})
 

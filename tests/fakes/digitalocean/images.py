@@ -29,9 +29,9 @@ def add(cloud: Cloud, droplet: Thing, name: str) -> None:
 
 def add_of_volume(cloud: Cloud, volume: Thing, name: str, tags: list[str]) -> Thing:
     """A volume's snapshot; it has a uuid, and is no image."""
-    id = cloud.uuid()
+    uuid = cloud.uuid()
     fields = {
-        "id": id,
+        "id": uuid,
         "name": name,
         "created_at": cloud.now(),
         "regions": [volume.fields["region"]["slug"]],
@@ -41,7 +41,7 @@ def add_of_volume(cloud: Cloud, volume: Thing, name: str, tags: list[str]) -> Th
         "resource_type": "volume",
         "tags": tags,
     }
-    return cloud.add("snapshot", id, fields)
+    return cloud.add("snapshot", uuid, fields)
 
 
 def show(snapshot: Thing) -> JSON:

@@ -1,10 +1,26 @@
 """How late the fake's answers are: what was made is not seen at once, what was deleted is still seen.
 
-Each table is by kind of object (``droplet``, ``snapshot``, ``volume``, ``record``, ``firewall``, ``reserved_ip``,
-``spaces_key``, ``app``, …); a kind that is not in it has no lag. A test may change them in the middle.
+Each table is by kind of object (`KINDS`); a kind that is not in it has no lag. A test may change them in the middle.
 """
 
 from dataclasses import dataclass, field
+
+KINDS = frozenset(
+    {
+        "action",
+        "app",
+        "deployment",
+        "domain",
+        "droplet",
+        "firewall",
+        "record",
+        "reserved_ip",
+        "snapshot",
+        "spaces_key",
+        "tag",
+        "volume",
+    }
+)
 
 
 def _durations() -> dict[str, float]:
@@ -33,6 +49,12 @@ class Lags:
     """How long an action (``snapshot``, ``resize``, ``power_off``, ``attach``, …) is in progress."""
     otherwise: float = 5.0
     """How long an action takes that is not in `takes`."""
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that no object is of: its lag would be none."""
+        for table in (self.hidden, self.unlisted, self.lingers, self.remembered):
+            if unknown := table.keys() - KINDS:
+                raise ValueError(f"no such kind: {unknown}; there are {sorted(KINDS)}")
 
     def duration(self, action: str) -> float:
         """How long an action of that type is in progress."""

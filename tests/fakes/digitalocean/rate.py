@@ -9,7 +9,10 @@ HOUR, MINUTE = 3600.0, 60.0
 
 
 class Rate:
-    """Counts requests on the fake's clock. The service's own figures are the ones it begins with."""
+    """Counts requests on the fake's clock. The service's own figures are the ones it begins with.
+
+    On a clock that stands still the minute never ends: the 251st request is refused, and all that follow.
+    """
 
     def __init__(self) -> None:
         self.an_hour = 5000
@@ -17,6 +20,11 @@ class Rate:
         self.refused = 0
         """How many were over the limit."""
         self._taken: deque[float] = deque()
+
+    def taken(self, now: float) -> int:
+        """How many were taken within the last hour."""
+        self._forget(now)
+        return len(self._taken)
 
     def take(self, now: float) -> Answer | None:
         """Count a request; over the limit it is answered with 429, and does not count."""
@@ -30,11 +38,11 @@ class Rate:
 
     def headers(self, now: float) -> dict[str, str]:
         """What every answer tells of it."""
-        self._forget(now)
+        left = self.an_hour - self.taken(now)
         oldest = self._taken[0] if self._taken else now
         return {
             "ratelimit-limit": str(self.an_hour),
-            "ratelimit-remaining": str(max(0, self.an_hour - len(self._taken))),
+            "ratelimit-remaining": str(max(0, left)),
             "ratelimit-reset": str(int(oldest + HOUR)),
         }
 

@@ -32,6 +32,7 @@ def create(cloud: Cloud, asked: Asked) -> Answer:
         address = _reserve(cloud, str(asked.body["region"]))
         return Answer(202, {"reserved_ip": _show(cloud, address), "links": {}})
     droplet = cloud.alive("droplet", str(number))
+    actions.refuse_busy(cloud, droplet)
     address = _reserve(cloud, droplet.fields["region"]["slug"])
     action = _assigning(cloud, address, droplet)
     to_droplet = {"id": number, "rel": "droplet", "href": f"{cloud.base}/v2/droplets/{number}"}
@@ -64,8 +65,7 @@ def one(cloud: Cloud, asked: Asked) -> Answer:
 def delete(cloud: Cloud, asked: Asked) -> Answer:
     """Give it back; a droplet that has it loses it."""
     address = cloud.alive("reserved_ip", asked.ids["reserved_ip"])
-    if actions.busy(cloud, address):
-        raise unprocessable("The reserved IP already has a pending event.")
+    actions.refuse_busy(cloud, address)
     cloud.remove(address)
     return DONE
 
@@ -101,16 +101,30 @@ def _assigning(cloud: Cloud, address: Thing, droplet: Thing) -> Thing:
     if droplet.fields["region"]["slug"] != address.fields["region"]["slug"]:
         raise unprocessable("The Droplet is in another region than the reserved IP.")
     number = droplet.fields["id"]
-    effect = lambda: address.fields.update(droplet_id=number if droplet.exists else None)  # noqa: E731
-    return actions.start(
-        cloud, "assign", address, effect, shown_type="assign_ip", resource_id=int(IPv4Address(address.id))
+    return _start(
+        cloud,
+        "assign",
+        address,
+        droplet,
+        lambda: address.fields.update(droplet_id=number if droplet.exists else None),
     )
 
 
 def _unassigning(cloud: Cloud, address: Thing) -> Thing:
-    if address.fields["droplet_id"] is None:
+    number = address.fields["droplet_id"]
+    if number is None:
         raise unprocessable("The reserved IP is not assigned.")
-    effect = lambda: address.fields.update(droplet_id=None)  # noqa: E731
+    droplet = cloud.alive("droplet", str(number))
+    return _start(cloud, "unassign", address, droplet, lambda: address.fields.update(droplet_id=None))
+
+
+def _start(cloud: Cloud, type: str, address: Thing, droplet: Thing, effect: actions.Effect) -> Thing:
     return actions.start(
-        cloud, "unassign", address, effect, shown_type="unassign_ip", resource_id=int(IPv4Address(address.id))
+        cloud,
+        type,
+        address,
+        effect,
+        shown_type=f"{type}_ip",
+        resource_id=int(IPv4Address(address.id)),
+        droplet=droplet,
     )

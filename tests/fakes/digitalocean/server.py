@@ -6,7 +6,7 @@ import asyncio
 import json
 import traceback
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -24,8 +24,8 @@ from tests.fakes.digitalocean import (
     volumes,
 )
 from tests.fakes.digitalocean.contract import contract
-from tests.fakes.digitalocean.faults import Fault
-from tests.fakes.digitalocean.wire import Answer, Asked, Refused, not_found, unprocessable
+from tests.fakes.digitalocean.faults import Fault, broken
+from tests.fakes.digitalocean.wire import Answer, Asked, Body, Refused, Route, unprocessable
 
 if TYPE_CHECKING:
     from tests.fakes.digitalocean.fake import FakeDigitalOcean
@@ -43,7 +43,7 @@ FAMILIES = (
     spaces,
     apps,
 )
-TABLE = [row for family in FAMILIES for row in family.ROUTES.table]
+TABLE: list[Route] = [row for family in FAMILIES for row in family.ROUTES.table]
 
 
 class Server:
@@ -69,40 +69,45 @@ class Server:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         asked = _read(request, await request.read(), self._fake.clock())
         self._fake.requests.append(asked)
-        faults = [fault for fault in self._fake.faults if fault.strikes(asked)]
-        fault = faults[0] if faults else None
-        answer = self._answer(asked, fault)
+        struck = [fault for fault in self._fake.faults if fault.strikes(asked)]
+        fault = struck[0] if struck else None
+        with self._fake.cloud.lock:
+            answer = self._answer(asked, fault)
+            data = _written(answer)  # now: what is shown of an object changes while a slow answer waits
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
-        return self._sent(request, answer, fault)
+        return _sent(request, answer, data, fault)
 
     def _answer(self, asked: Asked, fault: Fault | None) -> Answer:
         fake = self._fake
         fake.clock.tick()
-        now = fake.clock()
         fake.cloud.settle()
-        if fault is not None and not fault.after:
-            self._check(asked, None)
-            answer = fault.answer or Answer(500)
+        now = fake.clock()
+        answer = fake.rate.take(now) or self._faulty(asked, fault)
+        answer = replace(answer, headers=fake.rate.headers(now) | answer.headers)
+        self._check(asked, answer)
+        return answer
+
+    def _faulty(self, asked: Asked, fault: Fault | None) -> Answer:
+        """The answer, or the fault's instead; nothing has happened then, unless it strikes after the effect."""
+        if fault is None:
+            return self._allowed(asked)
+        if fault.after:
+            answer = self._allowed(asked)
         else:
-            answer = fake.rate.take(now) or self._allowed(asked)
-        # What takes no time is over before the answer is read, but the answer still calls it in progress.
-        if fault is not None and fault.kind == "answer" and fault.answer is not None:
-            answer = fault.answer
-        return replace(answer, headers=fake.rate.headers(now) | answer.headers)
+            answer = broken(500)
+            self._check(asked, None)
+        return fault.answer or answer
 
     def _allowed(self, asked: Asked) -> Answer:
         if asked.token not in {self._fake.token, self._fake.read_token}:
-            answer = Answer(401, {"id": "unauthorized", "message": "Unable to authenticate you"})
-        elif wrong := self._check(asked, None):
-            answer = unprocessable(f"against the contract: {wrong[0]}").answer
-        elif asked.token == self._fake.read_token and asked.method != "GET":
+            return Answer(401, {"id": "unauthorized", "message": "Unable to authenticate you"})
+        if wrong := self._check(asked, None):
+            return unprocessable(f"against the contract: {wrong[0]}").answer
+        if asked.token == self._fake.read_token and asked.method != "GET":
             message = "You are not authorized to perform this operation"
-            answer = Answer(403, {"id": "forbidden", "message": message})
-        else:
-            answer = self._done(asked)
-        self._check(asked, answer)
-        return answer
+            return Answer(403, {"id": "forbidden", "message": message})
+        return self._done(asked)
 
     def _done(self, asked: Asked) -> Answer:
         try:
@@ -110,7 +115,7 @@ class Server:
         except Refused as refused:
             return refused.answer
         except (KeyError, TypeError, ValueError, AttributeError):
-            # With the contract the fake's own fault; without it, perhaps a request that lacks something.
+            # The fake's own fault; or, where there is no contract, a request with a value of a wrong type.
             self._fake.violations.append(
                 f"{asked.method} {asked.path}: the fake broke: {traceback.format_exc()}"
             )
@@ -122,21 +127,23 @@ class Server:
         self._fake.violations.extend(wrong)
         return wrong
 
-    def _sent(self, request: web.BaseRequest, answer: Answer, fault: Fault | None) -> web.StreamResponse:
-        if fault is not None and fault.kind == "lose" and request.transport is not None:
-            request.transport.abort()
-        data = b"" if answer.body is None else json.dumps(answer.body).encode()
-        if fault is not None and fault.kind == "garble":
-            data = fault.body
-        headers = answer.headers | ({"content-type": "application/json; charset=utf-8"} if data else {})
-        return web.Response(status=answer.status, body=data or None, headers=headers)
+
+def _sent(request: web.BaseRequest, answer: Answer, data: bytes, fault: Fault | None) -> web.StreamResponse:
+    if fault is not None and fault.kind == "lose" and request.transport is not None:
+        request.transport.abort()
+    if fault is not None and fault.kind == "garble":
+        data = fault.body
+    headers = answer.headers | ({"content-type": "application/json; charset=utf-8"} if data else {})
+    return web.Response(status=answer.status, body=data or None, headers=headers)
 
 
 def _dispatch(fake: FakeDigitalOcean, asked: Asked) -> Answer:
     for method, path, handler in TABLE:
-        if method == asked.method and (found := path.fullmatch(asked.path)):
+        found = path.fullmatch(asked.path)
+        if found and method == asked.method:
             return handler(fake.cloud, replace(asked, ids=found.groupdict()))
-    raise not_found()
+    fake.violations.append(f"{asked.method} {asked.path}: the fake does not have this")
+    return Answer(501, {"id": "not_implemented", "message": "the fake does not have this"})
 
 
 def _read(request: web.BaseRequest, raw: bytes, at: float) -> Asked:
@@ -153,8 +160,13 @@ def _read(request: web.BaseRequest, raw: bytes, at: float) -> Asked:
     )
 
 
-def _parsed(raw: bytes) -> Any:
+def _parsed(raw: bytes) -> Body:
     try:
-        return json.loads(raw) if raw else None
+        body = json.loads(raw) if raw else {}
     except ValueError:
-        return None
+        return Body()
+    return Body(body) if isinstance(body, dict) else Body()
+
+
+def _written(answer: Answer) -> bytes:
+    return b"" if answer.body is None else json.dumps(answer.body).encode()

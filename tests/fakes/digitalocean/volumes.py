@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tests.fakes.digitalocean import actions, images, tags
+from tests.fakes.digitalocean.actions import Effect
 from tests.fakes.digitalocean.catalogue import region
 from tests.fakes.digitalocean.cloud import Cloud, Thing
 from tests.fakes.digitalocean.wire import (
@@ -28,9 +29,9 @@ def create(cloud: Cloud, asked: Asked) -> Answer:
     where, name = region(str(body["region"])), str(body["name"])
     if _find(cloud, name, where["slug"]):
         raise conflict("a volume with that name already exists in the region")
-    id = cloud.uuid()
+    number = cloud.uuid()
     fields = {
-        "id": id,
+        "id": number,
         "name": name,
         "region": where,
         "size_gigabytes": _size(body["size_gigabytes"], 1),
@@ -42,7 +43,7 @@ def create(cloud: Cloud, asked: Asked) -> Answer:
         "tags": list(body.get("tags") or []),
     }
     tags.remember(cloud, fields["tags"])
-    return Answer(201, {"volume": cloud.add("volume", id, fields).fields})
+    return Answer(201, {"volume": cloud.add("volume", number, fields).fields})
 
 
 def _size(wanted: int, least: int) -> int:
@@ -94,7 +95,7 @@ def delete(cloud: Cloud, asked: Asked) -> Answer:
 
 def _deleted(cloud: Cloud, volume: Thing) -> Answer:
     if volume.fields["droplet_ids"] or actions.busy(cloud, volume):
-        raise conflict("a volume that is attached to a Droplet cannot be deleted")
+        raise conflict("A volume that is attached to a Droplet cannot be deleted")
     cloud.remove(volume)
     return DONE
 
@@ -119,15 +120,13 @@ def its_action(cloud: Cloud, asked: Asked) -> Answer:
 def act(cloud: Cloud, asked: Asked) -> Answer:
     """Attach, detach or grow it."""
     volume = cloud.alive("volume", asked.ids["volume_id"])
-    type = str(asked.body["type"])
-    if type not in EFFECTS:
-        raise unprocessable(f"unknown volume action {type}")
-    effect = EFFECTS[type](cloud, volume, asked.body)
-    action = actions.start(cloud, type, volume, effect, shown_type=f"{type}_volume")
+    kind = str(asked.body["type"])
+    if kind not in EFFECTS:
+        raise unprocessable(f"the fake knows no volume action {kind}")
+    effect = EFFECTS[kind](cloud, volume, asked.body)
+    droplet = cloud.alive("droplet", str(asked.body["droplet_id"])) if kind != "resize" else None
+    action = actions.start(cloud, kind, volume, effect, shown_type=f"{kind}_volume", droplet=droplet)
     return Answer(202, {"action": actions.show(action)})
-
-
-Effect = Callable[[], None]
 
 
 def _attach(cloud: Cloud, volume: Thing, body: JSON) -> Effect:

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 JSON = dict[str, Any]
 
 
+class Body(dict[str, Any]):
+    """A request's JSON object: a field that the service needs and that is not there is refused."""
+
+    def __missing__(self, name: str) -> Any:
+        raise unprocessable(f"{name} is missing")
+
+
 @dataclass(frozen=True)
 class Asked:
     """One request as it came."""
@@ -21,8 +28,8 @@ class Asked:
     method: str
     path: str
     query: dict[str, str]
-    body: Any
-    """The JSON, parsed; None where there was none."""
+    body: Body
+    """The JSON object; empty where there was none."""
     raw: bytes
     token: str | None
     content_type: str
@@ -65,6 +72,7 @@ def conflict(message: str) -> Refused:
 
 
 Handler = Callable[["Cloud", Asked], Answer]
+Route = tuple[str, re.Pattern[str], Handler]
 DONE = Answer(204)
 
 
@@ -72,7 +80,7 @@ class Routes:
     """The routes of one family of resources."""
 
     def __init__(self) -> None:
-        self.table: list[tuple[str, re.Pattern[str], Handler]] = []
+        self.table: list[Route] = []
 
     def on(self, method: str, template: str) -> Callable[[Handler], Handler]:
         """The decorated function answers to the method at the template (``/v2/droplets/{droplet_id}``)."""
