@@ -22,19 +22,22 @@ _HEADS = ("TYPE", "VERSION", "UNDO", "VERBS", "WHAT IT IS")
 def providers(session: Session, type: str | None) -> int:
     """Show what steps can do here.
 
-    With TYPE (`local.file`): all that its driver declares.
+    With TYPE (`local.file`): all that its driver declares; with a provider (`local`): its types.
     """
     answer = session.client.get("/v1/providers")
     types = _types(answer.document())
-    if type is not None:
+    family = types if type is None else [each for each in types if _name(each).startswith(f"{type}.")]
+    if type is not None and (not family or any(_name(each) == type for each in types)):
         _print_one(session, _find(types, type))
-    elif session.json:
+    elif session.json and type is None:
         session.document(answer)
+    elif session.json:
+        session.document_of(family)
     elif session.quiet:
-        for each in types:
+        for each in family:
             session.say(_name(each))
     else:
-        print_table(session, _HEADS, [_row(each) for each in types])
+        print_table(session, _HEADS, [_row(each) for each in family])
     return DONE
 
 

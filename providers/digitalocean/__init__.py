@@ -8,6 +8,7 @@ TYPES = {
     "digitalocean.domain_record": "providers.digitalocean.domain_record:DomainRecord",
     "digitalocean.droplet": "providers.digitalocean.droplet:Droplet",
     "digitalocean.droplet_snapshot": "providers.digitalocean.droplet_snapshot:DropletSnapshot",
+    "digitalocean.firewall": "providers.digitalocean.firewall:Firewall",
     "digitalocean.volume": "providers.digitalocean.volume:Volume",
 }
 """The types, and where their drivers are. They are loaded when ``[providers.digitalocean]`` names a token."""

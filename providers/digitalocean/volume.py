@@ -146,7 +146,11 @@ class Volume(ActingDriver):
             if await self._named_so(call):
                 where = f"there is a volume {arguments.name} in {arguments.region} already"
                 raise Ended(Failed("exists", f"{where}: choose another name"))
-            wanted = {"name": arguments.name, "region": arguments.region, "tags": sorted(arguments.tags)}
+            wanted: dict[str, Value] = {
+                "name": arguments.name,
+                "region": arguments.region,
+                "tags": sorted(arguments.tags),
+            }
             wanted |= {"size_gigabytes": arguments.size_gigabytes}
             return Planned(before=ABSENT, after=Image(fields=wanted), fields=tuple(wanted))
         before = await self.read(call)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from providers.digitalocean import TYPES
 from tests.daemon import Daemon
 from tests.fakes.digitalocean import Clock, FakeDigitalOcean
 
@@ -213,6 +214,71 @@ def test_a_droplet_that_is_not_there_fails_the_plan(site: Site) -> None:
     assert document["status"] == "rolled_back"
     assert "there is no droplet 1" in json.dumps(document)
     assert site.fake.asked("POST", POST) == []
+
+
+def test_its_types_are_there_once_a_token_is_named(
+    site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """And not before: without one no step can name them."""
+    types = {each["type"]: each for each in site.daemon.ask("GET", "/v1/providers")[1]["providers"]}
+    assert set(TYPES) <= set(types)
+    assert types["digitalocean.droplet_snapshot"]["verbs"]["create"]["settle"] == 500
+    with Daemon(tmp_path_factory.mktemp("plain")) as plain:
+        others = {each["type"] for each in plain.ask("GET", "/v1/providers")[1]["providers"]}
+        status, problem = plain.ask("POST", "/v1/sagas", {"saga": site.saga()})
+
+    assert not set(TYPES) & others
+    assert status == 422, problem
+
+
+def test_a_new_token_counts_at_once_and_new_settings_after_a_reload(site: Site, tmp_path: Path) -> None:
+    """A wrong token fails the step in the service's words; the settings are read again on request."""
+    (tmp_path / "secrets" / "do-token").write_text("no-such-token")
+    refused = site.daemon.submit(site.saga())
+    (tmp_path / "secrets" / "other").write_text(FakeDigitalOcean.token)
+    config = site.daemon.config.read_text().replace('"do-token"', '"other"').replace('"500ms"', '"700ms"')
+    site.daemon.config.write_text(config)
+    assert site.daemon.ask("POST", "/v1/reload")[0] == 200
+    types = {each["type"]: each for each in site.daemon.ask("GET", "/v1/providers")[1]["providers"]}
+
+    assert "answered 401" in json.dumps(refused)
+    assert site.daemon.submit(site.saga())["status"] == "completed"
+    assert types["digitalocean.droplet_snapshot"]["verbs"]["create"]["settle"] == 700
+
+
+def test_a_site_is_made_and_taken_back(site: Site) -> None:
+    """A droplet, a volume attached to it, a record of its address, a firewall: then something fails."""
+    site.ask("POST", "/v2/domains", {"name": "harbour.example"})
+    before = sorted(str(each.get("id", each["name"])) for each in site.fake.objects())
+    web = {"name": "web-2", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64", "region": "nyc3"}
+    ssh = {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["192.0.2.0/24"]}}
+    record = {
+        "domain": "harbour.example",
+        "type": "A",
+        "name": "www",
+        "data": "${steps.web.ip_address}",
+    }
+    steps = [
+        ("web", "droplet.create", web),
+        ("disk", "volume.create", {"name": "data", "region": "nyc3", "size_gigabytes": 10}),
+        (
+            "attach",
+            "volume.attach",
+            {"id": "${steps.disk.id}", "droplet_id": "${steps.web.id}"},
+        ),
+        ("record", "domain_record.create", record),
+        (
+            "wall",
+            "firewall.create",
+            {"name": "wall", "inbound_rules": [ssh], "droplet_ids": ["${steps.web.id}"]},
+        ),
+    ]
+    made = [{"name": name, "do": f"digitalocean.{verb}", "with": given} for name, verb, given in steps]
+    document = site.daemon.submit({"saga": "site", "steps": [*made, FAIL]})
+
+    assert document["status"] == "rolled_back", json.dumps(document, indent=1)
+    assert [step["status"] for step in document["steps"]] == ["compensated"] * 5 + ["failed"]
+    assert sorted(str(each.get("id", each["name"])) for each in site.fake.objects()) == before
 
 
 def test_no_token_is_written_anywhere(site: Site, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from providers import registry
+from providers import digitalocean, registry
 from providers.contract import Call, Driver, Outcome, Planned, Succeeded, Verb
 from providers.declarations import declaration_problems, type_text
 from providers.registry import Registry, UnknownOperation, load
@@ -80,6 +80,14 @@ def test_every_built_in_driver_is_good() -> None:
 
     assert built_in.refused == {}
     assert set(built_in.drivers) == set(registry.BUILT_IN)
+
+
+def test_every_driver_of_a_provider_that_is_configured_is_good() -> None:
+    """Nor is anything of what loads when it is asked for."""
+    full = load(SETTINGS, NoBlobs(), configured=digitalocean.TYPES)
+
+    assert full.refused == {}
+    assert set(full.drivers) == set(registry.BUILT_IN) | set(digitalocean.TYPES)
 
 
 def test_a_driver_gets_its_providers_settings() -> None:

@@ -24,6 +24,8 @@ SHOWN = (
     "ttl",
     "priority",
     "droplet_ids",
+    "inbound_rules",
+    "outbound_rules",
 )
 """The facts of an object that are the same in every run."""
 _KEY = re.compile(r"sagad-k-(forward-2|forward|restore|again)")
@@ -54,7 +56,8 @@ class Account:
         _OPEN.append(self)
         body = {"name": "web-1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64", "region": "nyc3"}
         self.droplet: int = self.ask("POST", "/v2/droplets", body)["droplet"]["id"]
-        self.words: dict[str, Any] = {"droplet": self.droplet}
+        self.given: dict[str, Any] = {"droplet": self.droplet}
+        self.words: Mapping[str, Any] = self.given
         self.fake.clock.advance(60)
 
     def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
@@ -72,17 +75,15 @@ class Account:
 
     def state(self) -> State:
         """Look at all that is really there, alike things beside one another."""
-        found = [
-            json.loads(
-                _KEY.sub(
-                    "KEY",
-                    json.dumps({fact: each[fact] for fact in SHOWN if fact in each} | {"kind": each["kind"]}),
-                )
-            )
-            for each in self.fake.objects()
-        ]
+        found = [json.loads(_KEY.sub("KEY", json.dumps(_facts(each)))) for each in self.fake.objects()]
         ordered = sorted(found, key=lambda each: json.dumps(each, sort_keys=True))
         return {str(number): each for number, each in enumerate(ordered)}
+
+
+def _facts(thing: dict[str, Any]) -> dict[str, Any]:
+    # A firewall's status only tells whether its rules have reached the droplets.
+    left_out = {"status"} if thing["kind"] == "firewall" else set()
+    return {fact: thing[fact] for fact in (*SHOWN, "kind") if fact in thing and fact not in left_out}
 
 
 @asynccontextmanager

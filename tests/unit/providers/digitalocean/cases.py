@@ -8,6 +8,7 @@ from providers.contract import Driver
 from providers.digitalocean.domain_record import DomainRecord
 from providers.digitalocean.droplet import Droplet
 from providers.digitalocean.droplet_snapshot import DropletSnapshot
+from providers.digitalocean.firewall import Firewall
 from providers.digitalocean.volume import Volume
 from tests.conformance import Case
 from tests.unit.providers.digitalocean.account import Account
@@ -15,7 +16,7 @@ from tests.unit.providers.digitalocean.account import Account
 
 def _snapshot(account: Account) -> None:
     account.act("snapshot", name="before")
-    account.words["snapshot"] = account.fake.objects("snapshot")[0]["id"]
+    account.given["snapshot"] = account.fake.objects("snapshot")[0]["id"]
 
 
 def _off(account: Account) -> None:
@@ -34,7 +35,7 @@ def _record(account: Account) -> None:
     _domain(account)
     body = {"type": "A", "name": "www", "data": "192.0.2.1", "ttl": 300}
     records = "/v2/domains/harbour.example/records"
-    account.words["record"] = account.ask("POST", records, body)["domain_record"]["id"]
+    account.given["record"] = account.ask("POST", records, body)["domain_record"]["id"]
 
 
 def _twin(account: Account) -> None:
@@ -58,7 +59,7 @@ def _moved(account: Account) -> None:
 
 def _volume(account: Account) -> None:
     body = {"name": "data", "region": "nyc3", "size_gigabytes": 10}
-    account.words["volume"] = account.ask("POST", "/v2/volumes", body)["volume"]["id"]
+    account.given["volume"] = account.ask("POST", "/v2/volumes", body)["volume"]["id"]
 
 
 def _attached(account: Account) -> None:
@@ -70,6 +71,22 @@ def _attached(account: Account) -> None:
 
 WWW = {"domain": "harbour.example", "type": "A", "name": "www", "data": "192.0.2.1", "ttl": 300}
 RECORD = {"domain": "harbour.example", "id": "{record}"}
+
+SSH = {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["192.0.2.0/24"]}}
+OUT = {"protocol": "tcp", "ports": "all", "destinations": {"addresses": ["0.0.0.0/0"]}}
+
+
+def _firewall(account: Account) -> None:
+    body = {"name": "harbour", "inbound_rules": [SSH], "droplet_ids": [account.droplet]}
+    account.given["firewall"] = account.ask("POST", "/v2/firewalls", body)["firewall"]["id"]
+
+
+def _opened(account: Account) -> None:
+    rules = {"inbound_rules": [SSH | {"ports": "80"}]}
+    account.ask("POST", f"/v2/firewalls/{account.words['firewall']}/rules", rules)
+
+
+WALL = {"name": "harbour", "inbound_rules": [SSH], "outbound_rules": [OUT], "droplet_ids": ["{droplet}"]}
 
 CREATE = {
     "name": "web-2",
@@ -103,6 +120,19 @@ CASES: Mapping[type[Driver], Sequence[Case]] = {
         Case("delete", "delete", RECORD, given=_record, renames=True),
         Case("delete one of twins", "delete", RECORD, given=_twin, renames=True),
         Case("missing", "update", {"domain": "harbour.example", "id": 1, "ttl": 60}, refused="not_found"),
+    ),
+    Firewall: (
+        Case("create", "create", WALL),
+        Case("taken", "create", WALL, given=_firewall, refused="exists"),
+        Case(
+            "update",
+            "update",
+            {"id": "{firewall}", "inbound_rules": [SSH | {"ports": "2222"}]},
+            given=_firewall,
+            meanwhile=_opened,
+        ),
+        Case("rename", "update", {"id": "{firewall}", "name": "pier", "tags": ["site"]}, given=_firewall),
+        Case("delete", "delete", {"id": "{firewall}"}, given=_firewall, renames=True),
     ),
     Volume: (
         Case("create", "create", {"name": "data", "region": "nyc3", "size_gigabytes": 10, "tags": ["site"]}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from providers.digitalocean.domain_record import DomainRecord
 from providers.digitalocean.droplet import Droplet
 from providers.digitalocean.droplet_snapshot import DropletSnapshot
+from providers.digitalocean.firewall import Firewall
 from providers.digitalocean.volume import Volume
 from tests.conformance import conformance
 from tests.unit.providers.digitalocean.account import Account
@@ -14,3 +15,4 @@ test_droplet_snapshot = conformance(DropletSnapshot, Account, CASES[DropletSnaps
 test_droplet = conformance(Droplet, Account, CASES[Droplet])
 test_domain_record = conformance(DomainRecord, Account, CASES[DomainRecord])
 test_volume = conformance(Volume, Account, CASES[Volume])
+test_firewall = conformance(Firewall, Account, CASES[Firewall])
