@@ -152,11 +152,12 @@ class FakeDigitalOcean:
         """The fake on a loop and in a thread of its own, for a client that blocks."""
         started, over = threading.Event(), asyncio.Event()
         loop = asyncio.new_event_loop()
-        thread = threading.Thread(
-            target=lambda: loop.run_until_complete(self._serve(started, over)),
-            name="fake DigitalOcean",
-            daemon=True,
-        )
+
+        def run() -> None:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(self._serve(started, over))
+
+        thread = threading.Thread(target=run, name="fake DigitalOcean", daemon=True)
         thread.start()
         try:
             assert started.wait(PATIENCE), "the fake has not started"
@@ -165,9 +166,10 @@ class FakeDigitalOcean:
             self._judge(error)
             raise
         finally:
-            loop.call_soon_threadsafe(over.set)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(over.set)
             thread.join(PATIENCE)
-            loop.close()
+            assert not thread.is_alive(), "the fake has not stopped"
         self._judge(None)
 
     async def _serve(self, started: threading.Event, over: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import traceback
 from dataclasses import replace
@@ -52,6 +53,7 @@ class Server:
     def __init__(self, fake: FakeDigitalOcean) -> None:
         self._fake = fake
         self._runner: web.ServerRunner | None = None
+        self._over = asyncio.Event()
 
     async def start(self) -> None:
         """Listen."""
@@ -62,7 +64,8 @@ class Server:
         self._fake.cloud.base = f"http://{host}:{port}"
 
     async def stop(self) -> None:
-        """Stop, whatever is going on."""
+        """Stop; what is slow waits no longer, also where its client has long gone."""
+        self._over.set()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -75,8 +78,12 @@ class Server:
             answer = self._answer(asked, fault)
             data = _written(answer)  # now: what is shown of an object changes while a slow answer waits
         if fault is not None and fault.kind == "slow":
-            await asyncio.sleep(fault.seconds)
+            await self._wait(fault.seconds)
         return _sent(request, answer, data, fault)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
 
     def _answer(self, asked: Asked, fault: Fault | None) -> Answer:
         fake = self._fake

@@ -1,7 +1,9 @@
 """Each fault does what it says, where it says, as often as it says."""
 
 import asyncio
+import threading
 import time
+import urllib.request
 
 import aiohttp
 import pytest
@@ -140,6 +142,19 @@ async def test_what_was_asked_is_on_record_with_method_path_query_and_body(clien
     assert client.fake.asked("GET", "/v2/*") == [second]
 
 
+def test_in_a_thread_it_stops_with_its_context_too() -> None:
+    """Also while an answer is slow whose client has given up."""
+    threads = threading.active_count()
+    begun = time.monotonic()
+    with FakeDigitalOcean().in_thread() as fake:
+        fake.slow(60)
+        with pytest.raises(TimeoutError):
+            urllib.request.urlopen(f"{fake.url}/v2/account", timeout=0.05)
+
+    assert time.monotonic() - begun < 5
+    assert threading.active_count() == threads
+
+
 async def test_it_stops_with_its_context_even_while_an_answer_is_slow() -> None:
     """No fault of a fake keeps a test waiting."""
     begun = time.monotonic()
@@ -151,6 +166,7 @@ async def test_it_stops_with_its_context_even_while_an_answer_is_slow() -> None:
         url = fake.url
 
     assert time.monotonic() - begun < 5
+    assert asyncio.all_tasks() == {asyncio.current_task()}
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientConnectorError):
             await session.get(url)
