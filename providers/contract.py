@@ -350,7 +350,7 @@ class Driver(abc.ABC):
         """After an unknown outcome: tell whether the call took effect.
 
         Where that cannot be told yet, because what may have been begun is still going on elsewhere, raise Ended with
-        Working: the engine asks again after its ``poll_after``. So it does after Ended with a rate-limited Failed.
+        Working: the engine asks again after its ``poll_after``.
 
         The default compares what ``read`` gives with the planned after-image and the before-image.
         """

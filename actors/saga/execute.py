@@ -339,11 +339,8 @@ class Executor:
 
 def _ask_again(finding: Any) -> int | None:
     """Give the milliseconds after which to ask a ``find`` again that could not look yet: that is no failed try."""
-    outcome = finding.outcome if isinstance(finding, Ended) else None
-    if isinstance(outcome, Working):
-        return max(outcome.poll_after, 10)
-    if isinstance(outcome, Failed) and outcome.rate_limited:
-        return outcome.retry_after or 1000
+    if isinstance(finding, Ended) and isinstance(finding.outcome, Working):
+        return max(finding.outcome.poll_after, 10)
     return None
 
 

@@ -6,7 +6,7 @@ there are; after a lost answer one that is as ours was to be, and was not there 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -159,6 +159,13 @@ class DomainRecord(CloudDriver):
             path("domains", domain, "records"), self.many, name=full, type=wanted["type"]
         )
         return [each | {"domain": domain} async for each in pages]
+
+    async def inventory(self) -> AsyncIterator[tuple[str, Image]]:
+        """Give the records of every domain."""
+        async for domain in self.client.pages(path("domains"), "domains", reader=True):
+            where = path("domains", domain["name"], "records")
+            async for record in self.client.pages(where, self.many, reader=True):
+                yield str(record["id"]), Image(fields=self.shown(record))
 
     async def plan(self, call: Call) -> Planned:
         """Read it, and note those that are like what is made, or made again by an undo."""

@@ -62,6 +62,8 @@ class CloudDriver(Driver):
     """The key of one of them in an answer: `volume`."""
     many: ClassVar[str]
     """The key of the list of them: `volumes`."""
+    listing: ClassVar[Mapping[str, str]] = {}
+    """The query that lists them and nothing else."""
     relied_on: ClassVar[tuple[str, ...]] = ("id",)
     """The fields without which an answer cannot be read."""
 
@@ -259,7 +261,8 @@ class CloudDriver(Driver):
 
     async def inventory(self) -> AsyncIterator[tuple[str, Image]]:
         """Give the id and image of every thing of this type there is, by pages, with the ``read_token`` if one is set."""
-        async for thing in self.client.pages(path(self.collection), self.many, reader=True):
+        pages = self.client.pages(path(self.collection), self.many, reader=True, **self.listing)
+        async for thing in pages:
             yield str(thing["id"]), Image(fields=self.shown(thing))
 
     async def get(self, call: Call, id: Value) -> Thing | None:

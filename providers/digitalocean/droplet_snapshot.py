@@ -80,6 +80,7 @@ class DropletSnapshot(CloudDriver):
     type = "digitalocean.droplet_snapshot"
     summary = "a snapshot of a droplet"
     collection, one, many = "snapshots", "snapshot", "snapshots"
+    listing: ClassVar[Mapping[str, str]] = {"resource_type": "droplet"}
     relied_on = ("id", "name", "resource_id")
     verbs: ClassVar[Mapping[str, Verb]] = {
         "create": Verb(
@@ -122,7 +123,7 @@ class DropletSnapshot(CloudDriver):
 
     async def _of_droplet(self, call: Call) -> list[Thing]:
         droplet = str(call.arguments.droplet_id)
-        pages = self.client.pages(path("snapshots"), "snapshots", resource_type="droplet")
+        pages = self.client.pages(path("snapshots"), "snapshots", **self.listing)
         return [thing async for thing in pages if str(thing["resource_id"]) == droplet]
 
     async def plan(self, call: Call) -> Planned:
