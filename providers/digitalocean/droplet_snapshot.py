@@ -123,7 +123,7 @@ class DropletSnapshot(CloudDriver):
 
     async def _of_droplet(self, call: Call) -> list[Thing]:
         droplet = str(call.arguments.droplet_id)
-        pages = self.client.pages(path("snapshots"), "snapshots", **self.listing)
+        pages = self.client.pages(path("snapshots"), self.many, reader=False, **self.listing)
         return [thing async for thing in pages if str(thing["resource_id"]) == droplet]
 
     async def plan(self, call: Call) -> Planned:

@@ -125,11 +125,16 @@ def test_an_answer_lost_once_is_found_out(site: Site, fault: str) -> None:
 
 def test_killed_between_the_post_and_its_outcome(site: Site) -> None:
     """The one that is being taken is waited for and adopted by its name; no second one is made."""
+    site.fake.lags.takes["snapshot"] = 1e9
     site.fake.slow(30, method="POST", path=POST)
     saga = site.daemon.submit(site.saga(), wait=None)["id"]
     site.daemon.wait_until(lambda: bool(site.fake.asked("POST", POST)), 10, "the POST has arrived")
     site.daemon.kill()
+    asked = len(site.fake.asked("GET", POST))
     site.daemon.start()
+    # Far longer than `settle`: an action that runs is not taken for one that was never begun.
+    site.daemon.wait_until(lambda: len(site.fake.asked("GET", POST)) > asked + 60, 20, "it is asked again")
+    site.fake.clock.advance(2e9)
     document = site.daemon.wait_ended(saga)
 
     assert document["status"] == "completed", document
