@@ -293,7 +293,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             asks = asks or step.asks
         failing = failing or step.failing
         open_ = open_ or step.open
-        no_return = no_return or step.no_return
+        no_return = no_return or (step.irreversible and step.no_return)
     return Glance(
         tuple(runs),
         tuple(pending),

@@ -6,7 +6,7 @@ and is settled before anything else; a call that runs and is no longer wanted is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -137,7 +137,7 @@ def overdue(plan: Plan, state: State, now: int) -> bool:
 
 def expired(plan: Plan, state: State, now: int) -> tuple[int | None, Ask] | None:
     """Give an approval that was asked for and not given in time, with its step."""
-    if not deadline_counts(plan, state):
+    if (state.ask is None and not state.seen.asking) or not deadline_counts(plan, state):
         return None
     late = (each for each in asking(plan, state) if each[1].due is not None and each[1].due <= now)
     return next(late, None)
@@ -154,13 +154,15 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
     ):
         return []
     seen, found = state.seen, list[tuple[int, Direction, int]]()
-    if not seen.open:
+    back = state.status == "compensating"
+    if (back or seen.failing) and not seen.open:
         undos = list(undoable(plan, state, to_undo_now(plan, state)))
         found += _without(seen.undo_asking, _with_generation(state, "undo", undos, now))
-    if state.status != "compensating" and _goes_on(plan, state, now):
+    if not back and _goes_on(plan, state, now):
         steps = _with_generation(state, "forward", _startable(plan, state), now)
         found += _without(seen.asking, steps)
-        found += _with_generation(state, "hook", list(seen.hooks), now)
+        if seen.hooks or seen.runs:
+            found += _with_generation(state, "hook", seen.hooks, now)
     return _without(seen.locked, found)
 
 
@@ -186,15 +188,14 @@ def _goes_on(plan: Plan, state: State, now: int) -> bool:
 
 
 def _with_generation(
-    state: State, direction: Direction, fresh: list[int], now: int
+    state: State, direction: Direction, fresh: Iterable[int], now: int
 ) -> list[tuple[int, Direction, int]]:
     """Give executions to begin: these, and those that could not be prepared so far and are due again."""
-    again = [
-        i
-        for i, way, run in state.seen.runs
-        if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
-    ]
-    return [(i, direction, next_generation(state, i, direction)) for i in (*fresh, *again)]
+    found = [(i, direction, next_generation(state, i, direction)) for i in fresh]
+    for i, way, run in state.seen.runs:
+        if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i]):
+            found.append((i, direction, run.generation))
+    return found
 
 
 def turnable(state: State) -> bool:
