@@ -152,7 +152,21 @@ class Reading:
     async def why(self, ref: str) -> bytes:
         """Say in one sentence why a saga is where it is."""
         header, plan, state, _ = await self.look(await self.resolve_ref(ref))
-        return documents.encode(answers.Why(why=self._why(header.id, plan, state)))
+        sentence = self._why(header.id, plan, state)
+        if plan.batch is not None and state.status not in ENDED:
+            parts = [sentence.removesuffix("."), *await self._held_of(header.id)]
+            sentence = f"{'; '.join(parts)}."
+        return documents.encode(answers.Why(why=sentence))
+
+    async def _held_of(self, batch: str) -> list[str]:
+        """Say which sagas of a batch, or of those that take them back, need somebody, and what for."""
+        found = []
+        for row in await self._host.queries.members(batch):
+            if row.hold is not None:
+                held = hold(self._directory.plan(row.plan), self._directory.state(row), row.id)
+                words = "" if held is None else f": {held[1]}"
+                found.append(f"saga {row.id} ({row.kind}) is held ({row.hold}){words}")
+        return found
 
     def _why(self, saga: str, plan: Plan, state: State) -> str:
         waiting = self._waiting(saga, plan, state)
