@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "validate": Entry("submit", "Say what is wrong with a saga file, without running it."),
         "rehearse": Entry("rehearse", "Say what a saga would leave behind, whatever goes wrong."),
         "watch": Entry("watch", "Follow a saga until it has ended or needs somebody."),
+        "batch": Entry("batch", "Run many sagas together; see them, and take them back, as one."),
     },
     "Look": {
         "ls": Entry("listing", "List sagas, the newest first."),
@@ -71,7 +72,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 
 LATER = frozenset(
     [
-        "batch",
         "plan",
         "apply",
         "resources",

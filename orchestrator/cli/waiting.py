@@ -9,11 +9,11 @@ from typing import Any, TextIO
 
 import click
 
-from orchestrator.cli.client import saga_route
+from orchestrator.cli.client import batch_route, saga_route
 from orchestrator.cli.failures import DONE, INTERRUPTED, TIMED_OUT, Failure, Misused
 from orchestrator.cli.follow import Event, Follower, OutOfTime
 from orchestrator.cli.options import Command
-from orchestrator.cli.sagas import Saga, ending, error_text, needs_somebody, settled
+from orchestrator.cli.sagas import Saga, ending, error_text, is_batch, needs_somebody, settled
 from orchestrator.cli.session import Session
 
 FOREVER = "forever"
@@ -25,7 +25,9 @@ def wait_for(session: Session, saga: Saga, seconds: float | None) -> int:
     """Wait for a saga as ``--wait`` does, and print how it then stands; the exit code."""
     follower = Follower(session.client, saga, seconds=seconds, note=session.note)
     code = attend(session, follower, live=live_on(session, sys.stderr))
-    if session.json:
+    if session.json and is_batch(follower.saga):
+        session.document(session.client.get(batch_route(follower.id)))
+    elif session.json:
         session.document_of(follower.saga)
     elif not session.quiet:
         session.say(ending(follower.saga))
@@ -48,14 +50,16 @@ def attend(session: Session, follower: Follower, *, live: TextIO | None, show: S
             for event in follower.events():
                 show(event)
     except KeyboardInterrupt:
-        session.note(f"\ninterrupted; {_goes_on(follower.id)}")
+        session.note(f"\ninterrupted; {_goes_on(follower.saga)}")
         return INTERRUPTED
     except OutOfTime:
-        session.note(f"time is up: {why(session, follower.id) or 'the saga has not ended'}")
-        session.note(_goes_on(follower.id))
+        session.note(
+            f"time is up: {why(session, follower.id) or f'the {_thing(follower.saga)} has not ended'}"
+        )
+        session.note(_goes_on(follower.saga))
         return TIMED_OUT
     except Failure as failure:
-        failure.lines.append(_goes_on(follower.id))
+        failure.lines.append(_goes_on(follower.saga))
         raise
     code = settled(follower.saga)
     assert code is not None, "events() ends when the saga is settled"
@@ -70,7 +74,8 @@ def explain(session: Session, follower: Follower) -> None:
     elif saga.get("error"):
         session.note(error_text(saga["error"]))
     if saga.get("status") != "completed":
-        session.note(f"see: sagactl show {follower.id}")
+        show = "batch show" if is_batch(saga) else "show"
+        session.note(f"see: sagactl {show} {follower.id}")
 
 
 def why(session: Session, id: str) -> str:
@@ -130,5 +135,11 @@ def wait_option(function: Any) -> Any:
     return click.option("--wait", metavar="[DURATION]", help=text)(function)
 
 
-def _goes_on(id: str) -> str:
-    return f"saga {id} goes on: `sagactl watch {id}` follows it, `sagactl cancel {id}` takes it back"
+def _thing(saga: Saga) -> str:
+    return "batch" if is_batch(saga) else "saga"
+
+
+def _goes_on(saga: Saga) -> str:
+    about, cancel = f"{_thing(saga)} {saga['id']}", "batch cancel" if is_batch(saga) else "cancel"
+    ways = f"`sagactl watch {saga['id']}` follows it, `sagactl {cancel} {saga['id']}` takes it back"
+    return f"{about} goes on: {ways}"

@@ -100,6 +100,10 @@ def _check(
     if isinstance(value, dict) and "stack" in value and "saga" not in value:
         report.problem((), "this is a stack file, not a saga file", "use `sagactl plan` and `sagactl apply`")
         return {}, []
+    if isinstance(value, dict) and "batch" in value and "saga" not in value:
+        hint = "`sagactl batch submit` starts it, or says what is wrong with it and starts nothing"
+        report.problem((), "this is a batch file, not a saga file", hint)
+        return {}, []
     keys = shape.read_keys(report, (), value, _KEYS, ("saga", "steps"))
     drafts: list[Draft] = keys.get("steps", [])
     if isinstance(value, dict) and "inputs" not in value:
