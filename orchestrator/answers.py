@@ -140,7 +140,10 @@ class Sagas(Document, frozen=True, kw_only=True):
 
 
 class BatchSummary(Document, frozen=True, kw_only=True):
-    """A batch: sagas that are run together. It has a saga's statuses and holds."""
+    """A batch: sagas that are run together. It has a saga's statuses and holds.
+
+    `hold` is its own, or that of a saga of it where all that are at work need somebody.
+    """
 
     id: Id
     batch: str
@@ -155,6 +158,8 @@ class BatchSummary(Document, frozen=True, kw_only=True):
     error: Error | None
     counts: dict[str, int]
     """How many of its sagas have each status."""
+    taken_back: int
+    """How many of those have been taken back since, by sagas of their own."""
     created_at: Time
     updated_at: Time
     finished_at: Time | None

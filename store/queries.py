@@ -220,6 +220,14 @@ class Queries:
         sql = f"{self._sql['saga_columns']} WHERE batch = :batch AND id <> :batch ORDER BY number"
         return [Saga(*row) for row in await self._fetch(sql, {"batch": batch})]
 
+    async def members_by_status(self, batch: str) -> list[tuple[str, int, int]]:
+        """Give how many sagas of a batch have each status, and how many of those were taken back since."""
+        return await self._all("members_by_status", {"batch": batch})
+
+    async def members_held(self, batch: str) -> list[str]:
+        """Give the sagas of a batch, and of those that take them back, which need somebody."""
+        return [saga for (saga,) in await self._all("members_held", {"batch": batch})]
+
     async def due(self, now: int, *, after: int = 0, limit: int = 1_000) -> list[Due]:
         """Give a page of the sagas that want to be looked at by now, behind number `after`."""
         found = await self._all("due", {"now": now, "after": after, "limit": limit})

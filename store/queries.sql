@@ -111,6 +111,17 @@ LIMIT :limit
 -- How many sagas there are, by status and hold.
 SELECT status, hold, count(*) FROM sagas GROUP BY status, hold
 
+-- name: members_by_status
+-- How many sagas of a batch have each status, and how many of those were taken back since.
+SELECT status, count(*), sum(EXISTS (SELECT 1 FROM sagas AS r WHERE r.rollback_of = s.id AND r.status = 'completed'))
+FROM sagas AS s WHERE batch = :batch AND id <> :batch AND rollback_of IS NULL GROUP BY status
+
+-- name: members_held
+-- The sagas of a batch that need somebody, and of those that take them back.
+SELECT id FROM sagas
+WHERE batch = :batch AND id <> :batch AND hold <> 'lock' AND status IN ('pending', 'running', 'compensating')
+ORDER BY number
+
 -- name: idempotency_key
 -- What was submitted with this key.
 SELECT saga, body FROM idempotency_keys WHERE key = ?

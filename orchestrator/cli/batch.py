@@ -63,7 +63,8 @@ def submit(session: Session, /, wait: str | None, key: str | None, **given: Any)
     request = request_of(source, **given) | {"files": files}
     answer = session.client.post("/v1/batches", request, key_header(key), file=source.name)
     _tell(session, answer, source.name, waits=wait is not None)
-    return DONE if wait is None else _wait(session, answer.document()["id"], seconds)
+    started = answer.document()["id"]
+    return DONE if wait is None else _wait(session, started, seconds, batch=started)
 
 
 def _tell(session: Session, answer: Answer, file: str, *, waits: bool) -> None:
@@ -80,9 +81,9 @@ def _tell(session: Session, answer: Answer, file: str, *, waits: bool) -> None:
         session.note("this key was used before, for this batch; nothing new was started")
 
 
-def _wait(session: Session, id: str, seconds: float | None) -> int:
+def _wait(session: Session, id: str, seconds: float | None, *, batch: str) -> int:
     """Wait for a batch, or for what takes it back: both are sagas."""
-    return wait_for(session, saga_of(session.client.get(saga_route(id)).document()), seconds)
+    return wait_for(session, saga_of(session.client.get(saga_route(id)).document()), seconds, batch=batch)
 
 
 # --- looking --------------------------------------------------------------------------------------------------------
@@ -174,7 +175,7 @@ def rollback(session: Session, id: str, *, wait: str | None, yes: bool, **given:
         return DONE
     done = given["preview"] or document.get("did") == "nothing" or wait is None
     _report(session, answer, "rollback", prints_json=done)
-    return DONE if done else _wait(session, _taker(document), seconds)
+    return DONE if done else _wait(session, _taker(document), seconds, batch=document["batch"]["id"])
 
 
 def _post(session: Session, id: str, name: str, given: dict[str, Any]) -> Answer:

@@ -27,10 +27,11 @@ def page(batch: Batch, *, unicode: bool, now: float | None = None) -> list[Words
 
 
 def counts_text(batch: Batch) -> str:
-    """Say how many of the sagas are where: ``7/10 completed, 2 running, 1 pending``."""
+    """Say how many of the sagas are where: ``7/10 completed, 2 running, 1 pending``, ``2/2 completed (2 taken back)``."""
     counts: dict[str, int] = batch.get("counts") or {}
     others = [*_ORDER[1:], *(status for status in counts if status not in _ORDER)]
-    parts = [f"{counts.get('completed', 0)}/{sum(counts.values())} completed"]
+    back = f" ({batch['taken_back']} taken back)" if batch.get("taken_back") else ""
+    parts = [f"{counts.get('completed', 0)}/{sum(counts.values())} completed{back}"]
     return ", ".join(parts + [f"{counts[status]} {status}" for status in others if counts.get(status)])
 
 

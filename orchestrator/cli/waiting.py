@@ -21,9 +21,12 @@ FOREVER = "forever"
 Show = Callable[[Event], None]
 
 
-def wait_for(session: Session, saga: Saga, seconds: float | None) -> int:
-    """Wait for a saga as ``--wait`` does, and print how it then stands; the exit code."""
-    follower = Follower(session.client, saga, seconds=seconds, note=session.note)
+def wait_for(session: Session, saga: Saga, seconds: float | None, *, batch: str | None = None) -> int:
+    """Wait for a saga as ``--wait`` does, and print how it then stands; the exit code.
+
+    ``batch``: the one that it is or takes back.
+    """
+    follower = following(session, saga, seconds, batch=batch)
     code = attend(session, follower, live=live_on(session, sys.stderr))
     if session.json and is_batch(follower.saga):
         session.document(session.client.get(batch_route(follower.id)))
@@ -34,6 +37,19 @@ def wait_for(session: Session, saga: Saga, seconds: float | None) -> int:
     if code not in (DONE, INTERRUPTED, TIMED_OUT):
         explain(session, follower)
     return code
+
+
+def following(
+    session: Session, saga: Saga, seconds: float | None = None, *, batch: str | None = None
+) -> Follower:
+    """Make what follows a saga until it has ended or needs somebody."""
+    if batch is None and not is_batch(saga):
+        return Follower(session.client, saga, seconds=seconds, note=session.note)
+    from orchestrator.cli.batch_follow import BatchFollower
+
+    return BatchFollower(
+        session.client, saga, seconds=seconds, note=session.note, batch=batch or str(saga["id"])
+    )
 
 
 def attend(session: Session, follower: Follower, *, live: TextIO | None, show: Show = lambda _: None) -> int:
@@ -70,7 +86,7 @@ def explain(session: Session, follower: Follower) -> None:
     """Say on stderr why a saga that was waited for did not complete."""
     saga = follower.saga
     if needs_somebody(saga):
-        session.note(why(session, follower.id) or f"on hold: {saga['hold'].get('reason')}")
+        session.note(follower.held or why(session, follower.id) or f"on hold: {saga['hold'].get('reason')}")
     elif saga.get("error"):
         session.note(error_text(saga["error"]))
     if saga.get("status") != "completed":

@@ -86,9 +86,7 @@ def compile_batch(
 ) -> CompiledBatch:
     """Check a batch file and compile its sagas; ``files`` are the texts of those that it names. Nothing raises."""
     report = Report(document)
-    keys: dict[str, Any] = {}
-    if document.value is not UNSET:
-        keys = shape.read_keys(report, (), document.value, _KEYS, ("batch", "sagas"))
+    keys = _keys(report, document.value)
     problems, warnings, members = list(report.all()), list(report.warnings), []
     for entry in keys.get("sagas", ()):
         compiled = _compiled(entry, files, compiler, document, problems)
@@ -114,6 +112,18 @@ def compile_batch(
         keys.get("on_failure", "compensate"),
         tuple(members),
     )
+
+
+def _keys(report: Report, value: Any) -> dict[str, Any]:
+    if value is UNSET:
+        return {}
+    if value is None:
+        report.problem((), "the file is empty", "begin with `batch: NAME` and `sagas:`")
+        return {}
+    if isinstance(value, dict) and "saga" in value and "batch" not in value:
+        report.problem((), "this is a saga file, not a batch file", "`sagactl submit` starts it")
+        return {}
+    return shape.read_keys(report, (), value, _KEYS, ("batch", "sagas"))
 
 
 def _compiled(

@@ -164,18 +164,18 @@ class Compiler:
         """Compile with these drivers, the node's policy for defaults, and files of at most this size."""
         self._registry = registry
         self._defaults = defaults
-        self._limit = document_bytes
+        self.limit = document_bytes
         self._cache: OrderedDict[bytes, tuple[int, Compiled]] = OrderedDict()
         self._cached_bytes = 0
 
     def source(self, source: bytes | str, *, format: str | None = None, name: str = "") -> Compiled:
         """Compile a file's text; its format is the given one or the one of its name's suffix."""
-        if len(source) > self._limit:  # so that nothing is done with what is far too large
-            return self._compile(load(source, format=format, name=name, limit=self._limit))
+        if len(source) > self.limit:  # so that nothing is done with what is far too large
+            return self._compile(load(source, format=format, name=name, limit=self.limit))
         raw = source if isinstance(source, bytes) else source.encode("utf-8", "surrogatepass")
         return self._once(
             b"%s\0%s\0%s" % (str(format).encode(), name.encode("utf-8", "surrogatepass"), raw),
-            lambda: load(raw, format=format, name=name, limit=self._limit),
+            lambda: load(raw, format=format, name=name, limit=self.limit),
         )
 
     def object(self, saga: Any) -> Compiled:
