@@ -182,7 +182,7 @@ class Batching:
         counts = await self._host.queries.members_by_status(row.id)
         shared = {name: getattr(document, name) for name in _SHARED}
         return shared | {
-            "hold": document.hold or await self._members_hold(document),
+            "hold": document.hold or await self._members_hold(document, plan),
             "batch": plan.kind,
             "mode": plan.batch.mode,
             "parallel": plan.batch.parallel,
@@ -191,15 +191,18 @@ class Batching:
             "taken_back": sum(taken_back for _, _, taken_back in counts),
         }
 
-    async def _members_hold(self, batch: answers.Saga) -> answers.Hold | None:
-        """Give the most urgent hold of a batch's sagas where none of those that are at work goes on without somebody."""
-        at_work = sum(step.status in _AT_WORK for step in batch.steps)
-        held = (
-            await self._host.queries.members_held(batch.id) if at_work and batch.status not in ENDED else ()
-        )
-        if not at_work or len(held) < at_work:
+    async def _members_hold(self, batch: answers.Saga, plan: Plan) -> answers.Hold | None:
+        """Give the most urgent hold of a batch's sagas where none of those that are at work goes on without somebody.
+
+        One whose turn has not come may ask for its approval already; that holds up nothing.
+        """
+        at_work = {plan.members[step.index] for step in batch.steps if step.status in _AT_WORK}
+        if not at_work or batch.status in ENDED:
             return None
-        documents = [await self._reading.document(saga) for saga in held]
+        held = await self._host.queries.members_held(batch.id)
+        if not at_work <= {member for _, member in held}:
+            return None
+        documents = [await self._reading.document(saga) for saga, member in held if member in at_work]
         holds = [(each.id, each.hold) for each in documents if each.hold is not None]
         if not holds:
             return None
@@ -212,7 +215,13 @@ class Batching:
         left = wait or 0
         while left > 0:
             document = await self._submitting.awaited(batch, min(left, LOOK))
-            if document.status in ENDED or document.hold is not None or await self._members_hold(document):
+            row = self._host.queries.saga(batch)
+            assert row is not None
+            if (
+                document.status in ENDED
+                or document.hold is not None
+                or await self._members_hold(document, self._directory.plan(row.plan))
+            ):
                 return
             left -= LOOK
 

@@ -224,9 +224,9 @@ class Queries:
         """Give how many sagas of a batch have each status, and how many of those were taken back since."""
         return await self._all("members_by_status", {"batch": batch})
 
-    async def members_held(self, batch: str) -> list[str]:
-        """Give the sagas of a batch, and of those that take them back, which need somebody."""
-        return [saga for (saga,) in await self._all("members_held", {"batch": batch})]
+    async def members_held(self, batch: str) -> list[tuple[str, str]]:
+        """Give those of a batch's sagas that need somebody, and of those that take one back; with the one it is about."""
+        return await self._all("members_held", {"batch": batch})
 
     async def due(self, now: int, *, after: int = 0, limit: int = 1_000) -> list[Due]:
         """Give a page of the sagas that want to be looked at by now, behind number `after`."""

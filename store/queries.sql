@@ -117,8 +117,8 @@ SELECT status, count(*), sum(EXISTS (SELECT 1 FROM sagas AS r WHERE r.rollback_o
 FROM sagas AS s WHERE batch = :batch AND id <> :batch AND rollback_of IS NULL GROUP BY status
 
 -- name: members_held
--- The sagas of a batch that need somebody, and of those that take them back.
-SELECT id FROM sagas
+-- The sagas of a batch that need somebody, and of those that take them back; and which saga of the batch each is about.
+SELECT id, coalesce(rollback_of, id) FROM sagas
 WHERE batch = :batch AND id <> :batch AND hold <> 'lock' AND status IN ('pending', 'running', 'compensating')
 ORDER BY number
 

@@ -22,7 +22,7 @@ def page(batch: Batch, *, unicode: bool, now: float | None = None) -> list[Words
     return [
         *head(saga, now, _facts(batch)),
         *_members(batch.get("sagas") or [], unicode=unicode),
-        *_rollbacks(batch.get("rollbacks") or []),
+        *_rollbacks(batch),
     ]
 
 
@@ -96,9 +96,14 @@ def _details(saga: Saga) -> Iterator[tuple[str, str]]:
         yield from (("hold", text) for name, text in standing(saga) if name == "hold")
 
 
-def _rollbacks(sagas: list[Saga]) -> Iterator[Words]:
-    """Draw the rollbacks that are under way, or have failed to take back what they were to."""
-    unfinished = [saga for saga in sagas if not has_ended(saga) or saga.get("status") == "failed"]
+def _rollbacks(batch: Batch) -> Iterator[Words]:
+    """Draw the rollbacks that are under way, and those that have not taken back what nothing else has since."""
+    done = {saga["id"] for saga in batch.get("sagas") or [] if saga.get("rolled_back_by")}
+    unfinished = [
+        saga
+        for saga in batch.get("rollbacks") or []
+        if not has_ended(saga) or (saga.get("status") != "completed" and saga.get("rollback_of") not in done)
+    ]
     if unfinished:
         yield [("rollbacks:", "hold")]
     for saga in unfinished:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from orchestrator.files import shape
 from orchestrator.files.compile import Compiled, Compiler
-from orchestrator.files.document import Document, Report
+from orchestrator.files.document import MOST_PROBLEMS, Document, Report
 from orchestrator.files.problems import Path, Problem, shown
 
 MOST_SAGAS = 1_000
@@ -94,18 +94,16 @@ def compile_batch(
             continue
         problems += [_placed(document, entry, each) for each in compiled.problems]
         warnings += [_placed(document, entry, each) for each in compiled.warnings]
-        if compiled.plan is None:
-            continue
         inputs = entry.keys.get("inputs", _NO_INPUTS)
         values, wrong = compiler.bind(compiled, inputs, has_secret=has_secret)
         problems += [_placed(document, entry, each, ("inputs",)) for each in wrong]
         members.append(Member(compiled, values))
-    found = tuple(dict.fromkeys(problems))
-    if found:
-        return CompiledBatch(found, tuple(warnings))
+    told = _few(document, warnings, "warnings")
+    if problems:
+        return CompiledBatch(_few(document, problems, "problems"), told)
     return CompiledBatch(
         (),
-        tuple(warnings),
+        told,
         keys["batch"],
         keys.get("mode", "all_or_nothing"),
         keys.get("parallel"),
@@ -142,9 +140,17 @@ def _compiled(
     return compiler.source(files[name], name=name)
 
 
+def _few(document: Document, found: list[Problem], what: str) -> tuple[Problem, ...]:
+    """Give each once, and those beyond the limit as a number: a file that many entries name has its problems with each."""
+    each = list(dict.fromkeys(found))
+    if len(each) <= MOST_PROBLEMS:
+        return tuple(each)
+    return (*each[:MOST_PROBLEMS], document.problem((), f"and {len(each) - MOST_PROBLEMS} more {what}"))
+
+
 def _placed(document: Document, entry: _Entry, problem: Problem, below: Path = ("saga",)) -> Problem:
     """Say of which saga a problem is: one in a file of its own has its place there."""
-    if "file" in entry.keys and below == ("saga",):
+    if "saga" not in entry.keys and below == ("saga",):
         return problem
     at = document.problem((*entry.path, *below), "")
     return msgspec.structs.replace(

@@ -51,6 +51,11 @@ NEEDED = {
     "POST /v1/sagas/{id}/correct": "operator",
     "POST /v1/sagas/{id}/abandon": "admin",
     "POST /v1/reload": "admin",
+    "POST /v1/batches": "operator",
+    "GET /v1/batches": "viewer",
+    "GET /v1/batches/{id}": "viewer",
+    "POST /v1/batches/{id}/cancel": "operator",
+    "POST /v1/batches/{id}/rollback": "operator",
     "POST /v1/drain": "admin",
 }
 
