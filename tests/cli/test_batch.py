@@ -412,3 +412,31 @@ def test_a_batch_that_stands_goes_the_way_back_itself(type_in: TypeIn, folder: P
 
     assert (back.returncode, written(folder)) == (3, [])
     assert back.stdout.splitlines()[0].startswith(f"{batch}  rollback  accepted: ")
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_example_does_as_it_says(type_in: TypeIn, folder: Path, fails: bool) -> None:
+    """Three pages or none; the preview names what would go, and what was announced stays announced."""
+    site = folder / "site"
+    pages = [site / "harbour" / "index.html", site / "market" / "index.html", site / "index.html"]
+    for page_ in pages[: 1 if fails else 3]:
+        page_.parent.mkdir(parents=True, exist_ok=True)
+        page_.write_text("old")
+    for name in ("batch.yaml", "publish-site.yaml"):
+        (folder / name).write_text((EXAMPLES / name).read_text().replace("/srv/site", str(site)))
+    ended = type_in("batch", "submit", "batch.yaml", "--wait")
+    contents = {path.read_text() for path in pages if path.exists()}
+
+    assert ended.returncode == (3 if fails else 0), ended.stderr
+    assert contents == ({"old"} if fails else {"<h1>Harbour</h1>", "<h1>Market</h1>", _FRONT})
+    if not fails:
+        told = type_in("batch", "rollback", "last", "--preview").stdout
+        assert told.count("local.file.update") == 3
+        assert type_in("batch", "rollback", "last", "--wait").returncode == 0
+        assert {path.read_text() for path in pages} == {"old"}
+
+
+_FRONT = "<a href=harbour>Harbour</a> <a href=market>Market</a>"
