@@ -215,13 +215,8 @@ class Batching:
         left = wait or 0
         while left > 0:
             document = await self._submitting.awaited(batch, min(left, LOOK))
-            row = self._host.queries.saga(batch)
-            assert row is not None
-            if (
-                document.status in ENDED
-                or document.hold is not None
-                or await self._members_hold(document, self._directory.plan(row.plan))
-            ):
+            plan, _ = self._directory.durable(batch)
+            if document.status in ENDED or (document.hold or await self._members_hold(document, plan)):
                 return
             left -= LOOK
 
