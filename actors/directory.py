@@ -209,9 +209,13 @@ class Directory:
             await anyio.sleep(CALM)
 
     def _untold(self, saga: str) -> bool:
+        """Tell whether a saga still is for its batch to let go of; one that has ended and has nothing is not."""
         row = self.host.queries.saga(saga)
         state = None if row is None else self.state(row)
-        return state is not None and (state.queued or state.keeps_locks)
+        if state is None:
+            return False
+        keeps = state.keeps_locks and (bool(state.locks) or state.status not in ENDED)
+        return state.queued or keeps
 
     def durable(self, saga: str) -> tuple[Plan, State]:
         """Give a saga's plan and state as they are on disk. Raises NoSuchSaga."""

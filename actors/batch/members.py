@@ -24,8 +24,9 @@ OPERATION = "saga.run"
 
 DRAINING = 1.0
 """Seconds between two looks whether the daemon drains."""
-LATER = 60_000
-"""Milliseconds after which a batch that was let go by a draining daemon asks again, if no restart comes before."""
+LATER = 0
+"""Milliseconds after which a batch that was let go by a draining daemon asks again: as soon as it drains no longer, which
+is after the restart."""
 
 
 class Arguments(msgspec.Struct, frozen=True):
