@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_two_batches_that_wait_for_each_other_are_a_deadlock(daemon: Daemon, tmp
 def test_a_page_of_a_batch_that_ended_with_the_daemon_is_given_at_once(tmp_path: Path) -> None:
     """Sagas that have no locks have nothing to hear of its end; those that have hear of it after the restart."""
     file = tmp_path / "x"
-    daemon = Daemon(tmp_path).start(module=("tests.engine.struck",))
+    daemon = Daemon(tmp_path).start(module=("tests.engine.struck", "ended"))
     with daemon:
         batch = submit(daemon, [saga("one", [echo("s")]), saga("two", [put("a", file, "batch")])])
         assert daemon.process is not None
@@ -113,3 +114,26 @@ def test_a_page_of_a_batch_that_ended_with_the_daemon_is_given_at_once(tmp_path:
         assert time.monotonic() - began < 2
         assert document["status"] == "completed"
         assert daemon.submit(saga("three", [put("a", file, "mine")]))["status"] == "completed"
+
+
+def test_a_batch_is_accepted_whole_or_not_at_all(tmp_path: Path) -> None:
+    """The daemon is killed while it writes down one that takes more than one transaction: nothing of it is ever run."""
+    daemon = Daemon(tmp_path).start(module=("tests.engine.struck", "half"))
+    sagas = [{"saga": saga(f"m{n}", [echo("s")])} for n in range(100)]
+    body = {"batch": "many", "sagas": sagas}
+    with daemon:
+        with suppress(OSError):
+            daemon.ask("POST", "/v1/batches", body, {"Idempotency-Key": "once"})
+        assert daemon.process is not None
+        daemon.process.wait(10)
+        daemon.start()
+        batches = daemon.ask("GET", "/v1/batches")[1]["batches"]
+        left = daemon.ask("GET", "/v1/sagas?limit=500")[1]["sagas"]
+        for each in left:
+            daemon.wait_ended(each["id"], 5)
+        over = {daemon.saga(each["id"])["status"] for each in left}
+        status, again = daemon.ask("POST", "/v1/batches?wait=20s", body, {"Idempotency-Key": "once"})
+
+    assert batches == []
+    assert over == {"rolled_back"}
+    assert (status, again["status"], again["counts"]) == (201, "completed", {"completed": 100})
