@@ -24,9 +24,6 @@ OPERATION = "saga.run"
 
 DRAINING = 1.0
 """Seconds between two looks whether the daemon drains."""
-LATER = 0
-"""Milliseconds after which a batch that was let go by a draining daemon asks again: as soon as it drains no longer, which
-is after the restart."""
 
 
 class Arguments(msgspec.Struct, frozen=True):
@@ -65,11 +62,17 @@ class Members(Driver):
             return await self._take_back(arguments)
         self._directory.tell(arguments.saga, m.Admit())
         state = await self._ended(arguments.saga, arguments.batch)
-        return _working(arguments) if state is None else _outcome(arguments.saga, state)
+        return self._working(arguments) if state is None else _outcome(arguments.saga, state)
 
     async def poll(self, call: Call) -> Outcome:
-        """Go on after a drain that no restart has followed."""
+        """Go on after the restart that a drain was for."""
         return await self.apply(call)
+
+    def _working(self, arguments: Arguments) -> Working:
+        """The daemon drains: it goes on after the restart, at once. A handle of its own each time, so that nobody waits."""
+        now = self._directory.host.clock.now()
+        handle = {"saga": arguments.saga, "drained": now}
+        return Working(handle, until=now, detail=f"saga {arguments.saga} goes on")
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -114,21 +117,21 @@ class Members(Driver):
         if state.status == "rolled_back":
             return Succeeded({"saga": saga, "status": state.status})
         if state.status != "completed":
-            return Failed(
+            return _failed(
                 "failed", f"saga {saga} has failed: `sagactl show {saga}` says what it has left behind"
             )
         try:
             taker = await self._taker(saga, batch)
         except CannotRollBack as why:
-            return Failed("irreversible", str(why))
+            return _failed("irreversible", str(why))
         if taker is None:
             return Succeeded({"saga": saga, "status": "rolled_back"})
         ended = await self._ended(taker, taker)
         if ended is None:
-            return _working(arguments)
+            return self._working(arguments)
         if ended.status == "completed":
             return Succeeded({"saga": taker, "status": "rolled_back"})
-        return Failed(
+        return _failed(
             "not_taken_back", f"saga {taker}, which was to take back saga {saga}, has ended {ended.status}"
         )
 
@@ -166,8 +169,9 @@ def _turning(plan: Plan | None, state: State | None) -> State | None:
     return state if failed or state.turn is not None or state.status == "compensating" else None
 
 
-def _working(arguments: Arguments) -> Working:
-    return Working({"saga": arguments.saga}, LATER, detail=f"saga {arguments.saga} goes on")
+def _failed(code: str, message: str) -> Failed:
+    """What has become of a saga is on record: no attempt that was lost has done more."""
+    return Failed(code, message, certain=True)
 
 
 def _outcome(saga: str, state: State) -> Outcome:
@@ -177,5 +181,5 @@ def _outcome(saga: str, state: State) -> Outcome:
         return Succeeded(outputs)
     why = f": {state.error.message}" if state.error is not None else ""
     if state.status == "rolled_back":
-        return Failed("rolled_back", f"saga {saga} was rolled back{why}")
+        return _failed("rolled_back", f"saga {saga} was rolled back{why}")
     return Partial("failed", f"saga {saga} has failed{why}", outputs)

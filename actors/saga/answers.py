@@ -213,7 +213,7 @@ def _on_failure(deciding: Deciding, message: m.Answered, run: Run) -> None:
     error, spent = _error(message), run.spent + 1
     if _delayed(deciding, message, error, spent):
         return
-    if run.doubt:
+    if run.doubt and not message.certain:
         _ask(deciding, message, run, error, spent)
     else:
         _fail(deciding, message, error)

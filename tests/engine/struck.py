@@ -18,7 +18,7 @@ def strike(*_: Any) -> None:
 
 def when_it_has_ended() -> None:
     """Before its sagas hear of it."""
-    Directory._batch_ended = strike  # type: ignore[method-assign]
+    Directory._batch_ended = strike  # type: ignore[method-assign,assignment]
 
 
 def when_it_is_half_written() -> None:
@@ -30,7 +30,7 @@ def when_it_is_half_written() -> None:
             strike()
         written(journal)
 
-    Journal._written = or_strike  # type: ignore[method-assign]
+    Journal._written = or_strike  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":

@@ -137,3 +137,33 @@ def test_a_batch_is_accepted_whole_or_not_at_all(tmp_path: Path) -> None:
     assert batches == []
     assert over == {"rolled_back"}
     assert (status, again["status"], again["counts"]) == (201, "completed", {"completed": 100})
+
+
+def test_a_batch_that_was_killed_knows_what_has_become_of_its_sagas(tmp_path: Path) -> None:
+    """They are on record, so nobody is asked, neither on the way forward nor back."""
+    file = tmp_path / "x"
+    with Daemon(tmp_path) as daemon:
+        batch = submit(
+            daemon, [saga("one", [put("a", file, "batch")]), saga("two", [sleep("s", "1500ms"), fail("f")])]
+        )
+        daemon.wait_until(lambda: page(daemon, batch)["counts"].get("completed") == 1, 5, "one has completed")
+        daemon.kill()
+        daemon.start()
+        done = ended(daemon, batch)
+
+    assert (done["status"], done["counts"]) == ("rolled_back", {"completed": 1, "rolled_back": 1})
+    assert not file.exists()
+
+
+def test_a_batch_lets_the_daemon_stop(tmp_path: Path) -> None:
+    """However long its sagas still take, on their way forward or back; and again when it is stopped at once."""
+    with Daemon(tmp_path, '[daemon]\nshutdown_grace = "1500ms"\n') as daemon:
+        batch = submit(daemon, [saga("one", [sleep("s", "1h")]), saga("two", [sleep("s", "1h")])])
+        daemon.wait_until(lambda: page(daemon, batch)["counts"].get("running") == 2, 5, "they run")
+        for _ in range(3):
+            assert daemon.stop(10) == 0
+            daemon.start()
+        daemon.ask("POST", f"/v1/batches/{batch['id']}/cancel", {"now": True})
+        done = ended(daemon, batch)
+
+    assert done["counts"] == {"rolled_back": 2}
