@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.daemon import ENDED, Daemon
-from tests.engine.test_run import echo, fail, put, sleep
+from tests.engine.test_run import echo, fail, put, sleep, why
 from tests.faults.folder import saga
 
 
@@ -167,3 +167,15 @@ def test_a_batch_lets_the_daemon_stop(tmp_path: Path) -> None:
         done = ended(daemon, batch)
 
     assert done["counts"] == {"rolled_back": 2}
+
+
+def test_why_a_batch_does_not_move_names_its_saga_that_is_held(daemon: Daemon) -> None:
+    """With the command that says what to do; and nothing of it once that has gone on."""
+    batch = submit(daemon, [saga("one", [fail("f")], on_failure="hold"), saga("two", [echo("e")])])
+    one = batch["sagas"][0]["id"]
+    daemon.wait_until(lambda: daemon.saga(one)["hold"] is not None, 5, "it is held")
+    assert why(daemon, batch).endswith(f"; saga {one} is held (attention): see `sagactl why {one}`.")
+
+    daemon.say(one, "skip", step="f")
+    assert ended(daemon, batch)["status"] == "completed"
+    assert one not in why(daemon, batch)
