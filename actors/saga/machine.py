@@ -180,12 +180,12 @@ def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
         move = move or _run_due(state, index, direction, run, now)
         if move is not None:
             return move
+    if not stopping:
+        return None
     move = _undone_without_call(plan, state, urgent(state))
     if move is not None:
         return move
-    if stopping and settled(state):
-        return _turn(plan, state)
-    return None
+    return _turn(plan, state) if settled(state) else None
 
 
 def _not_free(lock: LockWait) -> Error:

@@ -281,7 +281,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             runs.append((index, "undo", undo))
         if status == "pending":
             pending.append(index)
-        elif status == "running" and step.awaits_hook:
+        elif step.owes_hook and step.awaits_hook:
             hooks.append(index)
         if step.lock is not None:
             locked.append((index, step.lock))
@@ -293,7 +293,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             asks = asks or step.asks
         failing = failing or step.failing
         open_ = open_ or step.open
-        no_return = no_return or step.no_return
+        no_return = no_return or (step.irreversible and step.no_return)
     return Glance(
         tuple(runs),
         tuple(pending),

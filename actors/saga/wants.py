@@ -124,6 +124,8 @@ def deadline_counts(plan: Plan, state: State) -> bool:
 
 def impatient(plan: Plan, state: State) -> tuple[tuple[int, LockWait], ...]:
     """Give the steps that may still give up waiting for a lock: the saga goes forward, and nothing else has decided."""
+    if not state.seen.locked:
+        return ()
     forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
     return state.seen.locked if forward and not stops(plan, state) else ()
 
@@ -135,7 +137,7 @@ def overdue(plan: Plan, state: State, now: int) -> bool:
 
 def expired(plan: Plan, state: State, now: int) -> tuple[int | None, Ask] | None:
     """Give an approval that was asked for and not given in time, with its step."""
-    if not deadline_counts(plan, state):
+    if (state.ask is None and not state.seen.asking) or not deadline_counts(plan, state):
         return None
     late = (each for each in asking(plan, state) if each[1].due is not None and each[1].due <= now)
     return next(late, None)
@@ -151,14 +153,16 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         or state.status in ENDED
     ):
         return []
-    seen, found = state.seen, list[tuple[int, Direction, int]]()
-    if not seen.open:
-        undos = list(undoable(plan, state, to_undo_now(plan, state)))
+    seen = state.seen
+    found: list[tuple[int, Direction, int]] = []
+    if not seen.open and (left := to_undo_now(plan, state)):
+        undos = list(undoable(plan, state, left))
         found += _without(seen.undo_asking, _with_generation(state, "undo", undos, now))
     if state.status != "compensating" and _goes_on(plan, state, now):
         steps = _with_generation(state, "forward", _startable(plan, state), now)
         found += _without(seen.asking, steps)
-        found += _with_generation(state, "hook", list(seen.hooks), now)
+        if seen.hooks or seen.runs:
+            found += _with_generation(state, "hook", list(seen.hooks), now)
     return _without(seen.locked, found)
 
 
