@@ -146,7 +146,7 @@ class RollingBack:
             request.by,
             request.reason,
             now,
-            batch=request.batch,
+            batch=_batch(request, past),
             rollback_of=header.id,
         )
         submitted = e.Submitted(
@@ -213,6 +213,11 @@ class RollingBack:
         if isinstance(verdict, Conflicting):
             return "conflict", verdict.why, sagas
         return "undo", "", sagas
+
+
+def _batch(request: Request, past: Past) -> str | None:
+    """Give the batch that it belongs to: also that which keeps the original's locks, for exactly this."""
+    return past.dossier.header.batch if past.state.keeps_locks else request.batch
 
 
 def _first(past: Past, step: int, chosen: list[int]) -> str | None:

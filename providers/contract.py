@@ -105,6 +105,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     transient: bool = False
     rate_limited: bool = False
     retry_after: int | None = None
+    certain: bool = False
+    """Nor has an earlier attempt of the same execution changed anything, whatever became of it."""
 
 
 class Partial(msgspec.Struct, frozen=True, tag="partial"):

@@ -19,7 +19,7 @@ from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep, Undo
 from actors.saga.references import BadReference, Lookup, mentions, record
-from actors.saga.state import Ask, Direction, Error, Nature, State, Touch, WayBack
+from actors.saga.state import Ask, Direction, Error, Nature, State, StepState, Touch, WayBack
 from actors.saga.wants import Prepare
 from providers.contract import (
     ABSENT,
@@ -101,9 +101,14 @@ class Preparer:
             return self._refused(want, ended.outcome)
 
     def _blocked(self, dossier: Dossier, state: State, want: Prepare, draft: Draft) -> m.Blocked | None:
-        """Reserve the lock of what is to be changed before it is read; or tell who is in the way."""
+        """Reserve the lock of what is to be changed before it is read; or tell who is in the way.
+
+        Not yet where somebody is only to be asked: it is prepared again once it was approved.
+        """
         resource = _touch(_alias(draft.step, want.direction), draft.intent.resource)
         if resource is None or not draft.declared.changes or state.has_lock(resource):
+            return None
+        if _is_to_ask(draft, state.steps[want.step]):
             return None
         behind = self._locks.acquire(dossier.header.id, dossier.header.batch, want.step, resource)
         if behind is None:
@@ -374,6 +379,17 @@ def _asks(draft: Draft) -> bool:
     if draft.direction == "hook":
         return False
     return draft.step.asks_undo if draft.direction == "undo" else draft.step.asks != "never"
+
+
+def _is_to_ask(draft: Draft, now: StepState) -> bool:
+    """Tell whether an approval is needed (as the machine sees it) and nobody has given any."""
+    step = draft.step
+    if draft.direction == "undo":
+        ask, needed = now.undo_ask, step.asks_undo
+    else:
+        irreversible = step.irreversible or draft.declared.irreversible
+        ask, needed = now.ask, step.asks == "each" or (step.asks == "irreversible" and irreversible)
+    return draft.direction != "hook" and needed and (ask is None or not ask.approved)
 
 
 def _hash(draft: Draft, arguments: bytes, intent: Intent) -> str:

@@ -88,7 +88,9 @@ def _kept(plan: Plan, state: State, to_step: int | None) -> frozenset[int]:
 
 
 def _fate(plan: PlanStep, index: int, step: StepState) -> Fate:
-    if step.status == "unknown":
+    if (
+        step.status == "unknown" and not step.owes_hook
+    ):  # else it was done itself, and nobody knows of its hook
         return Fate(index, "keep", "nobody knows whether it was done: look, and put it right by hand")
     if not step.did:
         return Fate(index, "nothing", "it has changed nothing")

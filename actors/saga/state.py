@@ -281,7 +281,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             runs.append((index, "undo", undo))
         if status == "pending":
             pending.append(index)
-        elif status == "running" and step.awaits_hook:
+        elif step.owes_hook and step.awaits_hook:
             hooks.append(index)
         if step.lock is not None:
             locked.append((index, step.lock))

@@ -229,6 +229,10 @@ def _unstick(deciding: Deciding, verb: m.Retry) -> m.Reply:
 
 
 def _retry_failed(deciding: Deciding, verb: m.Retry) -> m.Reply:
+    if deciding.plan.batch is not None:
+        return _refused(
+            "a saga of the batch that has ended does not start anew: `skip` its step, or `cancel`"
+        )
     chosen = _named(deciding, verb, lambda step: step.failing)
     if not chosen:
         return _refused(f"step {_name(deciding, verb.step)} has not failed")

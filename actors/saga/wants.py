@@ -126,6 +126,8 @@ def deadline_counts(plan: Plan, state: State) -> bool:
 
 def impatient(plan: Plan, state: State) -> tuple[tuple[int, LockWait], ...]:
     """Give the steps that may still give up waiting for a lock: the saga goes forward, and nothing else has decided."""
+    if not state.seen.locked:
+        return ()
     forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
     return state.seen.locked if forward and not stops(plan, state) else ()
 
@@ -153,10 +155,10 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         or state.status in ENDED
     ):
         return []
-    seen, found = state.seen, list[tuple[int, Direction, int]]()
-    back = state.status == "compensating"
-    if (back or seen.failing) and not seen.open:
-        undos = list(undoable(plan, state, to_undo_now(plan, state)))
+    seen, back = state.seen, state.status == "compensating"
+    found: list[tuple[int, Direction, int]] = []
+    if not seen.open and (left := to_undo_now(plan, state)):
+        undos = list(undoable(plan, state, left))
         found += _without(seen.undo_asking, _with_generation(state, "undo", undos, now))
     if not back and _goes_on(plan, state, now):
         steps = _with_generation(state, "forward", _startable(plan, state), now)

@@ -46,6 +46,7 @@ def state(*steps: dict[str, Any], **more: Any) -> State:
         ({"status": "kept", "left": "its undo was skipped by ada"}, Undo(), "undo", ""),
         ({"status": "skipped"}, Undo(), "nothing", "it was taken back already"),
         ({"status": "skipped", "left": "skipped by the operator while partly done"}, Undo(), "undo", ""),
+        ({"status": "unknown", "owes_hook": True}, Undo(), "undo", ""),
         (
             {"status": "unknown"},
             Undo(),
