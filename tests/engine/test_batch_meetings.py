@@ -11,6 +11,13 @@ from tests.daemon import ENDED, Daemon
 from tests.engine.test_run import echo, fail, put, sleep, why
 from tests.faults.folder import saga
 
+SETTINGS = """
+[limits]
+wait_passivate = "50ms"
+[policy."local.file"]
+undo = "hold"
+"""
+
 
 def submit(daemon: Daemon, sagas: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """Submit a batch of these sagas; give its document."""
@@ -183,7 +190,7 @@ def test_why_a_batch_does_not_move_names_its_saga_that_is_held(daemon: Daemon) -
 
 def test_a_taking_back_that_was_refused_stays_refused_after_a_kill(tmp_path: Path) -> None:
     """The batch finds the saga that it had begun for it, and does not ask anew."""
-    with Daemon(tmp_path, '[policy."local.file"]\nundo = "hold"\n') as daemon:
+    with Daemon(tmp_path, SETTINGS) as daemon:
         batch = submit(
             daemon,
             [saga("one", [put("a", tmp_path / "x", "x")]), saga("two", [sleep("s", "200ms"), fail("f")])],
