@@ -46,6 +46,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Keep this step and what it needs."""
     past_irreversible: bool = False
     batch: str | None = None
+    id: str | None = None
+    """The id of the saga that does it, where whoever asks must know it beforehand."""
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -133,7 +135,7 @@ class RollingBack:
     # -- the plan --------------------------------------------------------------------------------------------------
 
     async def _submit(self, request: Request, past: Past, chosen: list[int]) -> tuple[Dossier, State]:
-        saga, now = keys.new_id(self._random), self._host.clock.now()
+        saga, now = request.id or keys.new_id(self._random), self._host.clock.now()
         plan = self._plan(saga, past, chosen)
         encoded = msgspec.json.encode(plan)
         digest = hashlib.sha256(encoded).digest()

@@ -14,6 +14,7 @@ import msgspec
 
 from actors.directory import Directory
 from actors.rolling_back import CannotRollBack, Request, RollingBack
+from actors.saga import keys
 from actors.saga import messages as m
 from actors.saga.dossier import Dossier
 from actors.saga.plan import Plan
@@ -59,7 +60,7 @@ class Members(Driver):
         """Let the saga run; or take it back."""
         arguments: Arguments = call.arguments
         if call.restore is not None:
-            return await self._take_back(arguments)
+            return await self._take_back(arguments, keys.execution_id(f"{call.key}-taker"))
         self._directory.tell(arguments.saga, m.Admit())
         state = await self._ended(arguments.saga, arguments.batch)
         return self._working(arguments) if state is None else _outcome(arguments.saga, state)
@@ -111,7 +112,7 @@ class Members(Driver):
 
     # -- taking back -----------------------------------------------------------------------------------------------
 
-    async def _take_back(self, arguments: Arguments) -> Outcome:
+    async def _take_back(self, arguments: Arguments, taker_id: str) -> Outcome:
         saga, batch = arguments.saga, arguments.batch
         _, state = self._directory.durable(saga)
         if state.status == "rolled_back":
@@ -121,7 +122,7 @@ class Members(Driver):
                 "failed", f"saga {saga} has failed: `sagactl show {saga}` says what it has left behind"
             )
         try:
-            taker = await self._taker(saga, batch)
+            taker = await self._taker(saga, batch, taker_id)
         except CannotRollBack as why:
             return _failed("irreversible", str(why))
         if taker is None:
@@ -135,13 +136,20 @@ class Members(Driver):
             "not_taken_back", f"saga {taker}, which was to take back saga {saga}, has ended {ended.status}"
         )
 
-    async def _taker(self, saga: str, batch: str) -> str | None:
-        """Give the saga that takes one back: the one that is at it, or a new one; None where nothing is left of it."""
+    async def _taker(self, saga: str, batch: str, id: str) -> str | None:
+        """Give the saga that takes one back: the one that is at it, or a new one; None where nothing is left of it.
+
+        Its id follows from the attempt's key: what an attempt that was lost has begun is found again, ended or not.
+        """
+        if self._directory.host.queries.saga(id) is not None:
+            return id
         live = self._directory.host.queries.live_rollback(saga)
         if live is not None:
             return live
         reason = f"batch {batch} is taken back"
-        begun = await self._rolling_back.start(Request(saga=saga, by="sagad", reason=reason, batch=batch))
+        begun = await self._rolling_back.start(
+            Request(saga=saga, by="sagad", reason=reason, batch=batch, id=id)
+        )
         return None if begun.saga is None else begun.saga[0].header.id
 
 

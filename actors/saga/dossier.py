@@ -59,6 +59,8 @@ class Entry(msgspec.Struct):
     outputs: dict[str, Any] | None = None
     after: Image | None = None
     handle: Any = None
+    status: str = "running"
+    """As its row has it."""
 
     @property
     def saga(self) -> str:
@@ -148,6 +150,7 @@ class Dossier:
                 outputs=None if row.outputs is None else msgspec.json.decode(row.outputs),
                 after=None if row.after is None else IMAGE.decode(row.after),
                 handle=None if row.handle is None else msgspec.msgpack.decode(row.handle),
+                status=row.status,
             )
 
     def original(self, step: int, direction: Direction) -> Entry | None:

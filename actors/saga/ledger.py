@@ -86,9 +86,10 @@ class Rows:
     def _change(self, dossier: Dossier, event: e.StepEvent, carry: Carry | None, at: int) -> None:
         entry = dossier.entries.get((event.step, _direction(event)))
         columns = _COLUMNS.get(type(event))
-        if entry is None or columns is None:
+        if entry is None or columns is None or not _concerns(entry, event):
             return
         changed: dict[str, Any] = columns(event, at)
+        entry.status = changed["status"]
         if carry is not None and isinstance(event, e.Succeeded | e.PartlyDone | e.Working):
             changed |= _payload(entry, carry)
         self.changes.append(ExecutionChange(entry.id, **changed))
@@ -98,6 +99,19 @@ def _direction(event: e.StepEvent) -> Direction:
     if isinstance(event, e.RunEvent):
         return event.direction
     return "undo" if isinstance(event, e.Conflicted | e.Kept) else "forward"
+
+
+def _concerns(entry: Entry, event: e.StepEvent) -> bool:
+    """Tell whether an event is of this execution, not of a new start that came to nothing before its intent was written.
+
+    What is over stays as it is on record; only of an undo that failed the operator can have the last word.
+    """
+    if entry.status not in _OVER:
+        return True
+    return entry.direction == "undo" and entry.status == "failed" and isinstance(event, e.Succeeded | e.Kept)
+
+
+_OVER = frozenset({"completed", "failed", "partial", "compensated", "skipped"})
 
 
 def _payload(entry: Entry, carry: Carry) -> dict[str, Any]:

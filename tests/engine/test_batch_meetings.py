@@ -11,6 +11,13 @@ from tests.daemon import ENDED, Daemon
 from tests.engine.test_run import echo, fail, put, sleep, why
 from tests.faults.folder import saga
 
+SETTINGS = """
+[limits]
+wait_passivate = "50ms"
+[policy."local.file"]
+undo = "hold"
+"""
+
 
 def submit(daemon: Daemon, sagas: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """Submit a batch of these sagas; give its document."""
@@ -180,3 +187,21 @@ def test_why_a_batch_does_not_move_names_its_saga_that_is_held(daemon: Daemon) -
     daemon.say(one, "skip", step="f")
     assert ended(daemon, batch)["status"] == "completed"
     assert one not in why(daemon, batch)
+
+
+def test_a_taking_back_that_was_refused_stays_refused_after_a_kill(tmp_path: Path) -> None:
+    """The batch finds the saga that it had begun for it, and does not ask anew."""
+    with Daemon(tmp_path, SETTINGS) as daemon:
+        batch = submit(
+            daemon,
+            [saga("one", [put("a", tmp_path / "x", "x")]), saga("two", [sleep("s", "200ms"), fail("f")])],
+        )
+        daemon.wait_until(lambda: bool(page(daemon, batch)["rollbacks"]), 5, "it is taken back")
+        taker = page(daemon, batch)["rollbacks"][0]["id"]
+        daemon.wait_until(lambda: daemon.saga(taker)["hold"] is not None, 5, "it asks")
+        daemon.kill()
+        daemon.start()
+        assert daemon.say(taker, "reject")[0] == 200
+        done = ended(daemon, batch)
+
+    assert (done["status"], [each["id"] for each in done["rollbacks"]]) == ("failed", [taker])
