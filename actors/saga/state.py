@@ -225,6 +225,12 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.failing and self.owes_hook
 
     @property
+    def undo_held(self) -> bool:
+        """Its undo waits for the operator's word: it failed, is in conflict, or nobody knows what it did."""
+        asks = self.undo is not None and self.undo.phase in ("unknown", "conflict")
+        return self.open or (self.status == "compensating" and asks)
+
+    @property
     def remains(self) -> bool:
         """It failed, and yet something of it is there, which a new start would know nothing of."""
         there = self.partial or self.hook_failed
