@@ -95,6 +95,8 @@ class Locks:
         if known is None and not state.locks and not state.seen.locked:
             return
         self._who[saga] = Who(state.created_at, saga, turnable(state))
+        if state.turn is None and state.deadlock is None and not self._who[saga].turnable:
+            self._told.discard(saga)  # it was told to turn back, and by then it no longer could
         free = self._drop(saga, state)
         self._keep(saga, batch, state)
         self._serve(free)

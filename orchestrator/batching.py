@@ -231,8 +231,8 @@ class Batching:
         """Take the whole batch back, or say what that would do. Raises NotFound, Conflict, Unavailable."""
         batch = self._resolve(ref)
         if body.preview:
-            return await self._preview(batch, body)
-        said = VerbBody(reason=body.reason, past_irreversible=body.past_irreversible)
+            return await self._preview(batch)
+        said = VerbBody(reason=body.reason)
         _, _, state, _ = await self._reading.look(batch)
         verb = "rollback" if state.status in ENDED or state.hold is not None else "cancel"
         return await self._said(await self._steering.verb(caller, batch, verb, said), batch)
@@ -245,13 +245,11 @@ class Batching:
             answers.BatchAnswer(did=said.did, detail=said.detail, batch=document, rollback=taker)
         )
 
-    async def _preview(self, batch: str, body: BatchBody) -> bytes:
+    async def _preview(self, batch: str) -> bytes:
         """Say for each saga, the newest first, what would be done about it."""
         _, plan, state, _ = await self._reading.look(batch)
         order = sorted(range(len(plan.steps)), key=lambda i: -state.steps[i].number)
-        told = [
-            await self._foreseen(plan.members[index], body) for index in order if state.steps[index].number
-        ]
+        told = [await self._foreseen(plan.members[index]) for index in order if state.steps[index].number]
         document = await self._document(batch)
         count = sum(each.will == "roll back" for each in told)
         detail = f"would take back {count} of {len(plan.members)} sagas; nothing was touched"
@@ -259,11 +257,11 @@ class Batching:
             answers.BatchAnswer(did="nothing", detail=detail, batch=document, rollback=None, preview=told)
         )
 
-    async def _foreseen(self, saga: str, body: BatchBody) -> answers.BatchPreview:
+    async def _foreseen(self, saga: str) -> answers.BatchPreview:
         _, plan, state, _ = await self._reading.look(saga)
         will, why, steps = _fate(state), "", list[answers.Preview]()
         if will == "roll back":
-            request = Request(saga=saga, by="sagad", past_irreversible=body.past_irreversible)
+            request = Request(saga=saga, by="sagad")
             try:
                 why, outlook = await self._rolling_back.preview(request)
                 steps = [shown(plan, state, each) for each in outlook]

@@ -41,12 +41,11 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is said along with a batch's cancel (`now`) or rollback (`preview`, `past_irreversible`)."""
+    """What is said along with a batch's cancel (`now`) or rollback (`preview`)."""
 
     reason: str | None = None
     now: bool = False
     preview: bool = False
-    past_irreversible: bool = False
 
 
 class VerbBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"as_": "as"}):

@@ -58,6 +58,7 @@ def _submitted(_: State, event: e.Submitted, at: int) -> State:
         steps=tuple(StepState() for _ in range(event.steps)),
         queued=event.queued,
         keeps_locks=event.keeps_locks,
+        takes_back=event.rollback_of is not None,
     )
 
 

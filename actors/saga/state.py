@@ -383,6 +383,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """What no other saga may touch until this one has ended."""
     keeps_locks: bool = False
     """When it has completed it keeps them until its batch is over."""
+    takes_back: bool = False
+    """It takes back another saga, so it never turns back for anybody's sake but its operator's."""
     deadlock: str | None = None
     """It waits for a lock whose holder waits for one of its own, and none of them can turn back."""
     hold: Held | None = None

@@ -206,6 +206,7 @@ def turnable(state: State) -> bool:
         state.status in ("pending", "running")
         and state.turn is None
         and state.abandoned is None
+        and not state.takes_back
         and not state.seen.no_return
         and not urgent(state)
     )

@@ -154,16 +154,13 @@ def cancel(session: Session, id: str, *, now: bool, yes: bool, reason: str | Non
 
 @batch.command(cls=WaitingCommand)
 @click.option("--preview", is_flag=True, help="Only tell, saga by saga, what would be done.")
-@click.option(
-    "--past-irreversible", is_flag=True, help="Go past points of no return, which stay as they are."
-)
 @wait_option
 @_verb
 def rollback(session: Session, id: str, *, wait: str | None, yes: bool, **given: Any) -> int:
     """Take back what the sagas of a batch have done.
 
     One that has ended is taken back by a saga, whose id is printed; one that stands goes the way back itself. --preview
-    works in every state.
+    works in every state. A saga of it that cannot be taken back whole is left to `sagactl rollback`.
     """
     seconds = wait_seconds(wait)
     if not given["preview"]:

@@ -222,6 +222,31 @@ def test_who_cannot_turn_back_is_not_asked_to(table: Table) -> None:
     assert list(table.told) == [("bob", m.Deadlocked(sagas=("ada", "bob"), turns=False))]
 
 
+def test_who_was_told_and_could_not_turn_back_any_more_is_passed_over(table: Table) -> None:
+    """A step that cannot be undone ended before it heard: another one has to break the deadlock."""
+    table.want("ada", named("a"))
+    table.want("bob", named("b"))
+    table.want("ada", named("b"), 1)
+    table.want("bob", named("a"), 1)
+    assert table.told.pop() == ("bob", m.Deadlocked(sagas=("ada", "bob"), turns=True))
+    steps = table.states["bob"].steps
+    irreversible = StepState(status="completed", irreversible=True, did=True)
+    table.record("bob", steps=(*steps[:2], irreversible, *steps[3:]))
+
+    assert list(table.told) == [("ada", m.Deadlocked(sagas=("ada", "bob"), turns=True))]
+
+
+def test_a_saga_that_takes_another_back_does_not_turn_back_for_others(table: Table) -> None:
+    """That would put the bad change in place again."""
+    table.record("bob", takes_back=True)
+    table.want("ada", named("a"))
+    table.want("bob", named("b"))
+    table.want("ada", named("b"), 1)
+    table.want("bob", named("a"), 1)
+
+    assert list(table.told) == [("ada", m.Deadlocked(sagas=("ada", "bob"), turns=True))]
+
+
 def test_a_deadlock_is_found_again_after_a_restart(table: Table) -> None:
     """The daemon was killed before anybody could be told."""
     table.want("ada", named("a"))
