@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -114,6 +113,8 @@ def _pattern(path: str) -> tuple[str, str]:
 
 
 def _near(pattern: str, ref: str) -> str:
+    from difflib import get_close_matches  # 3 ms, for who has made a mistake
+
     near = get_close_matches(pattern, _BY_PATH, n=3)
     if not near:
         return ": GET /v1/openapi.json describes what there is"
