@@ -44,6 +44,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "why": Entry("show", "Say in one sentence what a saga is waiting for."),
         "events": Entry("events", "List what has happened to a saga."),
         "executions": Entry("executions", "List what a saga did to the world, and what undid it."),
+        "resources": Entry(
+            "resources", "Show what sagad keeps: what it created, changed or was told to keep."
+        ),
         "audit": Entry("audit", "Prove the record, and tell what it says."),
     },
     "Steer": {
@@ -74,7 +77,6 @@ LATER = frozenset(
         "batch",
         "plan",
         "apply",
-        "resources",
         "drift",
         "backup",
         "restore",
