@@ -81,8 +81,7 @@ class Auditing:
         return b'{"events":%b}' % page
 
     async def touching(self, labels: Sequence[str], after: int, limit: int) -> bytes:
-        """Give a page of the events that had to do with what goes by any of these labels."""
+        """Give a page of the events that had to do with what goes by any of these labels, as a JSON array."""
         filters = Filters(resource=tuple(labels))
         async with self._searching:
-            page = await self._queries.apart(partial(events, filters=filters, after=after, limit=limit))
-        return b'{"events":%b}' % page
+            return await self._queries.apart(partial(events, filters=filters, after=after, limit=limit))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,44 @@ from store.records import Resource as Record
 
 READING = 60.0
 """Seconds that reading a resource may take."""
+
+
+PAGE = 1_000
+"""Events that a stream reads at once."""
+
+
+class _Seen(msgspec.Struct):
+    """What a stream says of an event beside its document, and tells by whether it is its own."""
+
+    seq: int
+    type: str
+    saga: str | None
+    step: str | None
+    resource: str | None
+
+
+_SEEN = msgspec.json.Decoder(_Seen)
+_PAGE = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class Touching:
+    """Which events of a stream have to do with a resource: those that name it, and what comes of the steps that do."""
+
+    def __init__(self, labels: frozenset[str]) -> None:
+        """Look for what goes by any of these labels."""
+        self._labels = labels
+        self._steps: set[tuple[str | None, str]] = set()
+
+    def look(self, document: bytes, *, found: bool = False) -> _Seen:
+        """Take in the next event. ``found``: it was looked for, and is known to have to do with it."""
+        seen = _SEEN.decode(document)
+        if seen.step is not None and (found or seen.resource in self._labels):
+            self._steps.add((seen.saga, seen.step))
+        return seen
+
+    def has(self, seen: _Seen) -> bool:
+        """Tell whether an event that was looked at has to do with it."""
+        return seen.resource in self._labels or (seen.saga, seen.step) in self._steps
 
 
 class Keeping:
@@ -64,14 +102,50 @@ class Keeping:
 
         Also of one that is kept no longer. Raises NotFound where nothing ever happened to it.
         """
+        labels = self._labels(type_, name)
+        await self._refuse_unheard_of(type_, name, labels)
+        return b'{"events":%b}' % await self._auditing.touching(labels, after, limit)
+
+    async def resource_stream(
+        self, type_: str, name: str, after: int
+    ) -> AsyncIterator[tuple[int, str, bytes]]:
+        """Give the same behind number ``after`` as (number, type, document): those there are, then live, none twice.
+
+        Raises SubscriberTooSlow when the reader is too slow.
+        """
+        labels = self._labels(type_, name)
+        await self._refuse_unheard_of(type_, name, labels)
+        return self._stream(labels, after)
+
+    async def _stream(self, labels: Sequence[str], after: int) -> AsyncIterator[tuple[int, str, bytes]]:
+        subscription = self._host.journal.subscribe()
+        touching, last = Touching(frozenset(labels)), 0
+        try:
+            # From the first one: what a step goes on with may have begun before `after`.
+            while page := _PAGE.decode(await self._auditing.touching(labels, last, PAGE)):
+                for each in page:
+                    seen = touching.look(bytes(each), found=True)
+                    last = seen.seq
+                    if last > after:
+                        yield last, seen.type, bytes(each)
+            async for published in subscription:
+                seen = touching.look(published.document)
+                if published.seq > max(last, after) and touching.has(seen):
+                    yield published.seq, seen.type, published.document
+        finally:
+            subscription.close()
+
+    def _labels(self, type_: str, name: str) -> list[str]:
+        """Give all that events and executions may call a resource."""
         known = self._host.resources.called(type_, name)
         names = {name, *(text for each in known for text in (each.name, each.identity))}
         labels = {form.format(type_, each) for each in names for form in ("{}/{}", "{} {}")}
-        labels |= {each for each in names if each.startswith("/")}
-        found = await self._auditing.touching(sorted(labels), after, limit)
-        if not known and not after and found == b'{"events":[]}':
+        return sorted(labels | {each for each in names if each.startswith("/")})
+
+    async def _refuse_unheard_of(self, type_: str, name: str, labels: Sequence[str]) -> None:
+        known = self._host.resources.called(type_, name)
+        if not known and await self._auditing.touching(labels, 0, 1) == b"[]":
             raise self._unknown(type_, name)
-        return found
 
     def _find(self, type_: str, name: str) -> Record:
         found = self._host.resources.called(type_, name)

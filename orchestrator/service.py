@@ -90,6 +90,7 @@ class Service:
         self.rollback_batch = batching.rollback
         self.resources = keeping.resources
         self.resource = keeping.resource
+        self.resource_stream = keeping.resource_stream
         self.resource_events = keeping.resource_events
         self.import_resource = keeping.import_resource
         self.forget_resource = keeping.forget_resource

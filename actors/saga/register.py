@@ -45,19 +45,19 @@ def before(
     outputs = original.outputs if original is not None and intent.restore else None
     key = _followed(dossier, (resource.type, identity(resource, outputs)))
     own = _look(resources, dossier, key)
-    if own is None and resource.path is None and intent.before is not None and intent.before.exists:
+    if own is None and _may_have_an_id(intent):
         named = resources.called(resource.type, alias or resource.name)
         own = _look(resources, dossier, key_of(named[0])) if len(named) == 1 else None
     found = () if own is None else (own,)
     if resource.path is None or not _gone(intent, intent.after):
         return found
-    lying = {key_of(each): each for each in resources.below(resource.path)}
-    for key, record in dossier.records.items():
-        if key in lying or key[1].startswith(resource.path.rstrip("/") + "/"):
-            lying.pop(key, None)
-            if record is not None:
-                lying[key] = record
-    return (*found, *lying.values())
+    return (*found, *resources.below(resource.path))
+
+
+def _may_have_an_id(intent: Intent) -> bool:
+    """Tell whether what is meant by its name alone is there, so that its record is under an id."""
+    by_name = intent.resource is not None and intent.resource.path is None and intent.resource.id is None
+    return by_name and not intent.restore and intent.before is not None and intent.before.exists
 
 
 def _look(resources: Resources, dossier: Dossier, key: Key) -> Resource | None:
@@ -109,14 +109,16 @@ def after(resources: Resources, dossier: Dossier, done: Done) -> list[ResourceCh
     original = None if done.direction == "hook" else dossier.original(done.step, done.direction)
     changes: dict[Key, Resource | None] = {}
     if original is not None and original.intent.recorded is not None:
-        changes |= _put_back(dossier, original, entry, done.at)
+        changes |= _put_back(resources, dossier, original, entry, done.at)
     if entry is not None and not entry.intent.restore and entry.intent.recorded is not None:
         changes |= _made(resources, entry, done)
     dossier.records |= changes
     return [ResourceChange(*key, record) for key, record in changes.items()]
 
 
-def _put_back(dossier: Dossier, original: Entry, undo: Entry | None, at: int) -> dict[Key, Resource | None]:
+def _put_back(
+    resources: Resources, dossier: Dossier, original: Entry, undo: Entry | None, at: int
+) -> dict[Key, Resource | None]:
     """Put back what was on record before the original, and take away what it had put there.
 
     There may be no undo on record: of one that was blocked, and then done by hand.
@@ -127,23 +129,23 @@ def _put_back(dossier: Dossier, original: Entry, undo: Entry | None, at: int) ->
     made = _followed(dossier, (resource.type, identity(resource, original.outputs)))
     now = {} if undo is None else {key_of(each): each for each in undo.intent.recorded or ()}
     changes: dict[Key, Resource | None] = dict.fromkeys([made, *now])
-    restored = id_of(undo.outputs) if undo is not None and undo.intent.restore else None
+    outputs = {} if undo is None else resources.presentable(resource.type, undo.outputs or {})
     for record in recorded:
         newest = now.get(key_of(record)) or now.get(made) or record
         version = max(record.spec_version + (undo is None), newest.spec_version) + 1
-        back = _with_id(record, restored, undo)
+        back = _with_id(record, _followed(dossier, key_of(record))[1], outputs)
         back = msgspec.structs.replace(back, spec_version=version, updated_at=at)
         changes[key_of(record)] = None
         changes[key_of(back)] = back
     return changes
 
 
-def _with_id(record: Resource, id_: str | None, undo: Entry | None) -> Resource:
+def _with_id(record: Resource, id_: str, outputs: dict[str, Any]) -> Resource:
     """Give a record under the id that its resource has now: created again, it may be another."""
-    if record.id is None or id_ in (None, record.id) or undo is None:
+    if record.id in (None, id_):
         return record
-    outputs = _DECODER.decode(record.outputs) | (undo.outputs or {})
-    return msgspec.structs.replace(record, id=id_, identity=id_, outputs=encoded(outputs))
+    merged = _DECODER.decode(record.outputs) | outputs | {"id": id_}
+    return msgspec.structs.replace(record, id=id_, identity=id_, outputs=encoded(merged))
 
 
 def _made(resources: Resources, entry: Entry, done: Done) -> dict[Key, Resource | None]:
@@ -151,11 +153,11 @@ def _made(resources: Resources, entry: Entry, done: Done) -> dict[Key, Resource 
     intent, resource = entry.intent, entry.intent.resource
     assert resource is not None
     recorded = intent.recorded or ()
-    changes: dict[Key, Resource | None] = {key_of(each): None for each in recorded}
-    if not _gone(intent, entry.left):
-        record = _record(resources, entry, resource, recorded[0] if recorded else None, done)
-        changes[key_of(record)] = record
-    return changes
+    if _gone(intent, entry.left):
+        return {key_of(each): None for each in recorded}
+    own = next((each for each in recorded if resource.path in (None, each.identity)), None)
+    record = _record(resources, entry, resource, own, done)
+    return {**({} if own is None else {key_of(own): None}), key_of(record): record}
 
 
 def _gone(intent: Intent, left: Image | None) -> bool:

@@ -70,13 +70,6 @@ class ResourcesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     cursor: Place | None = None
 
 
-class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which events: so many, behind this number."""
-
-    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
-    limit: Limit = MOST_PER_PAGE
-
-
 class VerifyQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Against which head, noted down earlier."""
 
@@ -159,10 +152,14 @@ async def executions(ask: Ask) -> Result:
 async def events(ask: Ask) -> Result:
     """Give events: those there are, or with `Accept: text/event-stream` also those to come."""
     ref, after = ask.ref or None, ask.query.after
-    if ask.request.method == "GET" and "text/event-stream" in ask.request.headers.get("Accept", ""):
+    if _wants_stream(ask):
         after = _last_seen(ask.request, after)
         return await ask.streams.send(ask.request, await ask.service.stream(ref, after))
     return Answer(await ask.service.events(ref, after, ask.query.limit))
+
+
+def _wants_stream(ask: Ask) -> bool:
+    return ask.request.method == "GET" and "text/event-stream" in ask.request.headers.get("Accept", "")
 
 
 def _last_seen(request: BaseRequest, after: int) -> int:
@@ -238,8 +235,12 @@ async def resource(ask: Ask) -> Result:
 
 
 async def resource_events(ask: Ask) -> Result:
-    """Give what happened to a resource."""
-    return Answer(await ask.service.resource_events(*_resource(ask), ask.query.after, ask.query.limit))
+    """Give what happened to a resource, and where a stream is wanted also what will."""
+    (type_, name), after = _resource(ask), ask.query.after
+    if _wants_stream(ask):
+        stream = await ask.service.resource_stream(type_, name, _last_seen(ask.request, after))
+        return await ask.streams.send(ask.request, stream)
+    return Answer(await ask.service.resource_events(type_, name, after, ask.query.limit))
 
 
 async def import_resource(ask: Ask) -> Result:
@@ -485,8 +486,9 @@ ROUTES: tuple[Route, ...] = (
         role="viewer",
         handler=resource_events,
         summary="What happened to it, in whatever saga",
-        query=PageQuery,
+        query=EventsQuery,
         answers=answers.Events,
+        streams=True,
         problems=(404, 409),
     ),
     Route(
