@@ -26,7 +26,7 @@ _MOST_AT_ONCE = 1_000  # the API refuses to give more in one answer
 
 @click.group(cls=Group)
 def resources() -> None:
-    """Show what sagad keeps: what it created, changed or was told to keep.
+    """List, show, import and forget what sagad keeps.
 
     A step adds, changes or removes the record of its resource, and its undo puts the earlier record back. A step that
     says `keep: false` stays out of it.
