@@ -171,9 +171,7 @@ class Keeping:
         Its live state is read where its driver can. Raises Invalid, NotFound or Conflict; then nothing has changed.
         """
         driver = self._driver(type_)
-        found = self._host.resources.called(type_, given.id or name) or self._host.resources.called(
-            type_, name
-        )
+        found = self._host.resources.called(type_, given.id or name)
         if len(found) > 1:
             raise Conflict(f"there are {len(found)} of {type_} called `{name}`: give an id", code="ambiguous")
         earlier = found[0] if found else None
@@ -182,7 +180,7 @@ class Keeping:
         self._refuse_busy(resource)
         spec, outputs = self._as_it_is(driver, given, await self._read(driver, call, resource, given))
         key = identity(resource, outputs | ({} if given.id is None else {"id": given.id}))
-        earlier = self._host.resources.find((type_, key)) or earlier
+        earlier = self._host.resources.find((type_, key))
         now = self._host.clock.now()
         record = Record(
             type=type_,

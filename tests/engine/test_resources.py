@@ -315,11 +315,14 @@ def test_a_thing_is_imported_by_its_id(cloud: Daemon) -> None:
     status, answer = cloud.ask("POST", route("cloud.thing", "mine", "import"), {"id": id_})
     given = cloud.ask("POST", route("cloud.thing", "mine", "import"), {"spec": {"size": 9}})[1]["resource"]
     wrong = cloud.ask("POST", route("cloud.thing", "mine", "import"), {"spec": {"sise": 9}})
+    other = ran(cloud, {**thing("create", name="too"), "keep": False})["steps"][0]["output"]["id"]
+    namesake = cloud.ask("POST", route("cloud.thing", "mine", "import"), {"id": other})[1]["resource"]
 
     assert status == 200, answer
     assert answer["resource"]["spec"] == {"name": "out", "size": 4, "tags": []}
     assert (answer["resource"]["id"], answer["resource"]["saga"]) == (id_, None)
     assert (given["id"], given["spec"], given["spec_version"]) == (id_, {"size": 9}, 2)
+    assert (namesake["id"], namesake["spec_version"]) == (other, 1)
     assert (wrong[0], wrong[1]["errors"][0]["where"]) == (422, "spec.sise")
 
 
