@@ -137,6 +137,11 @@ class Locks:
 
     # -- looked at by who is asked ---------------------------------------------------------------------------------
 
+    def holder(self, resource: Touch) -> str | None:
+        """Name a saga that has the lock of a resource, or of one that encloses it or lies in it."""
+        found = (claim.saga for claim in self._places.overlapping(resource) if claim.kind != "waiting")
+        return next(found, None)
+
     def behind(self, saga: str) -> list[tuple[int, Touch, str]]:
         """Give (step, resource, saga in the way) of each lock that a saga waits for."""
         found = []

@@ -67,6 +67,23 @@ class VerbBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     inputs_as_text: bool = False
 
 
+class Import(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said along with an import: the resource's id, where it has one, and what is to be kept of it.
+
+    Without `spec` that is the resource as it is.
+    """
+
+    id: str | None = None
+    spec: dict[str, Any] | None = None
+    reason: str | None = None
+
+
+class Forget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said along when a resource is to be kept no longer."""
+
+    reason: str | None = None
+
+
 class Verb(msgspec.Struct, frozen=True):
     """What a verb takes beside `reason`, and what it must be given."""
 

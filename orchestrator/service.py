@@ -21,6 +21,7 @@ from orchestrator.access import Caller
 from orchestrator.auditing import Auditing
 from orchestrator.batching import Batching
 from orchestrator.files.policy import undo_rule
+from orchestrator.keeping import Keeping
 from orchestrator.making_up import MakingUp, asks_of
 from orchestrator.metrics import Counts
 from orchestrator.problems import Invalid, Item, NotFound
@@ -73,6 +74,7 @@ class Service:
         registry.own["saga"] = Members(directory, rolling_back)
         batching = Batching(host, directory, reading, submitting, steering, rolling_back, random_bytes)
         auditing = Auditing(host.queries, reading, node_key)
+        keeping = Keeping(host, registry, auditing)
         self.submit = submitting.submit
         self.validate = submitting.validate
         self.resolve_ref = reading.resolve_ref
@@ -88,6 +90,12 @@ class Service:
         self.batches = batching.batches
         self.cancel_batch = batching.cancel
         self.rollback_batch = batching.rollback
+        self.resources = keeping.resources
+        self.resource = keeping.resource
+        self.resource_stream = keeping.resource_stream
+        self.resource_events = keeping.resource_events
+        self.import_resource = keeping.import_resource
+        self.forget_resource = keeping.forget_resource
         self.audit_verify = auditing.verify
         self.audit_replay = auditing.replay
         self.audit_events = auditing.events

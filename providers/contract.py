@@ -306,6 +306,8 @@ class Driver(abc.ABC):
     verbs: ClassVar[Mapping[str, Verb]]
     sensitive: ClassVar[frozenset[str]] = frozenset()
     """Outputs that are secrets."""
+    spec: ClassVar[frozenset[str] | None] = None
+    """The fields of its images that its registry's record, and so drift, is about; None: all that its verbs set."""
     policy: ClassVar[Literal["auto", "none", "hold", "required"]] = "auto"
 
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import aiosqlite
 
 from store import database, documents
-from store.records import Event, Execution, Saga
+from store.records import Event, Execution, Resource, Saga
 from store.sql import queries
 
 T = TypeVar("T")
@@ -172,6 +172,40 @@ class Queries:
         """Give the saga in flight that takes this one back, or belongs to the same chain of rollbacks."""
         row = self._quick.execute(self._sql["live_rollback"], {"saga": saga}).fetchone()
         return row[0] if row else None
+
+    # -- resources ---------------------------------------------------------------------------------------------
+
+    def resource(self, type: str, identity: str) -> Resource | None:
+        """Give a resource's record."""
+        row = self._quick.execute(
+            self._sql["resource_columns"] + " WHERE identity = ? AND type = ?", (identity, type)
+        ).fetchone()
+        return Resource(*row) if row else None
+
+    def resources_called(self, type: str, name: str) -> list[Resource]:
+        """Give the records of a type that go by this name: a label, of which there may be several, or an identity."""
+        return [Resource(*row) for row in self._quick.execute(self._sql["resources_called"], (type, name))]
+
+    def resources_below(self, path: str) -> list[Resource]:
+        """Give the records of all that lies below a path."""
+        below = path.rstrip("/")
+        return [
+            Resource(*row)
+            for row in self._quick.execute(self._sql["resources_below"], (f"{below}/", f"{below}0"))
+        ]
+
+    async def resources(
+        self,
+        *,
+        type: str | None = None,
+        name: str | None = None,
+        after: tuple[str, str, str] = ("", "", ""),
+        limit: int = 100,
+    ) -> list[Resource]:
+        """Give a page of records in the order of (type, name, identity), behind this one."""
+        values = {"type": type, "name": name, "limit": limit}
+        values |= dict(zip(("after_type", "after_name", "after_identity"), after, strict=True))
+        return [Resource(*row) for row in await self._all("resources", values)]
 
     # -- pages -------------------------------------------------------------------------------------------------
 

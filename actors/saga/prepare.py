@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from actors.locks import Locks
-from actors.saga import keys, outcomes
+from actors.resources import Resources
+from actors.saga import keys, outcomes, register
 from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
@@ -56,10 +57,11 @@ class Draft(msgspec.Struct):
 class Preparer:
     """Prepares executions, for all sagas of the daemon."""
 
-    def __init__(self, calls: Calls, locks: Locks) -> None:
-        """Make calls with these; what is to be changed is locked first."""
+    def __init__(self, calls: Calls, locks: Locks, resources: Resources) -> None:
+        """Make calls with these; what is to be changed is locked first, and looked up in the registry."""
         self._calls = calls
         self._locks = locks
+        self._resources = resources
 
     def prepare_nowait(
         self, dossier: Dossier, state: State, want: Prepare
@@ -274,6 +276,10 @@ class Preparer:
                 fields=planned.fields,
                 approved=_approved(state.steps[want.step].ask) if draft.declared.asks else None,
             )
+        if intent.resource is not None and _takes_part(dossier, draft):
+            alias = _alias(draft.step, want.direction)
+            found = register.before(self._resources, dossier, intent, alias, draft.original)
+            intent = msgspec.structs.replace(intent, recorded=found, alias=alias)
         arguments = msgspec.json.encode(draft.arguments)
         encoded = msgspec.msgpack.encode(intent)
         if len(arguments) + len(encoded) > PAYLOAD:
@@ -326,6 +332,17 @@ class Preparer:
 def _alias(step: PlanStep, direction: Direction) -> str | None:
     """Give what the step calls its resource; a hook's is another."""
     return None if direction == "hook" else step.alias
+
+
+def _takes_part(dossier: Dossier, draft: Draft) -> bool:
+    """Tell whether the registry has to do with it. What takes something back goes by that."""
+    if not draft.declared.changes:
+        return False
+    if draft.intent.restore:
+        return draft.original is not None and draft.original.intent.recorded is not None
+    theirs = draft.step.takes_back
+    step = draft.step if theirs is None or dossier.past is None else dossier.past.dossier.plan.steps[theirs]
+    return step.keep
 
 
 def _corrected(past: Past | None, step: PlanStep, resource: Resource | None) -> Entry | None:

@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "why": Entry("show", "Say in one sentence what a saga is waiting for."),
         "events": Entry("events", "List what has happened to a saga."),
         "executions": Entry("executions", "List what a saga did to the world, and what undid it."),
+        "resources": Entry("resources", "List, show, import and forget what sagad keeps."),
         "audit": Entry("audit", "Prove the record, and tell what it says."),
     },
     "Steer": {
@@ -74,7 +75,6 @@ LATER = frozenset(
     [
         "plan",
         "apply",
-        "resources",
         "drift",
         "backup",
         "restore",
