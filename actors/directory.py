@@ -159,9 +159,12 @@ class Directory:
         return dossier, actor.state
 
     async def submit_together(self, newborn: list[Newborn]) -> None:
-        """Accept a batch and its sagas, the batch first; all is durable when this returns, and the batch begins."""
+        """Accept a batch, which comes first here, and its sagas; all is durable when this returns, and the batch begins.
+
+        It is written last, so that after a crash between two groups there is none: its sagas are told so (``restore_locks``).
+        """
         commits = []
-        for each in newborn:
+        for each in (*newborn[1:], newborn[0]):
             self._remember(each.new.plan, each.plan)
             decision = submit(each.plan, each.submitted, each.new.created_at)
             plan = (each.new.plan, each.encoded_plan)
@@ -209,9 +212,13 @@ class Directory:
             await anyio.sleep(CALM)
 
     def _untold(self, saga: str) -> bool:
+        """Tell whether a saga still is for its batch to let go of; one that has ended and has nothing is not."""
         row = self.host.queries.saga(saga)
         state = None if row is None else self.state(row)
-        return state is not None and (state.queued or state.keeps_locks)
+        if state is None:
+            return False
+        keeps = state.keeps_locks and (bool(state.locks) or state.status not in ENDED)
+        return state.queued or keeps
 
     def durable(self, saga: str) -> tuple[Plan, State]:
         """Give a saga's plan and state as they are on disk. Raises NoSuchSaga."""

@@ -7,8 +7,11 @@ only lives here is a reservation: a lock that was found free and is not yet on r
 
 First come, first served: who has no lock yet is given none that somebody waits for who came before. Who has one already
 is not kept waiting by those who merely wait: a free file below a folder that another one waits for, because of this very
-saga perhaps. The same goes for the sagas of a batch that keeps locks. So nobody starves, and a ring of sagas that wait for one another is one of locks that they have: a deadlock,
+saga perhaps. So nobody starves, and a ring of sagas that wait for one another is one of locks that they have: a deadlock,
 which is broken as SPEC §3 says.
+
+What a completed saga keeps for its batch is the batch's: its other sagas pass by it, and count as having a lock already.
+It is kept until all of them have ended, so whoever waits for it waits for them, and that too may close a ring.
 """
 
 from __future__ import annotations
@@ -63,10 +66,10 @@ class Locks:
         self.tell: Tell = _to_nobody
         """Tells sagas that their turn has come, or that they are in a deadlock. The directory's."""
         self._claims: dict[str, list[Claim]] = {}
+        self._mates: defaultdict[str, set[str]] = defaultdict(set)
+        """The sagas of each batch that have or want something."""
         self._who: dict[str, Who] = {}
         self._places = _Places()
-        self._of_batch: defaultdict[str, set[str]] = defaultdict(set)
-        """The sagas of each batch that have claims."""
         self._order = 0
         self._told: set[str] = set()
         """Those that have been told of their deadlock and have not moved since."""
@@ -92,6 +95,8 @@ class Locks:
         if known is None and not state.locks and not state.seen.locked:
             return
         self._who[saga] = Who(state.created_at, saga, turnable(state))
+        if state.turn is None and state.deadlock is None and not self._who[saga].turnable:
+            self._told.discard(saga)  # it was told to turn back, and by then it no longer could
         free = self._drop(saga, state)
         self._keep(saga, batch, state)
         self._serve(free)
@@ -132,6 +137,11 @@ class Locks:
 
     # -- looked at by who is asked ---------------------------------------------------------------------------------
 
+    def holder(self, resource: Touch) -> str | None:
+        """Name a saga that has the lock of a resource, or of one that encloses it or lies in it."""
+        found = (claim.saga for claim in self._places.overlapping(resource) if claim.kind != "waiting")
+        return next(found, None)
+
     def behind(self, saga: str) -> list[tuple[int, Touch, str]]:
         """Give (step, resource, saga in the way) of each lock that a saga waits for."""
         found = []
@@ -167,7 +177,7 @@ class Locks:
         self._claims.setdefault(claim.saga, []).append(claim)
         self._places.add(claim)
         if claim.batch is not None:
-            self._of_batch[claim.batch].add(claim.saga)
+            self._mates[claim.batch].add(claim.saga)
 
     def _remove(self, claim: Claim) -> None:
         mine = self._claims[claim.saga]
@@ -176,9 +186,9 @@ class Locks:
         if not mine:
             del self._claims[claim.saga]
             if claim.batch is not None:
-                self._of_batch[claim.batch].discard(claim.saga)
-                if not self._of_batch[claim.batch]:
-                    del self._of_batch[claim.batch]
+                self._mates[claim.batch].discard(claim.saga)
+                if not self._mates[claim.batch]:
+                    del self._mates[claim.batch]
 
     def _drop(self, saga: str, state: State) -> list[Touch]:
         """Forget what is no longer so on a saga's record; give what that sets free."""
@@ -189,7 +199,7 @@ class Locks:
             recorded = claim.resource in held
             if ended and not claim.kept:
                 claim.kept = True
-                free.append(claim.resource)
+                free += [claim.resource, *self._awaited_by_mates(claim)]
             gone = (
                 (claim.kind == "held" and not recorded)
                 or (claim.kind == "reserved" and (ended or recorded))
@@ -200,6 +210,16 @@ class Locks:
                 free.append(claim.resource)
                 self._told.discard(saga)
         return free
+
+    def _awaited_by_mates(self, claim: Claim) -> Iterator[Touch]:
+        for mate in self._mates_of(claim):
+            yield from (each.resource for each in self._claims[mate] if each.kind == "waiting")
+
+    def _mates_of(self, claim: Claim) -> tuple[str, ...]:
+        """Give the other sagas of its batch that have or want something."""
+        if claim.batch is None:
+            return ()
+        return tuple(mate for mate in self._mates.get(claim.batch, ()) if mate != claim.saga)
 
     def _hold(self, saga: str, batch: str | None, resource: Touch, state: State) -> None:
         kept = state.status in ENDED
@@ -218,11 +238,12 @@ class Locks:
                 self._add(Claim(saga, lock.resource, "waiting", step, self._next(), batch))
 
     def _look_again(self, saga: str) -> None:
-        """See what a saga that waits may have by now, and whether it ever will."""
-        waiting = [claim for claim in self._claims.get(saga, ()) if claim.kind == "waiting"]
-        for claim in waiting:
-            self._grant(claim)
-        if any(claim.kind == "waiting" for claim in waiting):
+        """See what a saga that waits may have by now, and whether it ever will; or those who wait for what it keeps."""
+        claims = list(self._claims.get(saga, ()))
+        for claim in claims:
+            if claim.kind == "waiting":
+                self._grant(claim)
+        if any(claim.kind == "waiting" or claim.kept for claim in claims):
             self._look_for_deadlocks(saga)
 
     def _serve(self, free: list[Touch] | None) -> None:
@@ -256,14 +277,15 @@ class Locks:
         if not self._has_any(claim):
             yield from (other for other in others if other.kind == "waiting" and other.order < claim.order)
 
-    def _has_any(self, claim: Claim) -> bool:
-        """Tell whether the claimant has a lock, or its batch keeps one."""
-        if any(each.kind != "waiting" for each in self._claims.get(claim.saga, ())):
-            return True
-        return any(each.kept for saga in self._batch_of(claim) for each in self._claims[saga])
+    def _waits(self, saga: str) -> bool:
+        return any(claim.kind == "waiting" for claim in self._claims.get(saga, ()))
 
-    def _batch_of(self, claim: Claim) -> Iterable[str]:
-        return () if claim.batch is None else self._of_batch.get(claim.batch, ())
+    def _has_any(self, claim: Claim) -> bool:
+        """Tell whether its saga has a lock already, or its batch keeps one."""
+        mine = self._claims.get(claim.saga, ())
+        return any(each.kind != "waiting" for each in mine) or any(
+            each.kept for mate in self._mates_of(claim) for each in self._claims[mate]
+        )
 
     def _first(self, claim: Claim) -> list[Claim]:
         return next(([other] for other in self._in_the_way(claim)), [])
@@ -273,7 +295,8 @@ class Locks:
     def _look_for_deadlocks(self, saga: str) -> None:
         """Break every deadlock that a saga is in: tell one of them to turn back, or to ask somebody."""
         while ring := self._ring(saga):
-            who = sorted((self._who[each] for each in ring), key=lambda each: (each.created_at, each.id))
+            waiting = (self._who[each] for each in ring if self._waits(each))
+            who = sorted(waiting, key=lambda each: (each.created_at, each.id))
             chosen = next((each for each in reversed(who) if each.turnable), who[-1])
             self._told.add(chosen.id)
             self.tell(chosen.id, m.Deadlocked(sagas=tuple(sorted(ring)), turns=chosen.turnable))
@@ -301,14 +324,14 @@ class Locks:
         return way[::-1]
 
     def _holders(self, saga: str) -> Iterator[str]:
-        """Give the sagas that have what one waits for."""
+        """Give the sagas that have what one waits for; and those whose end is awaited by what one keeps."""
         for claim in self._claims.get(saga, ()):
-            if claim.kind == "waiting":
+            if claim.kept:
+                yield from (mate for mate in self._mates_of(claim) if self._waits(mate))
+            elif claim.kind == "waiting":
                 for other in self._places.overlapping(claim.resource):
                     if other.kind != "waiting" and _apart(claim, other):
                         yield other.saga
-                        if other.kept:  # until its batch is over, which waits for whoever of it waits
-                            yield from (each for each in self._batch_of(other) if each != saga)
 
 
 def _apart(one: Claim, other: Claim) -> bool:

@@ -46,6 +46,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Keep this step and what it needs."""
     past_irreversible: bool = False
     batch: str | None = None
+    id: str | None = None
+    """The id of the saga that does it, where whoever asks must know it beforehand."""
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -133,7 +135,7 @@ class RollingBack:
     # -- the plan --------------------------------------------------------------------------------------------------
 
     async def _submit(self, request: Request, past: Past, chosen: list[int]) -> tuple[Dossier, State]:
-        saga, now = keys.new_id(self._random), self._host.clock.now()
+        saga, now = request.id or keys.new_id(self._random), self._host.clock.now()
         plan = self._plan(saga, past, chosen)
         encoded = msgspec.json.encode(plan)
         digest = hashlib.sha256(encoded).digest()
@@ -146,7 +148,7 @@ class RollingBack:
             request.by,
             request.reason,
             now,
-            batch=request.batch,
+            batch=_batch(request, past),
             rollback_of=header.id,
         )
         submitted = e.Submitted(
@@ -213,6 +215,11 @@ class RollingBack:
         if isinstance(verdict, Conflicting):
             return "conflict", verdict.why, sagas
         return "undo", "", sagas
+
+
+def _batch(request: Request, past: Past) -> str | None:
+    """Give the batch that it belongs to: also that which keeps the original's locks, for exactly this."""
+    return past.dossier.header.batch if past.state.keeps_locks else request.batch
 
 
 def _first(past: Past, step: int, chosen: list[int]) -> str | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from difflib import get_close_matches
 
 import msgspec
 
@@ -28,6 +27,8 @@ class SettingsError(Exception):
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """Say which of the known names was probably meant, or else which there are: in their order, if they have one."""
+    from difflib import get_close_matches  # 3 ms, for who has made a mistake
+
     names = sorted(known) if isinstance(known, AbstractSet) else list(known)
     if near := get_close_matches(wrong, names, n=1):
         return f"did you mean `{near[0]}`?"

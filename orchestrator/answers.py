@@ -140,7 +140,10 @@ class Sagas(Document, frozen=True, kw_only=True):
 
 
 class BatchSummary(Document, frozen=True, kw_only=True):
-    """A batch: sagas that are run together. It has a saga's statuses and holds."""
+    """A batch: sagas that are run together. It has a saga's statuses and holds.
+
+    `hold` is its own, or that of a saga of it where all that are at work need somebody.
+    """
 
     id: Id
     batch: str
@@ -155,6 +158,8 @@ class BatchSummary(Document, frozen=True, kw_only=True):
     error: Error | None
     counts: dict[str, int]
     """How many of its sagas have each status."""
+    taken_back: int
+    """How many of those have been taken back since, by sagas of their own."""
     created_at: Time
     updated_at: Time
     finished_at: Time | None
@@ -262,6 +267,43 @@ class Events(Document, frozen=True, kw_only=True):
     """A page of events, in order. Fewer than `limit` of them: there are no more yet."""
 
     events: list[Event]
+
+
+class Resource(Document, frozen=True, kw_only=True):
+    """What sagad created or adopted and now keeps.
+
+    `spec`: the fields that were set, as the type's images name them; `spec_version` is one more with each change.
+    Secrets are references, other sensitive values `***`. `saga`: the one that made it; null: it was imported. `live`,
+    `seen_at`, `seen_error`: what was last seen of it.
+    """
+
+    type: str
+    name: str
+    id: str | None
+    spec: Json
+    spec_version: int
+    outputs: Json
+    saga: Id | None
+    live: Json | None
+    seen_at: Time | None
+    seen_error: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class Resources(Document, frozen=True, kw_only=True):
+    """A page of resources, by type and name; `next` is the cursor of the page behind it."""
+
+    resources: list[Resource]
+    next: str | None
+
+
+class ResourceAnswer(Document, frozen=True, kw_only=True):
+    """What was done about a resource's record: as it is now, or was before it was forgotten."""
+
+    did: Literal["accepted", "nothing"]
+    detail: str
+    resource: Resource
 
 
 class Preview(Document, frozen=True, kw_only=True):

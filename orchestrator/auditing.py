@@ -7,6 +7,7 @@ neither the loop nor anybody's list waits for it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 from actors.clock import rfc3339
@@ -70,7 +71,7 @@ class Auditing:
         """Give a page of the events that all filters let through. Raises NotFound or Conflict for the saga."""
         filters = Filters(
             saga=None if saga is None else await self._reading.resolve_ref(saga),
-            resource=resource,
+            resource=() if resource is None else (resource,),
             actor=actor,
             since=None if since is None else rfc3339(since),
             until=None if until is None else rfc3339(until),
@@ -78,3 +79,9 @@ class Auditing:
         async with self._searching:
             page = await self._queries.apart(partial(events, filters=filters, after=after, limit=limit))
         return b'{"events":%b}' % page
+
+    async def touching(self, labels: Sequence[str], after: int, limit: int) -> bytes:
+        """Give a page of the events that had to do with what goes by any of these labels, as a JSON array."""
+        filters = Filters(resource=tuple(labels))
+        async with self._searching:
+            return await self._queries.apart(partial(events, filters=filters, after=after, limit=limit))

@@ -5,7 +5,6 @@ A batch is a saga of its own (``actors.batch``), which is its own ``batch``; wha
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +34,10 @@ from store.records import IdempotencyKey, Saga
 
 TOLD = 5.0
 """Seconds that a page waits for the sagas of a batch that has just ended to hear of it."""
+LOOK = 500
+"""Milliseconds between two looks whether the sagas of a batch need somebody, of which it has no event."""
+_AT_WORK = ("running", "compensating")
+_URGENT = ("quarantined", "attention", "paused", "approval", "lock")
 _FILE = ("batch", "mode", "parallel", "on_failure", "sagas")
 
 
@@ -69,7 +72,7 @@ class Batching:
         said = b"batch " + msgspec.json.encode(submission, order="sorted")
 
         async def again(batch: str) -> Submitted:
-            await self._submitting.awaited(batch, wait)
+            await self._awaited(batch, wait)
             return Submitted(batch, created=False, body=await self._submitted(batch, ()))
 
         async def start(key: IdempotencyKey | None) -> Submitted:
@@ -78,7 +81,7 @@ class Batching:
             born = self._born(caller, submission, compiled)
             born[0].key = key
             await self._directory.submit_together(born)
-            await self._submitting.awaited(born[0].saga, wait)
+            await self._awaited(born[0].saga, wait)
             return Submitted(
                 born[0].saga, created=True, body=await self._submitted(born[0].saga, compiled.warnings)
             )
@@ -88,13 +91,20 @@ class Batching:
     def _compiled(self, submission: BatchSubmission) -> CompiledBatch:
         has_secret = self._submitting.has_secret
         compiled = compile_batch(
-            _document(submission), submission.files, self._submitting.compiler, has_secret
+            self._file(submission), submission.files, self._submitting.compiler, has_secret
         )
         if compiled.problems:
             found = len(compiled.problems)
             count = "1 problem" if found == 1 else f"{found} problems"
             raise Invalid(f"the batch is not valid: {count}; nothing was started", items(compiled.problems))
         return compiled
+
+    def _file(self, submission: BatchSubmission) -> Document:
+        if submission.source is not None:
+            limit = self._submitting.compiler.limit
+            return load(submission.source, format=submission.format or "yaml", limit=limit)
+        given = msgspec.structs.asdict(submission)
+        return load_object({name: given[name] for name in _FILE if given[name] is not None})
 
     def _born(self, caller: Caller, submission: BatchSubmission, compiled: CompiledBatch) -> list[Newborn]:
         """Make the batch and its sagas: those wait until it lets them start."""
@@ -169,15 +179,46 @@ class Batching:
         document = await self._reading.document(row.id)
         plan = self._directory.plan(row.plan)
         assert plan.batch is not None
-        sagas = (self._host.queries.saga(saga) for saga in plan.members)
+        counts = await self._host.queries.members_by_status(row.id)
         shared = {name: getattr(document, name) for name in _SHARED}
         return shared | {
+            "hold": document.hold or await self._members_hold(document, plan),
             "batch": plan.kind,
             "mode": plan.batch.mode,
             "parallel": plan.batch.parallel,
             "on_failure": "compensate" if plan.batch.mode == "best_effort" else plan.on_failure,
-            "counts": Counter(saga.status for saga in sagas if saga is not None),
+            "counts": {status: number for status, number, _ in counts},
+            "taken_back": sum(taken_back for _, _, taken_back in counts),
         }
+
+    async def _members_hold(self, batch: answers.Saga, plan: Plan) -> answers.Hold | None:
+        """Give the most urgent hold of a batch's sagas where none of those that are at work goes on without somebody.
+
+        One whose turn has not come may ask for its approval already; that holds up nothing.
+        """
+        at_work = {plan.members[step.index] for step in batch.steps if step.status in _AT_WORK}
+        if not at_work or batch.status in ENDED:
+            return None
+        held = await self._host.queries.members_held(batch.id)
+        if not at_work <= {member for _, member in held}:
+            return None
+        documents = [await self._reading.document(saga) for saga, member in held if member in at_work]
+        holds = [(each.id, each.hold) for each in documents if each.hold is not None]
+        if not holds:
+            return None
+        saga, hold = min(holds, key=lambda each: _URGENT.index(each[1].reason))
+        detail = f"saga {saga}: {hold.detail}; `sagactl why {saga}`"
+        return answers.Hold(reason=hold.reason, since=hold.since, detail=detail)
+
+    async def _awaited(self, batch: str, wait: int | None) -> None:
+        """Return when a batch has ended or needs somebody, or when the time is up (milliseconds)."""
+        left = wait or 0
+        while left > 0:
+            document = await self._submitting.awaited(batch, min(left, LOOK))
+            plan, _ = self._directory.durable(batch)
+            if document.status in ENDED or (document.hold or await self._members_hold(document, plan)):
+                return
+            left -= LOOK
 
     # -- steering --------------------------------------------------------------------------------------------------
 
@@ -190,8 +231,8 @@ class Batching:
         """Take the whole batch back, or say what that would do. Raises NotFound, Conflict, Unavailable."""
         batch = self._resolve(ref)
         if body.preview:
-            return await self._preview(batch, body)
-        said = VerbBody(reason=body.reason, past_irreversible=body.past_irreversible)
+            return await self._preview(batch)
+        said = VerbBody(reason=body.reason)
         _, _, state, _ = await self._reading.look(batch)
         verb = "rollback" if state.status in ENDED or state.hold is not None else "cancel"
         return await self._said(await self._steering.verb(caller, batch, verb, said), batch)
@@ -204,13 +245,11 @@ class Batching:
             answers.BatchAnswer(did=said.did, detail=said.detail, batch=document, rollback=taker)
         )
 
-    async def _preview(self, batch: str, body: BatchBody) -> bytes:
+    async def _preview(self, batch: str) -> bytes:
         """Say for each saga, the newest first, what would be done about it."""
         _, plan, state, _ = await self._reading.look(batch)
         order = sorted(range(len(plan.steps)), key=lambda i: -state.steps[i].number)
-        told = [
-            await self._foreseen(plan.members[index], body) for index in order if state.steps[index].number
-        ]
+        told = [await self._foreseen(plan.members[index]) for index in order if state.steps[index].number]
         document = await self._document(batch)
         count = sum(each.will == "roll back" for each in told)
         detail = f"would take back {count} of {len(plan.members)} sagas; nothing was touched"
@@ -218,11 +257,11 @@ class Batching:
             answers.BatchAnswer(did="nothing", detail=detail, batch=document, rollback=None, preview=told)
         )
 
-    async def _foreseen(self, saga: str, body: BatchBody) -> answers.BatchPreview:
+    async def _foreseen(self, saga: str) -> answers.BatchPreview:
         _, plan, state, _ = await self._reading.look(saga)
         will, why, steps = _fate(state), "", list[answers.Preview]()
         if will == "roll back":
-            request = Request(saga=saga, by="sagad", past_irreversible=body.past_irreversible)
+            request = Request(saga=saga, by="sagad")
             try:
                 why, outlook = await self._rolling_back.preview(request)
                 steps = [shown(plan, state, each) for each in outlook]
@@ -252,16 +291,9 @@ class _Answer(msgspec.Struct):
 
 _ANSWER = msgspec.json.Decoder(_Answer)
 _SHARED = (
-    "id", "status", "hold", "waiting", "cancel", "error", "created_at", "updated_at", "finished_at",
+    "id", "status", "waiting", "cancel", "error", "created_at", "updated_at", "finished_at",
     "submitted_by", "reason", "rolled_back_by",
 )  # fmt: skip
-
-
-def _document(submission: BatchSubmission) -> Document:
-    if submission.source is not None:
-        return load(submission.source, format=submission.format or "yaml")
-    given = msgspec.structs.asdict(submission)
-    return load_object({name: given[name] for name in _FILE if given[name] is not None})
 
 
 def _plan(batch: str, compiled: CompiledBatch, sagas: list[str]) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from orchestrator.files.problems import Problem
 from providers.contract import Image
 from store.audit import Report
 from store.queries import Count
-from store.records import Execution
+from store.records import Execution, Resource
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -146,6 +147,29 @@ def execution(row: Execution, compensated_by: list[str]) -> answers.Execution:
         started_at=rfc3339(row.started_at),
         finished_at=_at(row.finished_at),
     )
+
+
+def resource(row: Resource) -> answers.Resource:
+    """Give a resource's document."""
+    return answers.Resource(
+        type=row.type,
+        name=row.name,
+        id=row.id,
+        spec=_spliced(row.spec),
+        spec_version=row.spec_version,
+        outputs=_spliced(row.outputs),
+        saga=row.saga,
+        live=None,
+        seen_at=None,
+        seen_error=None,
+        created_at=rfc3339(row.created_at),
+        updated_at=rfc3339(row.updated_at),
+    )
+
+
+def cursor(last: tuple[str, ...] | None) -> str | None:
+    """Give what a page's reader comes back with: where it ended."""
+    return None if last is None else urlsafe_b64encode(encode(last)).decode().rstrip("=")
 
 
 def _image(image: Image | None) -> answers.Json | None:

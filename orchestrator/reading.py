@@ -23,6 +23,8 @@ from store.queries import Ambiguous
 
 PAGE = 1_000
 """Events of a page, where the caller does not say."""
+HELD = 3
+"""Sagas that a batch's sentence names at most, of those that hold it up."""
 
 
 class Reading:
@@ -152,7 +154,20 @@ class Reading:
     async def why(self, ref: str) -> bytes:
         """Say in one sentence why a saga is where it is."""
         header, plan, state, _ = await self.look(await self.resolve_ref(ref))
-        return documents.encode(answers.Why(why=self._why(header.id, plan, state)))
+        words = self._why(header.id, plan, state)
+        if plan.batch is not None and state.status not in ENDED:
+            words = "; ".join([words.removesuffix("."), *await self._held_in(header.id)]) + "."
+        return documents.encode(answers.Why(why=words))
+
+    async def _held_in(self, batch: str) -> list[str]:
+        """Name what holds a batch up: those of its sagas, and of those that take them back, which need somebody."""
+        found: list[str] = []
+        for row in await self._host.queries.members(batch):
+            if row.hold not in (None, "lock") and row.status not in ENDED and len(found) < HELD:
+                held = hold(self._directory.plan(row.plan), self._directory.state(row), row.id)
+                words = "" if held is None else f": {held[1]}"
+                found.append(f"saga {row.id} ({row.kind}) is held ({row.hold}){words}")
+        return found
 
     def _why(self, saga: str, plan: Plan, state: State) -> str:
         waiting = self._waiting(saga, plan, state)

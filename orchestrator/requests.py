@@ -41,12 +41,11 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is said along with a batch's cancel (`now`) or rollback (`preview`, `past_irreversible`)."""
+    """What is said along with a batch's cancel (`now`) or rollback (`preview`)."""
 
     reason: str | None = None
     now: bool = False
     preview: bool = False
-    past_irreversible: bool = False
 
 
 class VerbBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"as_": "as"}):
@@ -66,6 +65,23 @@ class VerbBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     format: Literal["yaml", "toml", "json"] | None = None
     inputs: dict[str, Any] | None = None
     inputs_as_text: bool = False
+
+
+class Import(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said along with an import: the resource's id, where it has one, and what is to be kept of it.
+
+    Without `spec` that is the resource as it is.
+    """
+
+    id: str | None = None
+    spec: dict[str, Any] | None = None
+    reason: str | None = None
+
+
+class Forget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said along when a resource is to be kept no longer."""
+
+    reason: str | None = None
 
 
 class Verb(msgspec.Struct, frozen=True):

@@ -105,6 +105,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     transient: bool = False
     rate_limited: bool = False
     retry_after: int | None = None
+    certain: bool = False
+    """Nor has an earlier attempt of the same execution changed anything, whatever became of it."""
 
 
 class Partial(msgspec.Struct, frozen=True, tag="partial"):
@@ -305,6 +307,8 @@ class Driver(abc.ABC):
     verbs: ClassVar[Mapping[str, Verb]]
     sensitive: ClassVar[frozenset[str]] = frozenset()
     """Outputs that are secrets."""
+    spec: ClassVar[frozenset[str] | None] = None
+    """The fields of its images that its registry's record, and so drift, is about; None: all that its verbs set."""
     policy: ClassVar[Literal["auto", "none", "hold", "required"]] = "auto"
 
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:

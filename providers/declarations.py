@@ -150,6 +150,7 @@ def describe(driver: Driver) -> dict[str, Any]:
         "summary": driver.summary,
         "policy": driver.policy,
         "sensitive": sorted(driver.sensitive),
+        "spec": None if driver.spec is None else sorted(driver.spec),
         "verbs": {name: _describe_verb(verb) for name, verb in driver.verbs.items()},
     }
 

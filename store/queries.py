@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import aiosqlite
 
 from store import database, documents
-from store.records import Event, Execution, Saga
+from store.records import Event, Execution, Resource, Saga
 from store.sql import queries
 
 T = TypeVar("T")
@@ -173,6 +173,40 @@ class Queries:
         row = self._quick.execute(self._sql["live_rollback"], {"saga": saga}).fetchone()
         return row[0] if row else None
 
+    # -- resources ---------------------------------------------------------------------------------------------
+
+    def resource(self, type: str, identity: str) -> Resource | None:
+        """Give a resource's record."""
+        row = self._quick.execute(
+            self._sql["resource_columns"] + " WHERE identity = ? AND type = ?", (identity, type)
+        ).fetchone()
+        return Resource(*row) if row else None
+
+    def resources_called(self, type: str, name: str) -> list[Resource]:
+        """Give the records of a type that go by this name: a label, of which there may be several, or an identity."""
+        return [Resource(*row) for row in self._quick.execute(self._sql["resources_called"], (type, name))]
+
+    def resources_below(self, path: str) -> list[Resource]:
+        """Give the records of all that lies below a path."""
+        below = path.rstrip("/")
+        return [
+            Resource(*row)
+            for row in self._quick.execute(self._sql["resources_below"], (f"{below}/", f"{below}0"))
+        ]
+
+    async def resources(
+        self,
+        *,
+        type: str | None = None,
+        name: str | None = None,
+        after: tuple[str, str, str] = ("", "", ""),
+        limit: int = 100,
+    ) -> list[Resource]:
+        """Give a page of records in the order of (type, name, identity), behind this one."""
+        values = {"type": type, "name": name, "limit": limit}
+        values |= dict(zip(("after_type", "after_name", "after_identity"), after, strict=True))
+        return [Resource(*row) for row in await self._all("resources", values)]
+
     # -- pages -------------------------------------------------------------------------------------------------
 
     async def events(
@@ -219,6 +253,14 @@ class Queries:
         """Give the sagas of a batch in the order of submission, and those that take them back."""
         sql = f"{self._sql['saga_columns']} WHERE batch = :batch AND id <> :batch ORDER BY number"
         return [Saga(*row) for row in await self._fetch(sql, {"batch": batch})]
+
+    async def members_by_status(self, batch: str) -> list[tuple[str, int, int]]:
+        """Give how many sagas of a batch have each status, and how many of those were taken back since."""
+        return await self._all("members_by_status", {"batch": batch})
+
+    async def members_held(self, batch: str) -> list[tuple[str, str]]:
+        """Give those of a batch's sagas that need somebody, and of those that take one back; with the one it is about."""
+        return await self._all("members_held", {"batch": batch})
 
     async def due(self, now: int, *, after: int = 0, limit: int = 1_000) -> list[Due]:
         """Give a page of the sagas that want to be looked at by now, behind number `after`."""

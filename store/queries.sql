@@ -84,6 +84,28 @@ WITH RECURSIVE up (id, of) AS (
 SELECT s.id FROM down JOIN sagas AS s USING (id)
 WHERE s.rollback_of IS NOT NULL AND s.status IN ('pending', 'running', 'compensating')
 
+-- name: resource_columns
+-- The columns of records.Resource, in its order.
+SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at FROM resources
+
+-- name: resources_called
+-- The records of a type that go by a name, which is a label, or by an identity.
+SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at FROM resources
+WHERE type = ?1 AND (name = ?2 OR identity = ?2) ORDER BY identity
+
+-- name: resources_below
+-- The records of what lies below a path: from `PATH/` up to `PATH0`, as `0` comes next after `/`.
+SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at FROM resources
+WHERE identity > ? AND identity < ? ORDER BY identity, type
+
+-- name: resources
+-- A page of records, by type and name.
+SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at FROM resources
+WHERE (type, name, identity) > (:after_type, :after_name, :after_identity)
+    AND (:type IS NULL OR type = :type OR substr(type, 1, length(:type) + 1) = :type || '.')
+    AND (:name IS NULL OR name = :name)
+ORDER BY type, name, identity LIMIT :limit
+
 -- name: due
 -- Sagas that want to be looked at by now, by page in order of submission.
 SELECT number, id, wake FROM sagas INDEXED BY sagas_by_wake
@@ -110,6 +132,17 @@ LIMIT :limit
 -- name: counts
 -- How many sagas there are, by status and hold.
 SELECT status, hold, count(*) FROM sagas GROUP BY status, hold
+
+-- name: members_by_status
+-- How many sagas of a batch have each status, and how many of those were taken back since.
+SELECT status, count(*), sum(EXISTS (SELECT 1 FROM sagas AS r WHERE r.rollback_of = s.id AND r.status = 'completed'))
+FROM sagas AS s WHERE batch = :batch AND id <> :batch AND rollback_of IS NULL GROUP BY status
+
+-- name: members_held
+-- The sagas of a batch that need somebody, and of those that take them back; and which saga of the batch each is about.
+SELECT id, coalesce(rollback_of, id) FROM sagas
+WHERE batch = :batch AND id <> :batch AND hold <> 'lock' AND status IN ('pending', 'running', 'compensating')
+ORDER BY number
 
 -- name: idempotency_key
 -- What was submitted with this key.
@@ -159,9 +192,9 @@ GROUP BY saga ORDER BY 2
 -- Which steps of which sagas had to do with a resource: those whose intent names it, by its path or as `TYPE NAME`, or
 -- whose execution does, as `TYPE/NAME`. Walks both tables, since an index would cost every intent that is written.
 SELECT number, cast(body AS TEXT) ->> '$.step' FROM events
-WHERE instr(body, :needle) AND cast(body AS TEXT) ->> '$.resource' = :resource
+WHERE instr(body, :needle{0}) AND cast(body AS TEXT) ->> '$.resource' = :resource{0}
 UNION
-SELECT number, step_name FROM executions WHERE resource = :resource
+SELECT number, step_name FROM executions WHERE resource = :resource{0}
 
 -- name: audited
 -- A page of the events that all conditions let through, as the insides of a JSON array.

@@ -153,6 +153,35 @@ class Execution(msgspec.Struct, frozen=True):
     finished_at: int | None
 
 
+class Resource(msgspec.Struct, frozen=True):
+    """A record of the registry: what sagad created or adopted and now keeps."""
+
+    type: str
+    identity: str
+    """The real path of what is a place; else the id, once it is known; else the name. With the type it is the key."""
+    name: str
+    """A label."""
+    id: str | None
+    spec: bytes
+    """JSON object: the fields that were set, merged."""
+    spec_version: int
+    outputs: bytes
+    """JSON object."""
+    saga: str | None
+    """The saga that made it; None: it was imported."""
+    execution: str | None
+    created_at: int
+    updated_at: int
+
+
+class ResourceChange(msgspec.Struct, frozen=True):
+    """What becomes of a record. None: it is gone."""
+
+    type: str
+    identity: str
+    record: Resource | None = None
+
+
 class IdempotencyKey(msgspec.Struct, frozen=True):
     """A client's key for a submission: kept for ever, longer than its saga."""
 
@@ -173,12 +202,15 @@ class Commit(msgspec.Struct):
     key: IdempotencyKey | None = None
     executions: list[NewExecution] = []
     changes: list[ExecutionChange] = []
+    resources: list[ResourceChange] = []
 
 
 class Note(msgspec.Struct):
     """Events that change no saga (of the node, of a resource, of a secret revealed): durable together, or not at all."""
 
     events: list[NewEvent]
+    resources: list[ResourceChange] = []
+    """Along with the records that they are about."""
 
 
 class Saga(msgspec.Struct, frozen=True):

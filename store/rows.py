@@ -11,7 +11,16 @@ import msgspec
 from store import chain, documents
 from store.bulk import Bulk
 from store.errors import JournalRefused
-from store.records import Checkpoint, Commit, ExecutionChange, NewEvent, NewSaga, Note, state_sum
+from store.records import (
+    Checkpoint,
+    Commit,
+    ExecutionChange,
+    NewEvent,
+    NewSaga,
+    Note,
+    Resource,
+    state_sum,
+)
 
 Row = tuple[Any, ...]
 
@@ -51,6 +60,12 @@ _UPDATE_EXECUTIONS = Bulk(
 )
 _INSERT_PLANS = Bulk("INSERT OR IGNORE INTO plans (digest, body) VALUES", columns=2)
 _INSERT_KEYS = Bulk("INSERT INTO idempotency_keys (key, saga, body, at) VALUES", columns=4)
+_PUT_RESOURCES = Bulk(
+    "INSERT OR REPLACE INTO resources (type, identity, name, id, spec, spec_version, outputs, saga, execution,"
+    " created_at, updated_at) VALUES",
+    columns=11,
+)
+_DELETE_RESOURCES = Bulk("DELETE FROM resources WHERE (type, identity) IN (VALUES", columns=2, tail=")")
 
 
 class Head(NamedTuple):
@@ -88,9 +103,13 @@ class Rows:
         self._changes: list[Row] = []
         self._plans: dict[bytes, bytes] = {}
         self._keys: list[Row] = []
+        self._resources: dict[tuple[str, str], Resource | None] = {}
+        """What each record is to be in the end: several changes of one may come in one group."""
 
     def add(self, commit: Commit | Note) -> int:
         """Add a commit's rows and give the number of its last event."""
+        for change in commit.resources:
+            self._resources[change.type, change.identity] = change.record
         if isinstance(commit, Note):
             for event in commit.events:
                 self._events([event], self._known(event.saga).number if event.saga else None)
@@ -103,10 +122,10 @@ class Rows:
                  new.key, "running", 1, new.arguments, new.plan, new.started_at, new.resource, new.compensates,
                  new.actor, new.reason)
             )  # fmt: skip
-        for change in _merged(commit.changes):
+        for became in _merged(commit.changes):
             self._changes.append(
-                (number, change.id, change.status, change.attempts, change.error, change.outputs, change.after,
-                 change.handle, change.finished_at, change.plan)
+                (number, became.id, became.status, became.attempts, became.error, became.outputs, became.after,
+                 became.handle, became.finished_at, became.plan)
             )  # fmt: skip
         return self.head.seq
 
@@ -121,6 +140,15 @@ class Rows:
         if _UPDATE_EXECUTIONS.run(db, self._changes) != len(self._changes):
             raise JournalRefused("journal", "a change of an execution that is not there")
         _INSERT_KEYS.run(db, self._keys)
+        if self._resources:
+            self._write_resources(db)
+
+    def _write_resources(self, db: sqlite3.Connection) -> None:
+        gone = [key for key, record in self._resources.items() if record is None]
+        _DELETE_RESOURCES.run(db, gone)
+        _PUT_RESOURCES.run(
+            db, [msgspec.structs.astuple(record) for record in self._resources.values() if record is not None]
+        )
 
     def forget(self, head: Head) -> None:
         """Start again from this head, with nothing to write."""

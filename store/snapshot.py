@@ -19,8 +19,11 @@ _SINCE = "cast(body AS TEXT) ->> '$.at' >= :since"
 _UNTIL = "cast(body AS TEXT) ->> '$.at' < :until"
 _RESOURCE = (
     "(number IN (SELECT number FROM touched) AND (number, cast(body AS TEXT) ->> '$.step') IN touched"
-    " OR number IS NULL AND instr(body, :needle) AND cast(body AS TEXT) ->> '$.resource' = :resource)"
+    " OR number IS NULL AND ({0}))"
 )
+
+
+_NAMED = "instr(body, :needle{0}) AND cast(body AS TEXT) ->> '$.resource' = :resource{0}"
 
 
 class Checkpoint(NamedTuple):
@@ -49,8 +52,8 @@ class Filters(NamedTuple):
 
     saga: str | None = None
     """A full id."""
-    resource: str | None = None
-    """A path, `TYPE NAME` or `TYPE/NAME`."""
+    resource: tuple[str, ...] = ()
+    """Paths, `TYPE NAME` or `TYPE/NAME`: those that go by any of them."""
     actor: str | None = None
     since: str | None = None
     """From then on."""
@@ -90,6 +93,7 @@ def events(db: sqlite3.Connection, filters: Filters, after: int, limit: int) -> 
     A saga's are found by an index; the others by walking the journal (300,000 events: 0.2 s).
     """
     values: dict[str, object] = {**filters._asdict(), "after": after, "limit": limit}
+    del values["resource"]
     conditions = ["1"]
     if filters.saga is not None:
         conditions.append(_SAGA)
@@ -101,10 +105,14 @@ def events(db: sqlite3.Connection, filters: Filters, after: int, limit: int) -> 
     if filters.until is not None:
         conditions.append(_UNTIL)
     begin = ""
-    if filters.resource is not None:
-        conditions.append(_RESOURCE)
-        values["needle"] = b'"resource":%b' % msgspec.json.encode(filters.resource)
-        begin = f"WITH touched (number, step) AS MATERIALIZED ({queries()['touched']}) "
+    if filters.resource:
+        about = [_NAMED.format(index) for index in range(len(filters.resource))]
+        touched = [queries()["touched"].format(index) for index in range(len(filters.resource))]
+        conditions.append(_RESOURCE.format(" OR ".join(about)))
+        begin = f"WITH touched (number, step) AS MATERIALIZED ({' UNION '.join(touched)}) "
+        for index, label in enumerate(filters.resource):
+            values[f"resource{index}"] = label
+            values[f"needle{index}"] = b'"resource":%b' % msgspec.json.encode(label)
     sql = begin + queries()["audited"].format(" AND ".join(conditions))
     ((inside,),) = db.execute(sql, values)
     return b"[%b]" % (inside or b"")

@@ -14,6 +14,7 @@ import msgspec
 
 from actors.directory import Directory
 from actors.rolling_back import CannotRollBack, Request, RollingBack
+from actors.saga import keys
 from actors.saga import messages as m
 from actors.saga.dossier import Dossier
 from actors.saga.plan import Plan
@@ -59,14 +60,20 @@ class Members(Driver):
         """Let the saga run; or take it back."""
         arguments: Arguments = call.arguments
         if call.restore is not None:
-            return await self._take_back(call)
+            return await self._take_back(arguments, keys.execution_id(f"{call.key}-taker"))
         self._directory.tell(arguments.saga, m.Admit())
         state = await self._ended(arguments.saga, arguments.batch)
-        return _working(call) if state is None else _outcome(arguments.saga, state)
+        return self._working(arguments) if state is None else _outcome(arguments.saga, state)
 
     async def poll(self, call: Call) -> Outcome:
-        """Go on after a drain that no restart has followed."""
+        """Go on after the restart that a drain was for."""
         return await self.apply(call)
+
+    def _working(self, arguments: Arguments) -> Working:
+        """The daemon drains: it goes on after the restart, at once. A handle of its own each time, so that nobody waits."""
+        now = self._directory.host.clock.now()
+        handle = {"saga": arguments.saga, "drained": now}
+        return Working(handle, until=now, detail=f"saga {arguments.saga} goes on")
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -105,37 +112,44 @@ class Members(Driver):
 
     # -- taking back -----------------------------------------------------------------------------------------------
 
-    async def _take_back(self, call: Call) -> Outcome:
-        saga, batch = call.arguments.saga, call.arguments.batch
+    async def _take_back(self, arguments: Arguments, taker_id: str) -> Outcome:
+        saga, batch = arguments.saga, arguments.batch
         _, state = self._directory.durable(saga)
         if state.status == "rolled_back":
             return Succeeded({"saga": saga, "status": state.status})
         if state.status != "completed":
-            return Failed(
+            return _failed(
                 "failed", f"saga {saga} has failed: `sagactl show {saga}` says what it has left behind"
             )
         try:
-            taker = await self._taker(saga, batch)
+            taker = await self._taker(saga, batch, taker_id)
         except CannotRollBack as why:
-            return Failed("irreversible", str(why))
+            return _failed("irreversible", str(why))
         if taker is None:
             return Succeeded({"saga": saga, "status": "rolled_back"})
         ended = await self._ended(taker, taker)
         if ended is None:
-            return _working(call)
+            return self._working(arguments)
         if ended.status == "completed":
             return Succeeded({"saga": taker, "status": "rolled_back"})
-        return Failed(
+        return _failed(
             "not_taken_back", f"saga {taker}, which was to take back saga {saga}, has ended {ended.status}"
         )
 
-    async def _taker(self, saga: str, batch: str) -> str | None:
-        """Give the saga that takes one back: the one that is at it, or a new one; None where nothing is left of it."""
+    async def _taker(self, saga: str, batch: str, id: str) -> str | None:
+        """Give the saga that takes one back: the one that is at it, or a new one; None where nothing is left of it.
+
+        Its id follows from the attempt's key: what an attempt that was lost has begun is found again, ended or not.
+        """
+        if self._directory.host.queries.saga(id) is not None:
+            return id
         live = self._directory.host.queries.live_rollback(saga)
         if live is not None:
             return live
         reason = f"batch {batch} is taken back"
-        begun = await self._rolling_back.start(Request(saga=saga, by="sagad", reason=reason, batch=batch))
+        begun = await self._rolling_back.start(
+            Request(saga=saga, by="sagad", reason=reason, batch=batch, id=id)
+        )
         return None if begun.saga is None else begun.saga[0].header.id
 
 
@@ -163,10 +177,9 @@ def _turning(plan: Plan | None, state: State | None) -> State | None:
     return state if failed or state.turn is not None or state.status == "compensating" else None
 
 
-def _working(call: Call) -> Working:
-    """Let go, to be asked about again after the restart. Another handle each time: it is committed, and nothing runs."""
-    times = 0 if call.handle is None else call.handle["times"]
-    return Working({"times": times + 1}, 0, detail=f"saga {call.arguments.saga} goes on")
+def _failed(code: str, message: str) -> Failed:
+    """What has become of a saga is on record: no attempt that was lost has done more."""
+    return Failed(code, message, certain=True)
 
 
 def _outcome(saga: str, state: State) -> Outcome:
@@ -176,5 +189,5 @@ def _outcome(saga: str, state: State) -> Outcome:
         return Succeeded(outputs)
     why = f": {state.error.message}" if state.error is not None else ""
     if state.status == "rolled_back":
-        return Failed("rolled_back", f"saga {saga} was rolled back{why}")
+        return _failed("rolled_back", f"saga {saga} was rolled back{why}")
     return Partial("failed", f"saga {saga} has failed{why}", outputs)

@@ -201,6 +201,7 @@ class SagaActor:
             checkpoint(self.plan, draft.state, draft.wanted, draft.now),
             executions=draft.rows.executions,
             changes=draft.rows.changes,
+            resources=draft.rows.resources,
         )
         if birth is not None:
             commit.new, commit.plan, commit.key = birth.new, birth.plan, birth.key
@@ -310,7 +311,7 @@ class Draft:
         self.now = actor.host.clock.now()
         self.state = actor.state
         self.events: list[e.Event] = []
-        self.rows = Rows()
+        self.rows = Rows(actor.host.resources)
         self.wanted: list[Want] = []
         """What should be going on in ``state``."""
 

@@ -213,15 +213,10 @@ def _on_failure(deciding: Deciding, message: m.Answered, run: Run) -> None:
     error, spent = _error(message), run.spent + 1
     if _delayed(deciding, message, error, spent):
         return
-    if _doubtful(deciding, run):
+    if run.doubt and not message.certain:
         _ask(deciding, message, run, error, spent)
     else:
         _fail(deciding, message, error)
-
-
-def _doubtful(deciding: Deciding, run: Run) -> bool:
-    """Tell whether an earlier attempt may have done what this one has not. A batch's answers are about its sagas."""
-    return run.doubt and deciding.plan.batch is None
 
 
 def _ask(deciding: Deciding, message: m.Answered, run: Run, error: Error, spent: int) -> None:
@@ -285,7 +280,7 @@ def _on_partial(deciding: Deciding, message: m.Answered, _: Run) -> None:
 
 
 def _on_compensated(deciding: Deciding, message: m.Answered, run: Run) -> None:
-    if _doubtful(deciding, run):
+    if run.doubt:
         _ask(deciding, message, run, _error(message), run.spent + 1)
     elif message.direction != "forward":
         _fail(deciding, message, _error(message))
@@ -329,7 +324,7 @@ def _on_conflict(deciding: Deciding, message: m.Answered, run: Run) -> None:
 def _not_taken_back(deciding: Deciding, message: m.Answered, run: Run, rule: OnConflict) -> None:
     """A step that takes back another saga's fails over a conflict; what an earlier attempt did is settled first."""
     error = _error(message)
-    if _doubtful(deciding, run):
+    if run.doubt:
         _ask(deciding, message, run, error, run.spent + 1)
         return
     _fail(deciding, message, error)

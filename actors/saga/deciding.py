@@ -45,3 +45,11 @@ class Deciding:
     def ask_undo(self, hash: str, step: int) -> None:
         """Ask for an approval of exactly this undo. It does not expire: there is nowhere to turn to from the way back."""
         self.emit(e.Asked(step=step, hash=hash, direction="undo"))
+
+    def name(self, step: int | None) -> str:
+        """Name a step for people; nothing where none is meant."""
+        return "" if step is None else self.plan.steps[step].name
+
+    def names(self, steps: list[int]) -> str:
+        """Name some steps for people."""
+        return ", ".join(self.plan.steps[index].name for index in steps)

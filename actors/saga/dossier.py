@@ -16,6 +16,7 @@ from actors.saga.references import BadReference, Lookup, Ref, dig
 from actors.saga.state import Direction, State
 from providers.contract import Approved, Image, Resource
 from store.records import Execution, NewExecution
+from store.records import Resource as Record
 
 PAYLOAD = 1 << 20
 """Arguments, outputs and images of one execution, together, in bytes (SPEC §4)."""
@@ -44,6 +45,11 @@ class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
     """Fingerprint of the secrets' values when the intent was written."""
     approved: Approved | None = None
     """Who has approved it, where that is what the step waits for."""
+    recorded: tuple[Record, ...] | None = None
+    """What was on record about the resource: its own record first, then those of what goes with it. None: it has no
+    part in the registry."""
+    alias: str | None = None
+    """What the step calls its resource, where it has a part in the registry."""
 
 
 class Entry(msgspec.Struct):
@@ -59,6 +65,8 @@ class Entry(msgspec.Struct):
     outputs: dict[str, Any] | None = None
     after: Image | None = None
     handle: Any = None
+    status: str = "running"
+    """As its row has it."""
 
     @property
     def saga(self) -> str:
@@ -125,6 +133,8 @@ class Dossier:
         self.plan = plan
         self.past = past
         self.entries: dict[tuple[int, Direction], Entry] = {}
+        self.records: dict[tuple[str, str], Record | None] = {}
+        """What the saga has made of the registry since it is in memory, by type and identity."""
         self._inputs: dict[str, Any] | None = None
 
     @property
@@ -148,6 +158,7 @@ class Dossier:
                 outputs=None if row.outputs is None else msgspec.json.decode(row.outputs),
                 after=None if row.after is None else IMAGE.decode(row.after),
                 handle=None if row.handle is None else msgspec.msgpack.decode(row.handle),
+                status=row.status,
             )
 
     def original(self, step: int, direction: Direction) -> Entry | None:

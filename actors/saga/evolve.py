@@ -24,8 +24,8 @@ from actors.saga.state import (
     State,
     Status,
     StepState,
-    StepStatus,
 )
+from actors.saga.steps import anew, closed, counts, let_be, of_hook, remains, still_done, undo_anew
 
 NO_STATE = State(created_at=0, steps=())
 
@@ -58,6 +58,7 @@ def _submitted(_: State, event: e.Submitted, at: int) -> State:
         steps=tuple(StepState() for _ in range(event.steps)),
         queued=event.queued,
         keeps_locks=event.keeps_locks,
+        takes_back=event.rollback_of is not None,
     )
 
 
@@ -116,9 +117,9 @@ def _turned_back(state: State, event: e.TurnedBack, _: int) -> State:
 
 
 def _turned_forward(state: State, event: e.TurnedForward, _: int) -> State:
-    anew = frozenset(event.steps)
+    again = frozenset(event.steps)
     steps = tuple(
-        _anew(step) if index in anew else _still_done(step) for index, step in enumerate(state.steps)
+        anew(step) if index in again else still_done(step) for index, step in enumerate(state.steps)
     )
     return replace(
         state,
@@ -130,26 +131,6 @@ def _turned_forward(state: State, event: e.TurnedForward, _: int) -> State:
         cancel=None,
         deadline=event.deadline,
     )
-
-
-def _anew(step: StepState, *, force: bool = False) -> StepState:
-    """Forget all of a step but how often it has run: generations only rise."""
-    return StepState(
-        forward=step.forward and Run(generation=step.forward.generation, phase="over", force=force),
-        hook=step.hook and Run(generation=step.hook.generation, phase="over"),
-        undo=step.undo and Run(generation=step.undo.generation, phase="over"),
-    )
-
-
-def _still_done(step: StepState) -> StepState:
-    """What was kept on the way back is done, on the way forward; unless it had failed. Its hook may still be to come."""
-    if step.status == "kept" and not step.failing:
-        return replace(step, status=_as_done(step), left=None)
-    return step
-
-
-def _as_done(step: StepState) -> StepStatus:
-    return "running" if step.owes_hook else "completed"
 
 
 def _went_past(state: State, _: e.WentPastIrreversible, __: int) -> State:
@@ -202,40 +183,10 @@ def _abandon_requested(state: State, event: e.AbandonRequested, _: int) -> State
 def _reopened(state: State, event: e.Reopened, _: int) -> State:
     anew = frozenset(event.steps)
     steps = tuple(
-        _undo_anew(step, force=event.force) if index in anew else _let_be(step)
+        undo_anew(step, force=event.force) if index in anew else let_be(step)
         for index, step in enumerate(state.steps)
     )
     return replace(state, status="compensating", steps=steps, finished_at=None, abandoned=None)
-
-
-def _undo_anew(step: StepState, *, force: bool) -> StepState:
-    """The undo that failed is settled, so the next one is another execution."""
-    generation = step.undo.generation if step.undo is not None else 0
-    return replace(
-        step,
-        status="failed" if step.failing else _as_done(step),
-        undo=Run(generation=generation, phase="over", force=force),
-        error=_own_error(step),
-        left=None,
-        open=False,
-        finished_at=None,
-    )
-
-
-def _own_error(step: StepState) -> Error | None:
-    """Give what a step itself failed with, or its hook."""
-    if step.hook_failed and step.hook is not None:
-        return _of_hook(step.hook.error)
-    return step.forward.error if step.failing and step.forward is not None else None
-
-
-def _of_hook(error: Error | None) -> Error:
-    return Error("hook_failed", f"its hook failed: {error.message if error is not None else ''}")
-
-
-def _let_be(step: StepState) -> StepState:
-    """Late repair tries again just the undos that failed; what was never to be undone stays done."""
-    return replace(step, stays=True) if step.status in ("completed", "failed", "unknown") else step
 
 
 def _asked(state: State, event: e.Asked, at: int) -> State:
@@ -316,13 +267,8 @@ def _saga_failed(state: State, event: e.SagaFailed, at: int) -> State:
     """What was not taken back is left behind, and says why."""
     why = state.abandoned or "left as it is (on_failure: stop)"
     ended = _ended(state, "failed", at)
-    steps = tuple(replace(step, left=why) if _remains(step) else step for step in ended.steps)
+    steps = tuple(replace(step, left=why) if remains(step) else step for step in ended.steps)
     return replace(ended, error=event.error, steps=steps)
-
-
-def _remains(step: StepState) -> bool:
-    there = step.did and step.way_back != "nothing" and step.status in ("completed", "failed")
-    return there and step.left is None
 
 
 def _ended(state: State, status: Status, at: int) -> State:
@@ -330,7 +276,7 @@ def _ended(state: State, status: Status, at: int) -> State:
     return replace(
         state,
         status=status,
-        steps=tuple(_closed(step) for step in state.steps),
+        steps=tuple(closed(step) for step in state.steps),
         finished_at=at,
         hold=None,
         paused=False,
@@ -339,65 +285,6 @@ def _ended(state: State, status: Status, at: int) -> State:
         turn=None,
         queued=False,
     )
-
-
-def _closed(step: StepState) -> StepState:
-    if step.lock is not None:
-        step = replace(step, lock=None)
-    ends = {
-        "pending": _never_started,
-        "running": _given_up,
-        "unknown": _given_up,
-        "compensating": _undo_given_up,
-    }
-    return ends[step.status](step) if step.status in ends else step
-
-
-def _never_started(step: StepState) -> StepState:
-    return replace(step, status="skipped")
-
-
-def _given_up(step: StepState) -> StepState:
-    """Given up on the way forward: failed where it is certain that nothing changed, else unknown."""
-    if step.owes_hook:
-        return _hook_given_up(step)
-    run = step.forward or Run(generation=0)
-    over = replace(run, phase="over", interrupt=False)
-    if not run.changes or (run.phase == "retrying" and not run.doubt):
-        error = run.error or Error("interrupted", "given up before it was done")
-        return replace(
-            step, status="failed", failing=True, did=_counts(step), error=error, left=None, forward=over
-        )
-    why = "given up before its outcome was known"
-    return replace(step, status="unknown", did=True, left=why, error=run.error, forward=over)
-
-
-def _hook_given_up(step: StepState) -> StepState:
-    """Without its hook a step is not completed, though it was done."""
-    run = step.hook if not step.awaits_hook else None
-    over = run and replace(run, phase="over", interrupt=False)
-    if run is None or not run.changes or (run.phase == "retrying" and not run.doubt):
-        error = Error("hook_failed", "given up before its hook had run")
-        return replace(step, status="failed", failing=True, error=error, left=None, hook=over or step.hook)
-    why = "given up before the outcome of its hook was known"
-    return replace(step, status="unknown", left=why, error=run.error, hook=over)
-
-
-def _undo_given_up(step: StepState) -> StepState:
-    why = "given up before its undo was over"
-    return replace(
-        step,
-        status="compensation_failed",
-        left=why,
-        error=step.error or Error("abandoned", why),
-        open=False,
-        undo=step.undo and replace(step.undo, phase="over"),
-    )
-
-
-def _counts(step: StepState) -> bool:
-    """Tell whether a step that failed is to be undone all the same (``undo_when: started``)."""
-    return step.undo_started and step.number > 0
 
 
 # --- of a step -----------------------------------------------------------------------------------------------------
@@ -513,9 +400,9 @@ def _failed(state: State, event: e.Failed, at: int) -> State:
             finished_at=at,
         )
     if event.direction == "hook":
-        failing = _failing(changed, replace(event, error=_of_hook(event.error)), at, status="failed")
+        failing = _failing(changed, replace(event, error=of_hook(event.error)), at, status="failed")
         return replace(failing, stuck=None)  # so that its undo can begin, whatever a later step was stuck at
-    did = _counts(changed.steps[event.step])
+    did = counts(changed.steps[event.step])
     return _failing(changed, event, at, status="failed", did=did)
 
 
@@ -582,7 +469,7 @@ def _queued(state: State, event: e.Queued, _: int) -> State:
 
 
 def _reset(state: State, event: e.Reset, _: int) -> State:
-    step = _anew(state.steps[event.step], force=event.force)
+    step = anew(state.steps[event.step], force=event.force)
     steps = (*state.steps[: event.step], step, *state.steps[event.step + 1 :])
     return replace(state, steps=steps, culprit=_other_than(state, event.step))
 
@@ -641,7 +528,7 @@ def _undo_reset(state: State, event: e.UndoReset, _: int) -> State:
         doubt = run.doubt or run.phase == "unknown"
         again = replace(run, phase="retrying", due=0, force=event.force, doubt=doubt)
         return _step(state, event.step, undo=again)
-    steps = (*state.steps[: event.step], _undo_anew(step, force=event.force), *state.steps[event.step + 1 :])
+    steps = (*state.steps[: event.step], undo_anew(step, force=event.force), *state.steps[event.step + 1 :])
     return replace(state, steps=steps)
 
 

@@ -217,6 +217,7 @@ class Executor:
             transient=getattr(outcome, "transient", False),
             rate_limited=getattr(outcome, "rate_limited", False),
             retry_after=getattr(outcome, "retry_after", None),
+            certain=getattr(outcome, "certain", False),
             payload=digest,
             id=_id(carry.outputs),
             carry=carry,

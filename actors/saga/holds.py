@@ -193,8 +193,8 @@ def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
         failed = _names(plan, failing)
         why = "; ".join(dict.fromkeys(_reason(failure(state.steps[i])) for i in failing))
         skip = do("skip", plan.steps[failing[0]].name)
-        retry = _retries(plan, state, failing, do)
-        yield f"step {failed} failed ({why}) and on_failure is hold: {retry}, {skip} or {do('cancel')}"
+        retry = f"{_retries(plan, state, failing, do)}, " if plan.batch is None else ""
+        yield f"step {failed} failed ({why}) and on_failure is hold: {retry}{skip} or {do('cancel')}"
     if past_irreversible(plan, state):
         yield from _past_attention(plan, state, do)
 

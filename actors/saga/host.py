@@ -8,6 +8,7 @@ import structlog
 
 from actors.clock import Clock
 from actors.locks import Locks
+from actors.resources import Resources
 from actors.saga.calls import Calls
 from actors.saga.execute import Executor
 from actors.saga.later import Later
@@ -42,7 +43,8 @@ class Host:
         self.journal = journal
         self.queries = queries
         self.locks = Locks()
-        self.preparer = Preparer(calls, self.locks)
+        self.resources = Resources(queries, calls.registry)
+        self.preparer = Preparer(calls, self.locks, self.resources)
         self.executor = Executor(calls, Later(queries))
         self.secrets = calls.secrets
         self.clock = clock

@@ -7,14 +7,16 @@ from typing import Any
 
 import msgspec
 
+from actors.resources import Resources
 from actors.saga import events as e
+from actors.saga import register
 from actors.saga.dossier import Carry, Dossier, Entry
 from actors.saga.holds import waits
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, MACHINE, Direction, Error, State, Touch
 from actors.saga.wants import Poll, Want, wake, wants
 from store.queries import KEPT
-from store.records import Checkpoint, ExecutionChange, NewEvent, NewExecution
+from store.records import Checkpoint, ExecutionChange, NewEvent, NewExecution, ResourceChange
 
 _STATE = msgspec.msgpack.Encoder()
 _JSON = msgspec.json.Encoder()
@@ -61,12 +63,14 @@ def checkpoint_alone(plan: Plan, state: State, now: int) -> Checkpoint:
 
 
 class Rows:
-    """The execution rows that some events bring about."""
+    """The rows that some events bring about: of executions, and of the resources that these are about."""
 
-    def __init__(self) -> None:
+    def __init__(self, resources: Resources) -> None:
         """Begin with none."""
         self.executions: list[NewExecution] = []
         self.changes: list[ExecutionChange] = []
+        self.resources: list[ResourceChange] = []
+        self._resources = resources
 
     def take(self, dossier: Dossier, events: Iterable[e.Event], carry: Carry | None, at: int) -> None:
         """Add what a decision's events bring about."""
@@ -76,6 +80,8 @@ class Rows:
                 self._start(dossier, event, carry)
             elif isinstance(event, e.StepEvent):
                 self._change(dossier, event, carry, at)
+                if isinstance(event, e.Succeeded | e.PartlyDone):
+                    self._register(dossier, event, at)
 
     def _start(self, dossier: Dossier, event: e.Started, carry: Carry) -> None:
         assert carry.entry is not None
@@ -83,12 +89,17 @@ class Rows:
         dossier.entries[event.step, event.direction] = carry.entry
         self.executions.append(carry.row)
 
+    def _register(self, dossier: Dossier, event: e.Succeeded | e.PartlyDone, at: int) -> None:
+        done = register.Done(event.step, _direction(event), isinstance(event, e.PartlyDone), at)
+        self.resources += register.after(self._resources, dossier, done)
+
     def _change(self, dossier: Dossier, event: e.StepEvent, carry: Carry | None, at: int) -> None:
         entry = dossier.entries.get((event.step, _direction(event)))
         columns = _COLUMNS.get(type(event))
-        if entry is None or columns is None:
+        if entry is None or columns is None or not _concerns(entry, event):
             return
         changed: dict[str, Any] = columns(event, at)
+        entry.status = changed["status"]
         if carry is not None and isinstance(event, e.Succeeded | e.PartlyDone | e.Working):
             changed |= _payload(entry, carry)
         self.changes.append(ExecutionChange(entry.id, **changed))
@@ -98,6 +109,19 @@ def _direction(event: e.StepEvent) -> Direction:
     if isinstance(event, e.RunEvent):
         return event.direction
     return "undo" if isinstance(event, e.Conflicted | e.Kept) else "forward"
+
+
+def _concerns(entry: Entry, event: e.StepEvent) -> bool:
+    """Tell whether an event is of this execution, not of a new start that came to nothing before its intent was written.
+
+    What is over stays as it is on record; only of an undo that failed the operator can have the last word.
+    """
+    if entry.status not in _OVER:
+        return True
+    return entry.direction == "undo" and entry.status == "failed" and isinstance(event, e.Succeeded | e.Kept)
+
+
+_OVER = frozenset({"completed", "failed", "partial", "compensated", "skipped"})
 
 
 def _payload(entry: Entry, carry: Carry) -> dict[str, Any]:

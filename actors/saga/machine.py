@@ -171,7 +171,7 @@ def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
     late = expired(plan, state, now)
     if late is not None:
         return e.Expired(step=late[0], hash=late[1].hash)
-    for index, lock in impatient(plan, state):
+    for index, lock in impatient(plan, state) if state.seen.locked else ():
         if lock.due is not None and lock.due <= now:
             return e.Failed(step=index, direction=locked_way(state, index), error=_not_free(lock))
     stopping = state.turn is not None or stops(plan, state)
@@ -180,12 +180,12 @@ def _forward(plan: Plan, state: State, now: int) -> e.Event | None:
         move = move or _run_due(state, index, direction, run, now)
         if move is not None:
             return move
+    if not stopping:
+        return None
     move = _undone_without_call(plan, state, urgent(state))
-    if move is not None:
-        return move
-    if stopping and settled(state):
+    if move is None and settled(state):
         return _turn(plan, state)
-    return None
+    return move
 
 
 def _not_free(lock: LockWait) -> Error:

@@ -94,6 +94,8 @@ class Answered(FromRun, frozen=True, kw_only=True):
     transient: bool = False
     rate_limited: bool = False
     retry_after: int | None = None
+    certain: bool = False
+    """Of a failure: no earlier attempt has done it either."""
     due: int = 0
     detail: str = ""
     payload: str = ""

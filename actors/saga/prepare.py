@@ -12,14 +12,15 @@ from typing import Any
 import msgspec
 
 from actors.locks import Locks
-from actors.saga import keys, outcomes
+from actors.resources import Resources
+from actors.saga import keys, outcomes, register
 from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep, Undo
 from actors.saga.references import BadReference, Lookup, mentions, record
-from actors.saga.state import Ask, Direction, Error, Nature, State, Touch, WayBack
+from actors.saga.state import Ask, Direction, Error, Nature, State, StepState, Touch, WayBack
 from actors.saga.wants import Prepare
 from providers.contract import (
     ABSENT,
@@ -56,10 +57,11 @@ class Draft(msgspec.Struct):
 class Preparer:
     """Prepares executions, for all sagas of the daemon."""
 
-    def __init__(self, calls: Calls, locks: Locks) -> None:
-        """Make calls with these; what is to be changed is locked first."""
+    def __init__(self, calls: Calls, locks: Locks, resources: Resources) -> None:
+        """Make calls with these; what is to be changed is locked first, and looked up in the registry."""
         self._calls = calls
         self._locks = locks
+        self._resources = resources
 
     def prepare_nowait(
         self, dossier: Dossier, state: State, want: Prepare
@@ -101,9 +103,14 @@ class Preparer:
             return self._refused(want, ended.outcome)
 
     def _blocked(self, dossier: Dossier, state: State, want: Prepare, draft: Draft) -> m.Blocked | None:
-        """Reserve the lock of what is to be changed before it is read; or tell who is in the way."""
+        """Reserve the lock of what is to be changed before it is read; or tell who is in the way.
+
+        Not yet where somebody is only to be asked: it is prepared again once it was approved.
+        """
         resource = _touch(_alias(draft.step, want.direction), draft.intent.resource)
         if resource is None or not draft.declared.changes or state.has_lock(resource):
+            return None
+        if _is_to_ask(draft, state.steps[want.step]):
             return None
         behind = self._locks.acquire(dossier.header.id, dossier.header.batch, want.step, resource)
         if behind is None:
@@ -269,6 +276,10 @@ class Preparer:
                 fields=planned.fields,
                 approved=_approved(state.steps[want.step].ask) if draft.declared.asks else None,
             )
+        if intent.resource is not None and _takes_part(dossier, draft):
+            alias = _alias(draft.step, want.direction)
+            found = register.before(self._resources, dossier, intent, alias, draft.original)
+            intent = msgspec.structs.replace(intent, recorded=found, alias=alias)
         arguments = msgspec.json.encode(draft.arguments)
         encoded = msgspec.msgpack.encode(intent)
         if len(arguments) + len(encoded) > PAYLOAD:
@@ -323,6 +334,17 @@ def _alias(step: PlanStep, direction: Direction) -> str | None:
     return None if direction == "hook" else step.alias
 
 
+def _takes_part(dossier: Dossier, draft: Draft) -> bool:
+    """Tell whether the registry has to do with it. What takes something back goes by that."""
+    if not draft.declared.changes:
+        return False
+    if draft.intent.restore:
+        return draft.original is not None and draft.original.intent.recorded is not None
+    theirs = draft.step.takes_back
+    step = draft.step if theirs is None or dossier.past is None else dossier.past.dossier.plan.steps[theirs]
+    return step.keep
+
+
 def _corrected(past: Past | None, step: PlanStep, resource: Resource | None) -> Entry | None:
     """Give the execution that a corrective saga's step makes up for: of the step of its name, else on its resource."""
     if past is None:
@@ -374,6 +396,17 @@ def _asks(draft: Draft) -> bool:
     if draft.direction == "hook":
         return False
     return draft.step.asks_undo if draft.direction == "undo" else draft.step.asks != "never"
+
+
+def _is_to_ask(draft: Draft, now: StepState) -> bool:
+    """Tell whether an approval is needed (as the machine sees it) and nobody has given any."""
+    step = draft.step
+    if draft.direction == "undo":
+        ask, needed = now.undo_ask, step.asks_undo
+    else:
+        irreversible = step.irreversible or draft.declared.irreversible
+        ask, needed = now.ask, step.asks == "each" or (step.asks == "irreversible" and irreversible)
+    return draft.direction != "hook" and needed and (ask is None or not ask.approved)
 
 
 def _hash(draft: Draft, arguments: bytes, intent: Intent) -> str:

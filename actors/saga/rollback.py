@@ -5,7 +5,7 @@ Pure: read off the original's plan and state, and off what other sagas have take
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +15,8 @@ from actors.saga.state import State, StepState
 
 Will = Literal["undo", "keep", "nothing"]
 """Of a step of the original: it is to be taken back, it stays as it is, or there is nothing (any more) to take back."""
+
+_FEW = 10
 
 
 class Fate(msgspec.Struct, frozen=True):
@@ -86,7 +88,9 @@ def _kept(plan: Plan, state: State, to_step: int | None) -> frozenset[int]:
 
 
 def _fate(plan: PlanStep, index: int, step: StepState) -> Fate:
-    if step.status == "unknown":
+    if (
+        step.status == "unknown" and not step.owes_hook
+    ):  # else it was done itself, and nobody knows of its hook
         return Fate(index, "keep", "nobody knows whether it was done: look, and put it right by hand")
     if not step.did:
         return Fate(index, "nothing", "it has changed nothing")
@@ -168,7 +172,13 @@ def refusal(plan: Plan, survey: Survey) -> str | None:
 
 def told(plan: Plan, survey: Survey) -> str:
     """Say what is taken back and what is not."""
-    taken = ", ".join(plan.steps[index].name for index in survey.steps)
+    taken = _few([plan.steps[index].name for index in survey.steps])
     left = [f"{plan.steps[f.step].name} ({f.why})" for f in survey.fates if f.will == "keep"]
     words = f"takes back {taken}" if taken else "there is nothing left to take back"
-    return words + (f"; leaves {', '.join(left)}" if left else "")
+    return words + (f"; leaves {_few(left)}" if left else "")
+
+
+def _few(names: Sequence[str]) -> str:
+    """Name as many as can be read on a line or two: a saga may have a thousand steps."""
+    more = len(names) - _FEW
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_FEW])} and {more} more"

@@ -225,6 +225,12 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.failing and self.owes_hook
 
     @property
+    def undo_held(self) -> bool:
+        """Its undo waits for the operator's word: it failed, is in conflict, or nobody knows what it did."""
+        asks = self.undo is not None and self.undo.phase in ("unknown", "conflict")
+        return self.open or (self.status == "compensating" and asks)
+
+    @property
     def remains(self) -> bool:
         """It failed, and yet something of it is there, which a new start would know nothing of."""
         there = self.partial or self.hook_failed
@@ -281,7 +287,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             runs.append((index, "undo", undo))
         if status == "pending":
             pending.append(index)
-        elif status == "running" and step.awaits_hook:
+        elif step.owes_hook and step.awaits_hook:
             hooks.append(index)
         if step.lock is not None:
             locked.append((index, step.lock))
@@ -293,7 +299,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             asks = asks or step.asks
         failing = failing or step.failing
         open_ = open_ or step.open
-        no_return = no_return or step.no_return
+        no_return = no_return or (step.irreversible and step.no_return)
     return Glance(
         tuple(runs),
         tuple(pending),
@@ -377,6 +383,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """What no other saga may touch until this one has ended."""
     keeps_locks: bool = False
     """When it has completed it keeps them until its batch is over."""
+    takes_back: bool = False
+    """It takes back another saga, so it never turns back for anybody's sake but its operator's."""
     deadlock: str | None = None
     """It waits for a lock whose holder waits for one of its own, and none of them can turn back."""
     hold: Held | None = None

@@ -6,7 +6,7 @@ and is settled before anything else; a call that runs and is no longer wanted is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -126,6 +126,8 @@ def deadline_counts(plan: Plan, state: State) -> bool:
 
 def impatient(plan: Plan, state: State) -> tuple[tuple[int, LockWait], ...]:
     """Give the steps that may still give up waiting for a lock: the saga goes forward, and nothing else has decided."""
+    if not state.seen.locked:
+        return ()
     forward = state.status in ("pending", "running") and state.turn is None and state.abandoned is None
     return state.seen.locked if forward and not stops(plan, state) else ()
 
@@ -137,7 +139,7 @@ def overdue(plan: Plan, state: State, now: int) -> bool:
 
 def expired(plan: Plan, state: State, now: int) -> tuple[int | None, Ask] | None:
     """Give an approval that was asked for and not given in time, with its step."""
-    if not deadline_counts(plan, state):
+    if (state.ask is None and not state.seen.asking) or not deadline_counts(plan, state):
         return None
     late = (each for each in asking(plan, state) if each[1].due is not None and each[1].due <= now)
     return next(late, None)
@@ -153,14 +155,16 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         or state.status in ENDED
     ):
         return []
-    seen, found = state.seen, list[tuple[int, Direction, int]]()
-    if not seen.open:
-        undos = list(undoable(plan, state, to_undo_now(plan, state)))
+    seen, back = state.seen, state.status == "compensating"
+    found: list[tuple[int, Direction, int]] = []
+    if not seen.open and (left := to_undo_now(plan, state)):
+        undos = list(undoable(plan, state, left))
         found += _without(seen.undo_asking, _with_generation(state, "undo", undos, now))
-    if state.status != "compensating" and _goes_on(plan, state, now):
+    if not back and _goes_on(plan, state, now):
         steps = _with_generation(state, "forward", _startable(plan, state), now)
         found += _without(seen.asking, steps)
-        found += _with_generation(state, "hook", list(seen.hooks), now)
+        if seen.hooks or seen.runs:
+            found += _with_generation(state, "hook", seen.hooks, now)
     return _without(seen.locked, found)
 
 
@@ -186,15 +190,14 @@ def _goes_on(plan: Plan, state: State, now: int) -> bool:
 
 
 def _with_generation(
-    state: State, direction: Direction, fresh: list[int], now: int
+    state: State, direction: Direction, fresh: Iterable[int], now: int
 ) -> list[tuple[int, Direction, int]]:
     """Give executions to begin: these, and those that could not be prepared so far and are due again."""
-    again = [
-        i
-        for i, way, run in state.seen.runs
-        if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i])
-    ]
-    return [(i, direction, next_generation(state, i, direction)) for i in (*fresh, *again)]
+    found = [(i, direction, next_generation(state, i, direction)) for i in fresh]
+    for i, way, run in state.seen.runs:
+        if way == direction and unprepared(run) and run.due <= now and not _queued(state, state.steps[i]):
+            found.append((i, direction, run.generation))
+    return found
 
 
 def turnable(state: State) -> bool:
@@ -203,6 +206,7 @@ def turnable(state: State) -> bool:
         state.status in ("pending", "running")
         and state.turn is None
         and state.abandoned is None
+        and not state.takes_back
         and not state.seen.no_return
         and not urgent(state)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -28,6 +27,9 @@ log = structlog.get_logger("sagad.api")
 NOBODY = Caller("who comes over the network", None)
 """Only a unix socket's peer is known."""
 
+_RESOURCES = "/v1/resources/"
+_ENDS = {"GET": ("events",), "POST": ("import", "forget")}
+"""What may stand behind a resource's name, which may have slashes itself."""
 _PREFIXES = ("/v1/sagas/", "/v1/batches/")
 _BY_PATH: dict[str, dict[str, Route]] = {}
 for _route in ROUTES:
@@ -87,10 +89,10 @@ class Api:
 
 
 def find(method: str, path: str) -> tuple[Route, str]:
-    """Give the route, and the saga that its path names. Raises NotFound or MethodNotAllowed."""
+    """Give the route, and the saga (or `TYPE/NAME`) that its path names. Raises NotFound or MethodNotAllowed."""
     ref = ""
     if (routes := _BY_PATH.get(path)) is None:
-        pattern, ref = _pattern(path)
+        pattern, ref = _pattern("GET" if method == "HEAD" else method, path)
         if (routes := _BY_PATH.get(pattern)) is None:
             raise NotFound(f"there is no {shown(path)}{_near(pattern, ref)}", code="no_such_route")
     route = routes.get("GET" if method == "HEAD" else method)
@@ -99,21 +101,40 @@ def find(method: str, path: str) -> tuple[Route, str]:
     return route, ref
 
 
-def _pattern(path: str) -> tuple[str, str]:
-    """Split a path to the pattern that it follows and the saga's or batch's id in it."""
+def _pattern(method: str, path: str) -> tuple[str, str]:
+    """Split a path to the pattern that it follows and what it names: a saga's or batch's id, a resource."""
+    if path.startswith(_RESOURCES):
+        return _resource(method, path)
     prefix = next((each for each in _PREFIXES if path.startswith(each)), None)
     if prefix is None:
         return path, ""
     ref, slash, rest = path[len(prefix) :].partition("/")
     if not ref:
         return path, ""
+    return f"{prefix}{{id}}{slash}{rest}", _unquoted(ref, path)
+
+
+def _resource(method: str, path: str) -> tuple[str, str]:
+    """Split the path of a resource. Only a slash that is not percent-encoded parts the name from what stands behind it."""
+    type_, _, rest = path.removeprefix(_RESOURCES).partition("/")
+    name, slash, end = rest.rpartition("/")
+    if not (name and end in _ENDS.get(method, ())):
+        name, slash, end = rest, "", ""
+    if not type_ or not name:
+        return path, ""
+    return f"{_RESOURCES}{{type}}/{{name}}{slash}{end}", _unquoted(f"{type_}/{name}", path)
+
+
+def _unquoted(text: str, path: str) -> str:
     try:
-        return f"{prefix}{{id}}{slash}{rest}", unquote(ref, errors="strict")
+        return unquote(text, errors="strict")
     except UnicodeDecodeError:
         raise NotFound(f"there is no {shown(path)}: it is not UTF-8", code="no_such_route") from None
 
 
 def _near(pattern: str, ref: str) -> str:
+    from difflib import get_close_matches  # 3 ms, for who has made a mistake
+
     near = get_close_matches(pattern, _BY_PATH, n=3)
     if not near:
         return ": GET /v1/openapi.json describes what there is"

@@ -53,9 +53,25 @@ ID = {
     "description": "A saga's id, an unambiguous beginning of one, or `last`.",
     "schema": {"type": "string", "minLength": 1},
 }
+TYPE = {
+    "name": "type",
+    "in": "path",
+    "required": True,
+    "description": "A resource type, `local.file`.",
+    "schema": {"type": "string", "minLength": 1},
+}
+NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": """What the resource is called, its id, or its path. Slashes may stand as they are; percent-encoded,
+they are never taken for those of the route.""",
+    "schema": {"type": "string", "minLength": 1},
+}
 STREAM = """Each event is a message with its number as `id`, its type as `event` and the document as `data`. Comments
 keep the stream alive. It does not end with its saga, which may be taken up again. A reader that is too slow is sent a
 message `error` with a problem, and hung up on."""
+_IN_PATH: dict[str, Object] = {"{id}": ID, "{type}": TYPE, "{name}": NAME}
 ABOUT = """HTTP/1.1 on a unix socket. Who may do what goes by the peer's user and groups: `x-role` is what a route
 needs. Every answer has `Sagad-Version`. Documents only grow: ignore what you do not know."""
 
@@ -129,8 +145,9 @@ def _request_body(route: Route) -> Object:
 
 
 def _parameters(route: Route) -> Iterator[Object]:
-    if "{id}" in route.path:
-        yield ID
+    for name, parameter in _IN_PATH.items():
+        if name in route.path:
+            yield parameter | {"description": _line(parameter["description"])}
     if route.created:
         yield KEY
     if route.streams:

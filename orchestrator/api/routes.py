@@ -15,10 +15,10 @@ from orchestrator.access import Role
 from orchestrator.api.answer import Answer
 from orchestrator.api.bodies import check_batch, check_submission, check_verb, decode_query
 from orchestrator.api.route import Ask, Result, Route
-from orchestrator.api.words import Cursor, Head, Label, Time, Wait
+from orchestrator.api.words import Cursor, Head, Label, Place, Time, Wait
 from orchestrator.metrics import TEXT, render
 from orchestrator.problems import Invalid, Item
-from orchestrator.requests import VERBS, BatchBody, BatchSubmission, Submission, VerbBody
+from orchestrator.requests import VERBS, BatchBody, BatchSubmission, Forget, Import, Submission, VerbBody
 
 MOST_PER_PAGE = 1_000
 LONGEST_KEY = 255
@@ -59,6 +59,15 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     limit: Limit = MOST_PER_PAGE
+
+
+class ResourcesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which resources: those that all filters let through. `type` may be a family, as `local`."""
+
+    type: str | None = None
+    name: str | None = None
+    limit: Limit = 100
+    cursor: Place | None = None
 
 
 class VerifyQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,10 +152,14 @@ async def executions(ask: Ask) -> Result:
 async def events(ask: Ask) -> Result:
     """Give events: those there are, or with `Accept: text/event-stream` also those to come."""
     ref, after = ask.ref or None, ask.query.after
-    if ask.request.method == "GET" and "text/event-stream" in ask.request.headers.get("Accept", ""):
+    if _wants_stream(ask):
         after = _last_seen(ask.request, after)
         return await ask.streams.send(ask.request, await ask.service.stream(ref, after))
     return Answer(await ask.service.events(ref, after, ask.query.limit))
+
+
+def _wants_stream(ask: Ask) -> bool:
+    return ask.request.method == "GET" and "text/event-stream" in ask.request.headers.get("Accept", "")
 
 
 def _last_seen(request: BaseRequest, after: int) -> int:
@@ -200,6 +213,44 @@ async def cancel_batch(ask: Ask) -> Result:
 async def rollback_batch(ask: Ask) -> Result:
     """Take a batch back."""
     return Answer(await ask.service.rollback_batch(ask.caller, ask.ref, ask.body))
+
+
+# --- resources --------------------------------------------------------------------------------------------------------
+
+
+def _resource(ask: Ask) -> tuple[str, str]:
+    """Give the type and the name in a path; a name may have slashes, a type has none."""
+    type_, _, name = ask.ref.partition("/")
+    return type_, name
+
+
+async def resources(ask: Ask) -> Result:
+    """List resources."""
+    return Answer(await ask.service.resources(**msgspec.structs.asdict(ask.query)))
+
+
+async def resource(ask: Ask) -> Result:
+    """Give a resource."""
+    return Answer(await ask.service.resource(*_resource(ask)))
+
+
+async def resource_events(ask: Ask) -> Result:
+    """Give what happened to a resource, and where a stream is wanted also what will."""
+    (type_, name), after = _resource(ask), ask.query.after
+    if _wants_stream(ask):
+        stream = await ask.service.resource_stream(type_, name, _last_seen(ask.request, after))
+        return await ask.streams.send(ask.request, stream)
+    return Answer(await ask.service.resource_events(type_, name, after, ask.query.limit))
+
+
+async def import_resource(ask: Ask) -> Result:
+    """Have a resource kept."""
+    return Answer(await ask.service.import_resource(ask.caller, *_resource(ask), ask.body))
+
+
+async def forget_resource(ask: Ask) -> Result:
+    """Have a resource kept no longer."""
+    return Answer(await ask.service.forget_resource(ask.caller, *_resource(ask), ask.body))
 
 
 # --- the record -------------------------------------------------------------------------------------------------------
@@ -271,6 +322,7 @@ async def openapi(ask: Ask) -> Result:
 
 ID = "/v1/sagas/{id}"
 BATCH = "/v1/batches/{id}"
+RESOURCE = "/v1/resources/{type}/{name}"
 
 _VERBS: dict[str, tuple[Role, str]] = {
     "cancel": ("operator", "Turn back; with `now` the running step is interrupted"),
@@ -408,6 +460,55 @@ ROUTES: tuple[Route, ...] = (
         summary="Take back what the whole batch has done, or preview that",
         body=BatchBody,
         answers=answers.BatchAnswer,
+        problems=(404, 409, 503),
+    ),
+    Route(
+        method="GET",
+        path="/v1/resources",
+        role="viewer",
+        handler=resources,
+        summary="List what sagad keeps, by type and name",
+        query=ResourcesQuery,
+        answers=answers.Resources,
+    ),
+    Route(
+        method="GET",
+        path=RESOURCE,
+        role="viewer",
+        handler=resource,
+        summary="One resource that sagad keeps",
+        answers=answers.Resource,
+        problems=(404, 409),
+    ),
+    Route(
+        method="GET",
+        path=f"{RESOURCE}/events",
+        role="viewer",
+        handler=resource_events,
+        summary="What happened to it, in whatever saga",
+        query=EventsQuery,
+        answers=answers.Events,
+        streams=True,
+        problems=(404, 409),
+    ),
+    Route(
+        method="POST",
+        path=f"{RESOURCE}/import",
+        role="operator",
+        handler=import_resource,
+        summary="Keep a resource that is there, whosever it was; it is not touched",
+        body=Import,
+        answers=answers.ResourceAnswer,
+        problems=(404, 409, 503),
+    ),
+    Route(
+        method="POST",
+        path=f"{RESOURCE}/forget",
+        role="operator",
+        handler=forget_resource,
+        summary="Keep a resource no longer; it is not touched",
+        body=Forget,
+        answers=answers.ResourceAnswer,
         problems=(404, 409, 503),
     ),
     Route(

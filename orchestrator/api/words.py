@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from config.durations import parse_duration
 from store.audit import Anchor
@@ -65,6 +68,23 @@ class Cursor(str):
         return cls(text)
 
 
+class Place(tuple[str, str, str]):
+    """Where a page of resources ended: what `next` said."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, text: str) -> Place:
+        """Read such a cursor: type, name and identity of the page's last."""
+        try:
+            found = msgspec.json.decode(
+                urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=tuple[str, str, str]
+            )
+        except ValueError:
+            raise ValueError(f"`{text}` is not a cursor: give what `next` said of the page before") from None
+        return cls(found)
+
+
 class Head(str):
     """A head that was noted down: `SEQ:HASH`, or the hash alone."""
 
@@ -82,6 +102,7 @@ WORDS: dict[type, dict[str, Any]] = {
     Label: {"type": "string", "pattern": "^[^=]+=", "examples": ["site=harbour"]},
     Head: {"type": "string", "pattern": "^([0-9]{1,18}:)?[0-9A-Fa-f]{64}$"},
     Cursor: {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    Place: {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
 }
 """Each kind of word, and how openapi.json describes it."""
 

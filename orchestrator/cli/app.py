@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "validate": Entry("submit", "Say what is wrong with a saga file, without running it."),
         "rehearse": Entry("rehearse", "Say what a saga would leave behind, whatever goes wrong."),
         "watch": Entry("watch", "Follow a saga until it has ended or needs somebody."),
+        "batch": Entry("batch", "Run many sagas together; see them, and take them back, as one."),
     },
     "Look": {
         "ls": Entry("listing", "List sagas, the newest first."),
@@ -44,6 +45,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "why": Entry("show", "Say in one sentence what a saga is waiting for."),
         "events": Entry("events", "List what has happened to a saga."),
         "executions": Entry("executions", "List what a saga did to the world, and what undid it."),
+        "resources": Entry("resources", "List, show, import and forget what sagad keeps."),
         "audit": Entry("audit", "Prove the record, and tell what it says."),
     },
     "Steer": {
@@ -71,10 +73,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 
 LATER = frozenset(
     [
-        "batch",
         "plan",
         "apply",
-        "resources",
         "drift",
         "backup",
         "restore",

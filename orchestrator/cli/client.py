@@ -139,7 +139,18 @@ def saga_route(id: str, *more: str) -> str:
     """Give the route of a saga, or of something of it: ``/v1/sagas/ID/why``."""
     if not id:
         raise Misused("the saga's id is empty", "give an id, the beginning of one, or `last`")
-    return "/".join(["/v1/sagas", *(quote(part, safe="") for part in (id, *more))])
+    return _route("/v1/sagas", id, *more)
+
+
+def batch_route(id: str, *more: str) -> str:
+    """Give the route of a batch, or of a verb on it: ``/v1/batches/ID/cancel``."""
+    if not id:
+        raise Misused("the batch's id is empty", "give an id, the beginning of one, or `last`")
+    return _route("/v1/batches", id, *more)
+
+
+def _route(*parts: str) -> str:
+    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
 
 
 def query_text(query: Query | None) -> str:

@@ -38,6 +38,10 @@ class OutOfTime(Exception):
 class Follower:
     """Follows one saga until it is over (by default: has ended or needs somebody) or time is up."""
 
+    quiet = QUIET_SECONDS
+    held = ""
+    """Why it needs somebody, where the daemon's `why` of the saga would not say so."""
+
     def __init__(
         self,
         client: Client,
@@ -99,8 +103,8 @@ class Follower:
 
     def listen(self) -> Iterator[Event]:
         """Open the stream where it was left."""
-        left = QUIET_SECONDS if self.deadline is None else self.deadline - time.monotonic()
-        timeout = max(0.01, min(QUIET_SECONDS, left))
+        left = self.quiet if self.deadline is None else self.deadline - time.monotonic()
+        timeout = max(0.01, min(self.quiet, left))
         target = f"{saga_route(self.id, 'events')}?after={self.seen}"
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(self.seen)}
         with self.client.open("GET", target, headers=headers, timeout=timeout) as answer:

@@ -33,11 +33,11 @@ def ls(session: Session, /, limit: int | None, **query: Any) -> int:
 
     STEPS says how many of the steps stand: done, and not undone.
     """
-    answers = _pages(session, limit, query)
+    answers = pages(session, "/v1/sagas", "sagas", limit, query)
     sagas = [saga for answer in answers for saga in answer.document().get("sagas", [])]
     more = answers[-1].document().get("next")
     if session.json:
-        _print_json(session, answers, sagas)
+        print_pages(session, answers, sagas=sagas)
     elif session.quiet:
         for saga in sagas:
             session.say(str(saga["id"]))
@@ -48,27 +48,28 @@ def ls(session: Session, /, limit: int | None, **query: Any) -> int:
     return DONE
 
 
-def _pages(session: Session, limit: int | None, query: dict[str, Any]) -> list[Answer]:
+def pages(session: Session, route: str, name: str, limit: int | None, query: dict[str, Any]) -> list[Answer]:
     """Read as many pages as the limit asks for: the daemon may give less at a time. Without a limit it is one."""
     answers: list[Answer] = []
     left = limit
     while True:
-        answer = session.client.get("/v1/sagas", query | {"limit": left and min(left, _MOST_AT_ONCE)})
+        answer = session.client.get(route, query | {"limit": left and min(left, _MOST_AT_ONCE)})
         answers.append(answer)
         document = answer.document()
         if left is None:
             return answers
-        left -= len(document.get("sagas", []))
+        left -= len(document.get(name, []))
         query = query | {"cursor": document.get("next")}
-        if left <= 0 or not query["cursor"] or not document.get("sagas"):
+        if left <= 0 or not query["cursor"] or not document.get(name):
             return answers
 
 
-def _print_json(session: Session, answers: list[Answer], sagas: list[Saga]) -> None:
+def print_pages(session: Session, answers: list[Answer], **found: list[dict[str, Any]]) -> None:
+    """Print the document of a page as it came, of several as one with all that was ``found``."""
     if len(answers) == 1:
         session.document(answers[0])
     else:
-        session.document_of({**answers[-1].document(), "sagas": sagas})
+        session.document_of({**answers[-1].document(), **found})
 
 
 def _row(saga: Saga) -> list[str]:

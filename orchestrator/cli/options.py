@@ -130,6 +130,17 @@ def _complete_id(ctx: click.Context, _: click.Parameter, incomplete: str) -> lis
     return saga_ids(ctx.ensure_object(Session), incomplete)
 
 
+def _complete_batch(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
+    from orchestrator.cli.offers import batch_ids
+
+    return batch_ids(ctx.ensure_object(Session), incomplete)
+
+
+def batch_argument(function: F) -> F:
+    """Take ID: a batch's id, the beginning of one, or ``last``."""
+    return click.argument("id", metavar="ID", shell_complete=_complete_batch)(function)
+
+
 def saga_argument(function: F) -> F:
     """Take ID: a saga's id, the beginning of one, or ``last``."""
     return click.argument("id", metavar="ID", shell_complete=_complete_id)(function)

@@ -60,12 +60,18 @@ def progress(saga: Saga) -> str:
     return f"{sum(step.get('status') in _STANDS for step in steps)}/{len(steps)}"
 
 
+def is_batch(saga: Saga) -> bool:
+    """Tell whether the saga is a batch, whose steps are sagas."""
+    return saga.get("batch") is not None and saga.get("batch") == saga.get("id")
+
+
 def steps_text(saga: Saga) -> str:
     """Say how far the steps are: ``2/5 steps``; of a saga that turned back, ``5 steps, 4 taken back``."""
+    thing = "saga" if is_batch(saga) else "step"
     if saga.get("status") not in ("compensating", "rolled_back", "failed"):
-        return f"{progress(saga)} steps"
+        return f"{progress(saga)} {thing}s"
     statuses = [step.get("status") for step in saga.get("steps", [])]
-    return f"{count(len(statuses), 'step')}, {statuses.count('compensated') or 'none'} taken back"
+    return f"{count(len(statuses), thing)}, {statuses.count('compensated') or 'none'} taken back"
 
 
 def headline(saga: Saga) -> str:

@@ -26,21 +26,27 @@ class Source(NamedTuple):
 def read_source(name: str, format: str | None) -> Source:
     """Read a saga file, or stdin for ``-``; raise Misused, with the place, where that is not possible."""
     shown = "<stdin>" if name == "-" else name
+    text = read_text(None if name == "-" else Path(name), shown)
+    return Source(shown, text, format or _OF_SUFFIX.get(Path(name).suffix.lower(), "yaml"))
+
+
+def read_text(path: Path | None, shown: str) -> str:
+    """Read a file's text, or stdin's for None; raise Misused with the name that it is ``shown`` by."""
     try:
-        raw = _read(name)
-    except OSError as error:
-        raise Misused(f"cannot read {shown}: {error.strerror or error}") from error
+        raw = _read(path)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        what = error.strerror if isinstance(error, OSError) else None
+        raise Misused(f"cannot read {shown}: {what or error}") from error
     if len(raw) > MOST_BYTES:
         what = f"{shown} is larger than a saga file may be: more than {MOST_BYTES // 1024**2} MiB"
         raise Misused(what, "keep contents in files of their own, and name them with `source`")
-    chosen = format or _OF_SUFFIX.get(Path(name).suffix.lower(), "yaml")
-    return Source(shown, _decoded(shown, raw), chosen)
+    return _decoded(shown, raw)
 
 
-def _read(name: str) -> bytes:
-    if name == "-":
+def _read(path: Path | None) -> bytes:
+    if path is None:
         return _at_most(sys.stdin.buffer)
-    with Path(name).open("rb") as file:
+    with path.open("rb") as file:
         return _at_most(file)
 
 

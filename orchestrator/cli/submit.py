@@ -24,12 +24,15 @@ file_option = click.option(
 input_option = click.option(
     "-i", "--input", "inputs", metavar="NAME=VALUE", multiple=True, help="An input; may be repeated."
 )
+label_option = click.option(
+    "--label", "labels", metavar="k=v", multiple=True, help="A label; may be repeated."
+)
 
 
 @command(cls=WaitingCommand, examples="sagactl submit publish.yaml -i page=hello --wait 5m")
 @click.argument("file", metavar="FILE")
 @input_option
-@click.option("--label", "labels", metavar="k=v", multiple=True, help="A label; may be repeated.")
+@label_option
 @reason_option
 @click.option(
     "--idempotency-key", "key", metavar="K", help="The same key again gives the same saga, not another."
@@ -45,7 +48,7 @@ def submit(session: Session, /, wait: str | None, key: str | None, **given: Any)
     """
     seconds = wait_seconds(wait)
     source = read_source(given.pop("file"), given.pop("format"))
-    answer = session.client.post("/v1/sagas", request_of(source, **given), _key_header(key), file=source.name)
+    answer = session.client.post("/v1/sagas", request_of(source, **given), key_header(key), file=source.name)
     saga = saga_of(answer.document())
     _tell(session, answer, source, waits=wait is not None)
     if wait is None:
@@ -106,7 +109,8 @@ def request_of(
     return request
 
 
-def _key_header(key: str | None) -> dict[str, str]:
+def key_header(key: str | None) -> dict[str, str]:
+    """Give the header of an idempotency key; raise Misused for what cannot be one."""
     if key is None:
         return {}
     if not key or not key.isascii() or not key.isprintable():

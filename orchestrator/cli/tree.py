@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from orchestrator.cli.draw import Words
@@ -29,7 +29,7 @@ _ENDED = {"completed", "failed", "compensated", "compensation_failed", "kept", "
 
 def tree(saga: Saga, *, unicode: bool, now: float | None = None) -> list[Words]:
     """Draw a saga's tree: a line each for what is known of it, then its steps, then what is left behind."""
-    return [*_head(saga, now), *_steps(saga, unicode=unicode, now=now), *_left_behind(saga)]
+    return [*head(saga, now), *_steps(saga, unicode=unicode, now=now), *_left_behind(saga)]
 
 
 def mark(status: str, *, unicode: bool) -> str:
@@ -37,14 +37,15 @@ def mark(status: str, *, unicode: bool) -> str:
     return MARKS.get(status, "  ")[0 if unicode else 1]
 
 
-def _head(saga: Saga, now: float | None) -> Iterator[Words]:
+def head(saga: Saga, now: float | None = None, more: Iterable[tuple[str, str]] = ()) -> Iterator[Words]:
+    """Draw what is known of a saga as a whole; ``more`` facts stand first."""
     status = str(saga.get("status", ""))
     yield [
         (str(saga.get("id", "")), "strong"),
         (f"  {saga.get('kind', '')}  ", ""),
         (state(saga), "hold" if needs_somebody(saga) else status),
     ]
-    for name, text in _facts(saga, now):
+    for name, text in (*more, *_facts(saga, now)):
         if text:
             urgent = name in ("hold", "error")
             yield [(f"  {name + ':':<10} ", "faint"), (text, "hold" if urgent else "")]
@@ -60,11 +61,16 @@ def _facts(saga: Saga, now: float | None) -> Iterator[tuple[str, str]]:
     yield "inputs", pairs(saga.get("inputs") or {})
     yield "labels", pairs(saga.get("labels") or {})
     yield from _links(saga)
+    yield from standing(saga)
+    yield "cancel", _cancel(saga.get("cancel"))
+    yield "error", error_text(saga.get("error"))
+
+
+def standing(saga: Saga) -> Iterator[tuple[str, str]]:
+    """Say why a saga stands, and for what it waits; texts may be empty."""
     yield "hold", _stand(saga.get("hold"), "reason", "since")
     yield from _locks(saga.get("locks") or {})
     yield "waiting", _stand(saga.get("waiting"), "for", "until")
-    yield "cancel", _cancel(saga.get("cancel"))
-    yield "error", error_text(saga.get("error"))
 
 
 def _links(saga: Saga) -> Iterator[tuple[str, str]]:

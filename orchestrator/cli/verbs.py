@@ -17,7 +17,7 @@ from orchestrator.cli.waiting import WaitingCommand, wait_for, wait_option, wait
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_VERB_SECONDS = 600.0  # a verb answers when its effect is true, and an undo or a lock may be in its way
+VERB_SECONDS = 600.0  # a verb answers when its effect is true, and an undo or a lock may be in its way
 _output_option = click.option(
     "--output", "output", metavar="k=v", multiple=True, help="An output for later steps; may be repeated."
 )
@@ -166,13 +166,14 @@ def _print_preview(session: Session, document: dict[str, Any]) -> None:
     from orchestrator.cli.draw import print_table
     from orchestrator.cli.executions import without_empty
 
-    heads, rows = without_empty(_HEADS, [_preview_row(step) for step in document["preview"]], "WILL")
+    heads, rows = without_empty(_HEADS, [preview_row(step) for step in document["preview"]], "WILL")
     print_table(session, heads, rows, styled=heads.index("WILL"))
     sys.stdout.flush()
     session.note(f"{document.get('detail')}; nothing was touched")
 
 
-def _preview_row(step: dict[str, Any]) -> list[str]:
+def preview_row(step: dict[str, Any]) -> list[str]:
+    """Give what would become of a step: STEP, WILL, DO, NATURE, RESOURCE, CHANGED BY, WHY."""
     named = [step.get(name) for name in ("step", "will", "do", "nature", "resource")]
     return [str(cell or "") for cell in (*named, ", ".join(step.get("changed_by") or ()), step.get("why"))]
 
@@ -198,7 +199,7 @@ def steer(session: Session, id: str, name: str, **given: Any) -> int:
 def post(session: Session, id: str, name: str, given: dict[str, Any]) -> Any:
     """Send a verb with what was given for it."""
     request = {key: value for key, value in given.items() if value not in (None, False, {})}
-    return session.client.post(saga_route(id, name), request, timeout=_VERB_SECONDS)
+    return session.client.post(saga_route(id, name), request, timeout=VERB_SECONDS)
 
 
 def report(session: Session, answer: Any, name: str, *, prints_json: bool = True) -> None:
@@ -211,10 +212,14 @@ def report(session: Session, answer: Any, name: str, *, prints_json: bool = True
     elif session.quiet:
         session.say(saga_id)
     else:
-        did = {"nothing": "nothing to do"}.get(document.get("did"), str(document.get("did") or "done"))
-        detail = f": {document['detail']}" if document.get("detail") else ""
-        session.say(f"{saga_id}  {name}  {did}{detail}")
+        session.say(f"{saga_id}  {name}  {did_text(document)}")
     sys.stdout.flush()
+
+
+def did_text(document: dict[str, Any]) -> str:
+    """Say in words what a verb has done, and what of."""
+    did = {"nothing": "nothing to do"}.get(str(document.get("did")), str(document.get("did") or "done"))
+    return did + (f": {document['detail']}" if document.get("detail") else "")
 
 
 def ask(question: str, *, yes: bool, needed: bool = False) -> None:

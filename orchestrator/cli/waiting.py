@@ -9,11 +9,11 @@ from typing import Any, TextIO
 
 import click
 
-from orchestrator.cli.client import saga_route
+from orchestrator.cli.client import batch_route, saga_route
 from orchestrator.cli.failures import DONE, INTERRUPTED, TIMED_OUT, Failure, Misused
 from orchestrator.cli.follow import Event, Follower, OutOfTime
 from orchestrator.cli.options import Command
-from orchestrator.cli.sagas import Saga, ending, error_text, needs_somebody, settled
+from orchestrator.cli.sagas import Saga, ending, error_text, is_batch, needs_somebody, settled
 from orchestrator.cli.session import Session
 
 FOREVER = "forever"
@@ -21,17 +21,35 @@ FOREVER = "forever"
 Show = Callable[[Event], None]
 
 
-def wait_for(session: Session, saga: Saga, seconds: float | None) -> int:
-    """Wait for a saga as ``--wait`` does, and print how it then stands; the exit code."""
-    follower = Follower(session.client, saga, seconds=seconds, note=session.note)
+def wait_for(session: Session, saga: Saga, seconds: float | None, *, batch: str | None = None) -> int:
+    """Wait for a saga as ``--wait`` does, and print how it then stands; the exit code.
+
+    ``batch``: the one that it is or takes back.
+    """
+    follower = following(session, saga, seconds, batch=batch)
     code = attend(session, follower, live=live_on(session, sys.stderr))
-    if session.json:
+    if session.json and is_batch(follower.saga):
+        session.document(session.client.get(batch_route(follower.id)))
+    elif session.json:
         session.document_of(follower.saga)
     elif not session.quiet:
         session.say(ending(follower.saga))
     if code not in (DONE, INTERRUPTED, TIMED_OUT):
         explain(session, follower)
     return code
+
+
+def following(
+    session: Session, saga: Saga, seconds: float | None = None, *, batch: str | None = None
+) -> Follower:
+    """Make what follows a saga until it has ended or needs somebody."""
+    if batch is None and not is_batch(saga):
+        return Follower(session.client, saga, seconds=seconds, note=session.note)
+    from orchestrator.cli.batch_follow import BatchFollower
+
+    return BatchFollower(
+        session.client, saga, seconds=seconds, note=session.note, batch=batch or str(saga["id"])
+    )
 
 
 def attend(session: Session, follower: Follower, *, live: TextIO | None, show: Show = lambda _: None) -> int:
@@ -48,14 +66,16 @@ def attend(session: Session, follower: Follower, *, live: TextIO | None, show: S
             for event in follower.events():
                 show(event)
     except KeyboardInterrupt:
-        session.note(f"\ninterrupted; {_goes_on(follower.id)}")
+        session.note(f"\ninterrupted; {_goes_on(follower.saga)}")
         return INTERRUPTED
     except OutOfTime:
-        session.note(f"time is up: {why(session, follower.id) or 'the saga has not ended'}")
-        session.note(_goes_on(follower.id))
+        session.note(
+            f"time is up: {why(session, follower.id) or f'the {_thing(follower.saga)} has not ended'}"
+        )
+        session.note(_goes_on(follower.saga))
         return TIMED_OUT
     except Failure as failure:
-        failure.lines.append(_goes_on(follower.id))
+        failure.lines.append(_goes_on(follower.saga))
         raise
     code = settled(follower.saga)
     assert code is not None, "events() ends when the saga is settled"
@@ -66,11 +86,12 @@ def explain(session: Session, follower: Follower) -> None:
     """Say on stderr why a saga that was waited for did not complete."""
     saga = follower.saga
     if needs_somebody(saga):
-        session.note(why(session, follower.id) or f"on hold: {saga['hold'].get('reason')}")
+        session.note(follower.held or why(session, follower.id) or f"on hold: {saga['hold'].get('reason')}")
     elif saga.get("error"):
         session.note(error_text(saga["error"]))
     if saga.get("status") != "completed":
-        session.note(f"see: sagactl show {follower.id}")
+        show = "batch show" if is_batch(saga) else "show"
+        session.note(f"see: sagactl {show} {follower.id}")
 
 
 def why(session: Session, id: str) -> str:
@@ -130,5 +151,11 @@ def wait_option(function: Any) -> Any:
     return click.option("--wait", metavar="[DURATION]", help=text)(function)
 
 
-def _goes_on(id: str) -> str:
-    return f"saga {id} goes on: `sagactl watch {id}` follows it, `sagactl cancel {id}` takes it back"
+def _thing(saga: Saga) -> str:
+    return "batch" if is_batch(saga) else "saga"
+
+
+def _goes_on(saga: Saga) -> str:
+    about, cancel = f"{_thing(saga)} {saga['id']}", "batch cancel" if is_batch(saga) else "cancel"
+    ways = f"`sagactl watch {saga['id']}` follows it, `sagactl {cancel} {saga['id']}` takes it back"
+    return f"{about} goes on: {ways}"

@@ -10,11 +10,11 @@ from orchestrator.cli.client import saga_route
 from orchestrator.cli.draw import plain
 from orchestrator.cli.events import event_line
 from orchestrator.cli.failures import INTERRUPTED, TIMED_OUT
-from orchestrator.cli.follow import Event, Follower
+from orchestrator.cli.follow import Event
 from orchestrator.cli.options import command, saga_argument
 from orchestrator.cli.sagas import ending, saga_of
 from orchestrator.cli.session import Session
-from orchestrator.cli.waiting import attend, explain, live_on
+from orchestrator.cli.waiting import attend, explain, following, live_on
 
 
 @command()
@@ -27,7 +27,7 @@ def watch(session: Session, id: str) -> int:
     ended: 0 completed, 3 rolled back, 4 failed, 5 on hold. Ctrl-C leaves the saga running.
     """
     saga = saga_of(session.client.get(saga_route(id)).document())
-    follower = Follower(session.client, saga, note=session.note)
+    follower = following(session, saga)
     live = live_on(session, sys.stdout)
     if session.quiet and not session.json:
         session.say(follower.id)

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from orchestrator.files import shape
 from orchestrator.files.compile import Compiled, Compiler
-from orchestrator.files.document import Document, Report
+from orchestrator.files.document import MOST_PROBLEMS, Document, Report
 from orchestrator.files.problems import Path, Problem, shown
 
 MOST_SAGAS = 1_000
@@ -86,9 +86,7 @@ def compile_batch(
 ) -> CompiledBatch:
     """Check a batch file and compile its sagas; ``files`` are the texts of those that it names. Nothing raises."""
     report = Report(document)
-    keys: dict[str, Any] = {}
-    if document.value is not UNSET:
-        keys = shape.read_keys(report, (), document.value, _KEYS, ("batch", "sagas"))
+    keys = _keys(report, document.value)
     problems, warnings, members = list(report.all()), list(report.warnings), []
     for entry in keys.get("sagas", ()):
         compiled = _compiled(entry, files, compiler, document, problems)
@@ -96,24 +94,34 @@ def compile_batch(
             continue
         problems += [_placed(document, entry, each) for each in compiled.problems]
         warnings += [_placed(document, entry, each) for each in compiled.warnings]
-        if compiled.plan is None:
-            continue
         inputs = entry.keys.get("inputs", _NO_INPUTS)
         values, wrong = compiler.bind(compiled, inputs, has_secret=has_secret)
         problems += [_placed(document, entry, each, ("inputs",)) for each in wrong]
         members.append(Member(compiled, values))
-    found = tuple(dict.fromkeys(problems))
-    if found:
-        return CompiledBatch(found, tuple(warnings))
+    told = _few(document, warnings, "warnings")
+    if problems:
+        return CompiledBatch(_few(document, problems, "problems"), told)
     return CompiledBatch(
         (),
-        tuple(warnings),
+        told,
         keys["batch"],
         keys.get("mode", "all_or_nothing"),
         keys.get("parallel"),
         keys.get("on_failure", "compensate"),
         tuple(members),
     )
+
+
+def _keys(report: Report, value: Any) -> dict[str, Any]:
+    if value is UNSET:
+        return {}
+    if value is None:
+        report.problem((), "the file is empty", "begin with `batch: NAME` and `sagas:`")
+        return {}
+    if isinstance(value, dict) and "saga" in value and "batch" not in value:
+        report.problem((), "this is a saga file, not a batch file", "`sagactl submit` starts it")
+        return {}
+    return shape.read_keys(report, (), value, _KEYS, ("batch", "sagas"))
 
 
 def _compiled(
@@ -132,9 +140,17 @@ def _compiled(
     return compiler.source(files[name], name=name)
 
 
+def _few(document: Document, found: list[Problem], what: str) -> tuple[Problem, ...]:
+    """Give each once, and those beyond the limit as a number: a file that many entries name has its problems with each."""
+    each = list(dict.fromkeys(found))
+    if len(each) <= MOST_PROBLEMS:
+        return tuple(each)
+    return (*each[:MOST_PROBLEMS], document.problem((), f"and {len(each) - MOST_PROBLEMS} more {what}"))
+
+
 def _placed(document: Document, entry: _Entry, problem: Problem, below: Path = ("saga",)) -> Problem:
     """Say of which saga a problem is: one in a file of its own has its place there."""
-    if "file" in entry.keys and below == ("saga",):
+    if "saga" not in entry.keys and below == ("saga",):
         return problem
     at = document.problem((*entry.path, *below), "")
     return msgspec.structs.replace(

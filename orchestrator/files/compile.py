@@ -100,6 +100,10 @@ def _check(
     if isinstance(value, dict) and "stack" in value and "saga" not in value:
         report.problem((), "this is a stack file, not a saga file", "use `sagactl plan` and `sagactl apply`")
         return {}, []
+    if isinstance(value, dict) and "batch" in value and "saga" not in value:
+        hint = "`sagactl batch submit` starts it, or says what is wrong with it and starts nothing"
+        report.problem((), "this is a batch file, not a saga file", hint)
+        return {}, []
     keys = shape.read_keys(report, (), value, _KEYS, ("saga", "steps"))
     drafts: list[Draft] = keys.get("steps", [])
     if isinstance(value, dict) and "inputs" not in value:
@@ -160,18 +164,18 @@ class Compiler:
         """Compile with these drivers, the node's policy for defaults, and files of at most this size."""
         self._registry = registry
         self._defaults = defaults
-        self._limit = document_bytes
+        self.limit = document_bytes
         self._cache: OrderedDict[bytes, tuple[int, Compiled]] = OrderedDict()
         self._cached_bytes = 0
 
     def source(self, source: bytes | str, *, format: str | None = None, name: str = "") -> Compiled:
         """Compile a file's text; its format is the given one or the one of its name's suffix."""
-        if len(source) > self._limit:  # so that nothing is done with what is far too large
-            return self._compile(load(source, format=format, name=name, limit=self._limit))
+        if len(source) > self.limit:  # so that nothing is done with what is far too large
+            return self._compile(load(source, format=format, name=name, limit=self.limit))
         raw = source if isinstance(source, bytes) else source.encode("utf-8", "surrogatepass")
         return self._once(
             b"%s\0%s\0%s" % (str(format).encode(), name.encode("utf-8", "surrogatepass"), raw),
-            lambda: load(raw, format=format, name=name, limit=self._limit),
+            lambda: load(raw, format=format, name=name, limit=self.limit),
         )
 
     def object(self, saga: Any) -> Compiled:

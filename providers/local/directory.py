@@ -49,6 +49,7 @@ class LocalDirectory(LocalDriver):
     type = "local.directory"
     summary = "A folder of this node: its mode, owner and group"
     kind = "directory"
+    spec = frozenset({"mode", "owner", "group"})
     steady = ("kind", "mode", "uid", "gid", "xattrs", "flags", "tree")
     verbs: ClassVar[Mapping[str, Verb]] = {
         "create": findable(

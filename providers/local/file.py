@@ -54,6 +54,7 @@ class LocalFile(LocalDriver):
     type = "local.file"
     summary = "A file of this node: its content, mode, owner and group"
     kind = "file"
+    spec = frozenset({"sha256", "mode", "owner", "group"})
     steady = ("kind", "sha256", "mode", "uid", "gid", "xattrs", "flags", "mtime_ns")
     verbs: ClassVar[Mapping[str, Verb]] = {
         "create": findable(

@@ -39,6 +39,7 @@ class LocalSymlink(LocalDriver):
     type = "local.symlink"
     summary = "A symlink of this node"
     kind = "symlink"
+    spec = frozenset({"target"})
     steady = ("kind", "target", "uid", "gid")
     verbs: ClassVar[Mapping[str, Verb]] = {
         "create": findable(

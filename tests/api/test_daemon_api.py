@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import pwd
@@ -14,17 +13,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 import pytest
 
 from orchestrator.access import ROLES, Role
-from orchestrator.api.answer import ProblemDocument
-from orchestrator.api.app import find
-from orchestrator.api.openapi import document
 from orchestrator.api.routes import ROUTES
-from orchestrator.problems import Problem
+from tests.api.promises import Said, ask
 from tests.daemon import Connection, Daemon
 
 pytestmark = pytest.mark.slow
@@ -37,7 +32,6 @@ admin = ["root"]
 operator = ["daemon"]
 viewer = ["bin", "@games"]
 """
-DESCRIBED = document(ROUTES, "")["paths"]
 ECHO = {"name": "say", "do": "test.echo", "with": {"message": "hello"}}
 SLEEP = {"name": "nap", "do": "test.sleep", "with": {"duration": "1h"}}
 FAIL = {"name": "fall", "do": "test.fail", "with": {"kind": "error"}}
@@ -49,14 +43,6 @@ def saga(*steps: Any, **more: Any) -> dict[str, Any]:
     return {"saga": {"saga": more.pop("kind", "trial"), "steps": list(steps), **more}}
 
 
-class Said(NamedTuple):
-    """An answer that keeps its promise."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    document: Any
-
-
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     """One daemon, which others may reach too."""
@@ -64,38 +50,6 @@ def daemon() -> Iterator[Daemon]:
         Path(made).chmod(0o755)
         with Daemon(Path(made), SETTINGS) as started:
             yield started
-
-
-def ask(daemon: Daemon, method: str, path: str, body: Any = None, **headers: str) -> Said:
-    """Send a request, and hold the answer to what the description says of the route."""
-    connection = Connection(daemon.socket)
-    try:
-        data = None if body is None else json.dumps(body).encode()
-        connection.request(
-            method, path, data, {name.replace("_", "-"): value for name, value in headers.items()}
-        )
-        answer = connection.getresponse()
-        text = answer.read()
-    finally:
-        connection.close()
-    _keeps_its_promise(method, path.partition("?")[0], answer, text)
-    return Said(answer.status, answer.headers, json.loads(text) if text[:1] == b"{" else text.decode())
-
-
-def _keeps_its_promise(method: str, path: str, answer: http.client.HTTPResponse, text: bytes) -> None:
-    assert answer.headers["Sagad-Version"]
-    media = (answer.headers["Content-Type"] or "").partition(";")[0]
-    if answer.status >= 400:
-        assert media == "application/problem+json"
-        msgspec.json.decode(text, type=ProblemDocument)
-    try:
-        route, _ = find(method, path)
-    except Problem:
-        return
-    assert str(answer.status) in DESCRIBED[route.path][method.lower()]["responses"]
-    if answer.status < 400 and not isinstance(route.answers, str):
-        assert media == "application/json"
-        msgspec.json.decode(text, type=route.answers)
 
 
 def submit(daemon: Daemon, *steps: Any, wait: str = "30s", **more: Any) -> dict[str, Any]:

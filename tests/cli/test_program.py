@@ -184,6 +184,7 @@ def test_an_answer_that_nobody_foresaw_is_a_bug_in_one_line(daemon: StandIn, sag
 def test_the_shell_completes_commands_options_and_ids(daemon: StandIn, sagactl: Sagactl) -> None:
     """What the printed script will ask for is answered; without a daemon there are simply no ids."""
     daemon.on("GET", "/v1/sagas", (200, {"sagas": [saga_document()]}))
+    daemon.on("GET", "/v1/batches", (200, {"batches": [{"id": "0123456789ab", "batch": "b"}]}))
 
     def complete(*words: str) -> str:
         typed = {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
@@ -194,6 +195,7 @@ def test_the_shell_completes_commands_options_and_ids(daemon: StandIn, sagactl: 
     assert "plain,submit" in complete("sagactl", "sub")
     assert "plain,--wait" in complete("sagactl", "submit", "--w")
     assert "plain,last\nplain,7k2m9q4x1c0d" in complete("sagactl", "show", "")
+    assert "plain,last\nplain,0123456789ab" in complete("sagactl", "batch", "show", "")
     daemon.stop()
     assert complete("sagactl", "show", "7").strip() == ""
 

@@ -228,6 +228,31 @@ def test_what_destroys_asks_and_no_is_the_default(daemon: StandIn, terminal: Ope
     assert terminal(*words.split(), "--yes").end() == 0
 
 
+def test_a_rollback_of_a_batch_asks_too(daemon: StandIn, terminal: Open) -> None:
+    """As that of a saga."""
+    answer = {"did": "accepted", "detail": "", "batch": {"id": ID}, "rollback": None}
+    daemon.on("POST", "/v1/batches/x/rollback", (200, answer))
+    refused = terminal("batch", "rollback", "x")
+    refused.until("Take back what the sagas of batch x have done? [y/N]")
+    refused.type("\n")
+    assert refused.end() == 1
+    assert daemon.requests == []
+
+    assert terminal("batch", "rollback", "x", "--yes").end() == 0
+
+
+def test_the_page_of_a_batch_fits_the_terminal_and_no_id_is_cut(daemon: StandIn, terminal: Open) -> None:
+    """Errors are folded; the id is what the next command needs."""
+    saga = saga_document(error={"code": "step_failed", "step": "one", "message": "it is so " * 20})
+    batch = {"id": "0123456789ab", "batch": "nightly", "status": "running", "counts": {"running": 1}}
+    daemon.on("GET", "/v1/batches/x", (200, batch | {"sagas": [saga]}))
+    narrow = terminal("batch", "show", "x", "--no-color", columns=60)
+
+    assert narrow.end() == 0
+    assert ID in narrow.seen
+    assert max(map(len, narrow.seen.splitlines())) <= 60
+
+
 def test_ctrl_c_at_a_question_does_nothing(daemon: StandIn, terminal: Open) -> None:
     """It is no yes."""
     asked = terminal("abandon", "x", "--reason", "r")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.daemon import ENDED, Daemon
-from tests.engine.test_run import fail, put, sleep, statuses
+from tests.engine.test_run import fail, put, sleep, statuses, why
 
 
 def member(kind: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -231,12 +231,15 @@ def test_a_saga_that_needs_somebody_keeps_its_batch_going(daemon: Daemon, tmp_pa
         "saga": {"saga": "asks", "policy": {"approve": "start"}, "steps": [put("one", tmp_path / "x", "1")]}
     }
     batch = submit(daemon, [ask], wait="")
-    daemon.wait_until(lambda: page(daemon, batch)["sagas"][0]["hold"] is not None, 10, "it asks")
+    daemon.wait_until(lambda: page(daemon, batch)["hold"] is not None, 10, "it asks")
     held = page(daemon, batch)
+    sentence = why(daemon, batch)
     daemon.say(held["sagas"][0]["id"], "approve")
 
     assert held["status"] == "running"
-    assert held["sagas"][0]["hold"]["reason"] == "approval"
+    assert held["sagas"][0]["hold"]["reason"] == held["hold"]["reason"] == "approval"
+    assert f"saga {held['sagas'][0]['id']} (asks) is held (approval)" in sentence
+    assert f"`sagactl approve {held['sagas'][0]['id']}`" in sentence
     assert ended(daemon, batch)["status"] == "completed"
 
 

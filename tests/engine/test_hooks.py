@@ -397,3 +397,21 @@ def test_the_example_does_as_it_says(
     assert document["status"] == status, document
     assert (tmp_path / "index.html").read_text() == there
     assert (tmp_path / "released.txt").exists() == (status == "completed")
+
+
+def test_a_new_start_that_comes_to_nothing_leaves_the_earlier_one_as_it_was_on_record(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    """It was done, and taken back: that the step cannot be prepared now is another matter."""
+    file = tmp_path / "again"
+    make = {"name": "one", "do": "local.file.create", "with": {"path": str(file), "content": "x"}}
+    hooks = {"applied": {"do": "test.fail", "with": {}}}
+    document = daemon.submit(saga("again", [{**make, "hooks": hooks}], on_failure="hold"))
+    before = daemon.executions(document["id"])
+    file.write_text("somebody else's")
+    daemon.say(document["id"], "retry")
+    daemon.wait_until(lambda: daemon.saga(document["id"])["hold"] is not None, 5, "it failed again")
+    assert daemon.saga(document["id"])["steps"][0]["error"]["code"] == "exists"
+
+    assert [each["status"] for each in before] == ["completed", "failed", "completed"]
+    assert daemon.executions(document["id"]) == before

@@ -158,3 +158,30 @@ def test_the_order_of_those_who_wait_outlives_a_kill(tmp_path: Path) -> None:
     assert {each["status"] for each in done} == {"completed"}
     assert order == [each["id"] for each in rest]
     assert target.read_text() == "5"
+
+
+def test_who_waits_for_approval_has_no_lock_and_waits_for_none(
+    daemon: Daemon, holder: dict[str, Any], tmp_path: Path
+) -> None:
+    """A day of thinking keeps nobody else waiting, and begins before the lock is free."""
+    each = {"policy": {"approve": "each"}}
+    asked = waiting(daemon, "asked", [put("one", tmp_path / "x", "asked")], **each)
+    assert asked["hold"]["reason"] == "approval"
+    daemon.say(holder["id"], "cancel", now=True)
+    other = daemon.submit(saga("other", [put("one", tmp_path / "x", "other")]))
+    assert (other["status"], daemon.saga(asked["id"])["locks"]["held"]) == ("completed", [])
+
+    assert daemon.say(asked["id"], "approve")[0] == 200
+    assert ended(daemon, asked)["status"] == "completed"
+    assert (tmp_path / "x").read_text() == "asked"
+
+
+def test_who_was_approved_waits_for_the_lock(daemon: Daemon, holder: dict[str, Any], tmp_path: Path) -> None:
+    """And is not asked again."""
+    asked = waiting(daemon, "asked", [put("one", tmp_path / "x", "asked")], policy={"approve": "each"})
+    daemon.say(asked["id"], "approve")
+    daemon.wait_until(lambda: "lock of" in why(daemon, asked), 5, "it waits for the lock")
+    daemon.say(holder["id"], "cancel", now=True)
+
+    assert ended(daemon, asked)["status"] == "completed"
+    assert kinds(daemon, asked).count("approval.asked") == 1

@@ -284,17 +284,10 @@ class Simulation:
         guard = self._guard(want) if self._is_guarded(want) else None
         if guard is not None:
             return (guard, "lost answer")
-        done = self._is_known_to_be_done(want)
+        done = isinstance(want, Poll) and self._done(want)
         failures = () if done else ("failed", "transient", "rate limited", "compensated", *lost)
         partial = ("partial", "partial and lost") if not done else ()
         return ("succeeded", *failures, *partial, "working", "unknown")
-
-    def _is_known_to_be_done(self, want: Perform | Poll) -> bool:
-        """A poll knows it; and so does a batch's driver, which tells what has become of a saga, whoever has asked first."""
-        if self.plan.batch is None:
-            return isinstance(want, Poll) and self._done(want)
-        name = self._name(want.step)
-        return self._done(want) or (name is not None and self.world[name] != self.origin(want))
 
     def _weighted(self, outcomes: tuple[str, ...]) -> tuple[str, ...]:
         return (

@@ -544,3 +544,15 @@ def test_a_batch_is_taken_back_one_after_the_other() -> None:
         script.end(min(script.flights, key=lambda want: want.step), how)
 
     assert [want.step for want in script.wanted(Prepare)] == [1]
+
+
+def test_a_batch_that_stopped_is_not_retried() -> None:
+    """The saga of it that failed has ended; its step can be skipped, or the batch goes back."""
+    script = Script(None, None, graph=True, on_failure="hold", batch=Batch()).go("failed")
+    assert script.state.hold is not None
+    assert "`retry`" not in script.state.hold.detail
+    reply = script.operator("retry", 0, flag=True)
+    script.operator("skip", 0, flag=True)
+
+    assert (reply.did, "`skip` its step" in reply.detail) == ("refused", True)
+    assert script.go("succeeded").state.status == "completed"

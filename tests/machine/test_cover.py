@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MACHINE = ("answers", "evolve", "holds", "machine", "verbs", "wants", "why")
+MACHINE = (
+    "answers",
+    "approvals",
+    "evolve",
+    "holds",
+    "machine",
+    "repairs",
+    "replies",
+    "verbs",
+    "wants",
+    "why",
+)
 TESTS = (
     "test_cases.py",
     "test_verbs.py",

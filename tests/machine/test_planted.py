@@ -13,7 +13,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.saga import answers, deciding, evolve, holds, machine, verbs, wants, why
+from actors.saga import (
+    answers,
+    approvals,
+    deciding,
+    evolve,
+    holds,
+    machine,
+    repairs,
+    replies,
+    steps,
+    verbs,
+    wants,
+    why,
+)
 from actors.saga import events as e
 from actors.saga.plan import Plan
 from actors.saga.state import Error
@@ -21,7 +34,7 @@ from tests.machine import laws
 from tests.machine.cases import Chooser, random_case
 from tests.machine.simulation import Simulation
 
-ROOMS = (answers, deciding, evolve, holds, machine, verbs, wants, why)
+ROOMS = (answers, approvals, deciding, evolve, holds, machine, repairs, replies, steps, verbs, wants, why)
 RUNS = 2000
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -73,12 +86,12 @@ BUGS: dict[str, tuple[Plant, str]] = {
         "('running', 'skipped')",
     ),
     "a step of an ended saga has no final status": (
-        instead(evolve, "_closed", lambda _, step: step),
+        instead(steps, "closed", lambda _, step: step),
         "'pending'",
     ),
     "an ended saga has an open execution": (
         instead(
-            evolve, "_given_up", lambda _, step: replace(step, status="unknown", did=True, left="given up")
+            steps, "_given_up", lambda _, step: replace(step, status="unknown", did=True, left="given up")
         ),
         "an execution of an ended saga is open",
     ),
@@ -98,7 +111,7 @@ BUGS: dict[str, tuple[Plant, str]] = {
         "a call without an intent",
     ),
     "an undo of a step that only failed": (
-        instead(evolve, "_counts", lambda _, step: step.number > 0),
+        instead(steps, "counts", lambda _, step: step.number > 0),
         "an undo of a step that failed",
     ),
     "start numbers that do not rise": (
@@ -178,7 +191,7 @@ BUGS: dict[str, tuple[Plant, str]] = {
         "it started without its approval",
     ),
     "who submitted it may approve it": (
-        instead(verbs, "_not_by_own", lambda *_: False),
+        instead(approvals, "_not_by_own", lambda *_: False),
         "who submitted it has approved it",
     ),
     "a step is completed by its own success": (
@@ -230,8 +243,8 @@ BUGS: dict[str, tuple[Plant, str]] = {
     "no sentence": (instead(why, "_going", lambda *_: iter(())), "nothing of it is going on"),
     "a refused verb on the record": (
         instead(
-            verbs,
-            "_refused",
+            replies,
+            "refused",
             lambda was, detail: m_accepted(was(detail)),
         ),
         "",

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from actors.resources import RESOURCE_EVENTS, ResourceEvent
 from actors.saga.events import EVENTS, Event, RunEvent
 
 PAGE = Path(__file__).parents[3] / "docs" / "events.md"
@@ -44,7 +45,14 @@ PARTS = (
         "Of the saga as submitted, or of one step's resolved arguments, or its undo's: `step` is its index.",
     ),
     ("Of locks", "lock.", ""),
+    (
+        "Of resources",
+        "resource.",
+        "Of the registry, by somebody's word (`actors/resources.py`): `saga` is null, `resource` names type and name.",
+    ),
 )
+
+ALL: dict[str, type[Event | ResourceEvent]] = {**EVENTS, **RESOURCE_EVENTS}
 
 
 def page() -> str:
@@ -58,17 +66,17 @@ def _part(title: str, prefix: str, note: str) -> Iterator[str]:
         yield f"{note}\n"
     yield "| type | version | what happened | data |"
     yield "|---|---|---|---|"
-    for name in sorted(name for name in EVENTS if name.startswith(prefix)):
-        kind = EVENTS[name]
+    for name in sorted(name for name in ALL if name.startswith(prefix)):
+        kind = ALL[name]
         yield f"| `{name}` | {kind.version} | {_meaning(kind)} | {_fields(kind)} |"
     yield ""
 
 
-def _meaning(kind: type[Event]) -> str:
+def _meaning(kind: type[Event | ResourceEvent]) -> str:
     return re.sub(r"\s+", " ", kind.__doc__ or "").replace("``", "`").strip()
 
 
-def _fields(kind: type[Event]) -> str:
+def _fields(kind: type[Event | ResourceEvent]) -> str:
     shared = {"actor", "direction"} if issubclass(kind, RunEvent) else {"actor"}
     told = [
         f"`{field.encode_name}`: {_type(field.type)}{_default(field)}"

@@ -13,7 +13,9 @@ import pytest
 from actors.saga.contents import Contents
 from actors.saga.events import EVENTS
 from orchestrator.cli.app import SECTIONS
+from orchestrator.files.batch import compile_batch
 from orchestrator.files.compile import Compiler
+from orchestrator.files.load import load
 from providers import registry
 from store.blobs import Blobs
 from tests.unit.docs import events, tour
@@ -133,3 +135,16 @@ def test_the_saga_file_of_the_readme_compiles(tmp_path: Path) -> None:
 
     assert [*map(str, compiled["publish-site"].problems), *map(str, compiled["bell"].problems)] == []
     assert compiled["mistaken"].problems != ()
+
+
+def test_the_batch_files_of_the_readme_compile(tmp_path: Path) -> None:
+    """With the saga files that it shows, and those of the examples."""
+    compiler = Compiler(registry.load({"command": {"allow": ["*"]}}, Contents(Blobs(tmp_path / "blobs"))))
+    blocks = tour.blocks(tour.README.read_text())
+    files = {Path(block.path).name: block.body for block in blocks if block.path}
+    files |= {path.name: path.read_text() for path in (ROOT / "examples").glob("*.yaml")}
+    batches = [block.body for block in blocks if block.body.startswith("batch:")]
+    found = [compile_batch(load(each, format="yaml"), files, compiler, None) for each in batches]
+
+    assert len(found) == 2
+    assert [str(problem) for each in found for problem in (*each.problems, *each.warnings)] == []

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.files.batch import compile_batch
 from orchestrator.files.compile import Compiler
+from orchestrator.files.load import load
 from providers import registry
 from providers.contract import Blobs
 
-EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
+FOLDER = Path(__file__).parents[3] / "examples"
+BATCHES = [FOLDER / "batch.yaml"]
+EXAMPLES = sorted(set(FOLDER.glob("*.yaml")) - set(BATCHES))
 
 
 def test_there_are_examples() -> None:
@@ -33,3 +37,19 @@ def test_an_example_compiles(path: Path, tmp_path: Path, blobs: Blobs) -> None:
     if "dir" in given:
         elsewhere = compiler.bind(compiled, given | {"dir": "/etc"})[1]
         assert "/etc" in elsewhere[0].problem
+
+
+@pytest.mark.parametrize("path", BATCHES, ids=lambda path: path.name)
+def test_an_example_of_a_batch_compiles(path: Path, tmp_path: Path, blobs: Blobs) -> None:
+    """With the saga files that stand beside it."""
+    settings = {"local": {"roots": [str(tmp_path)]}, "command": {"allow": ["*"]}}
+    files = {each.name: each.read_text() for each in EXAMPLES}
+    text = path.read_text().replace("/srv/site", str(tmp_path))
+    for name in ("harbour", "market"):
+        (tmp_path / name).mkdir()
+    compiled = compile_batch(
+        load(text, name=path.name), files, Compiler(registry.load(settings, blobs)), lambda _: True
+    )
+
+    assert [*map(str, compiled.problems), *map(str, compiled.warnings)] == []
+    assert len(compiled.members) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ def plan(*steps: dict[str, Any], **more: Any) -> Plan:
     """Steps a, b, c…"""
     made = []
     for i, step in enumerate(steps):
-        fields: dict[str, Any] = {"index": i, "name": "abcdef"[i], "operation": "local.file.put"}
+        fields: dict[str, Any] = {"index": i, "name": ascii_lowercase[i], "operation": "local.file.put"}
         made.append(PlanStep(**fields | step))
     return Plan(kind="publish", steps=tuple(made), **more)
 
@@ -45,6 +46,7 @@ def state(*steps: dict[str, Any], **more: Any) -> State:
         ({"status": "kept", "left": "its undo was skipped by ada"}, Undo(), "undo", ""),
         ({"status": "skipped"}, Undo(), "nothing", "it was taken back already"),
         ({"status": "skipped", "left": "skipped by the operator while partly done"}, Undo(), "undo", ""),
+        ({"status": "unknown", "owes_hook": True}, Undo(), "undo", ""),
         (
             {"status": "unknown"},
             Undo(),
@@ -106,6 +108,14 @@ def test_what_was_gone_past_on_its_own_way_back_needs_no_word() -> None:
 
     assert refusal(saga, found) is None
     assert told(saga, found) == "takes back a; leaves b (it is irreversible)"
+
+
+def test_of_many_steps_some_are_named() -> None:
+    """A thousand names are no answer."""
+    saga = plan(*({} for _ in range(15)))
+    said = told(saga, survey(saga, state(*({} for _ in range(15))), {}))
+
+    assert said == "takes back o, n, m, l, k, j, i, h, g, f and 5 more"
 
 
 def test_several_irreversible_steps_are_named_together() -> None:

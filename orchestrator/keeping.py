@@ -1,0 +1,344 @@
+"""Keeping: the registry of resources as callers see it, and what they may say of it beside all sagas."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from actors.resources import Forgotten, Imported, ResourceEvent, digest, encoded
+from actors.saga.host import Host
+from actors.saga.outcomes import settled
+from actors.saga.register import id_of, identity
+from actors.saga.state import Touch
+from config.problems import suggest
+from orchestrator import answers, documents
+from orchestrator.access import Caller
+from orchestrator.auditing import Auditing
+from orchestrator.problems import Conflict, Invalid, Item, NotFound, Unavailable
+from orchestrator.requests import Forget, Import
+from providers.contract import Call, Driver, Image, Resource
+from providers.registry import Registry
+from store.records import NewEvent, ResourceChange
+from store.records import Resource as Record
+
+READING = 60.0
+"""Seconds that reading a resource may take."""
+
+
+PAGE = 1_000
+"""Events that a stream reads at once."""
+
+
+class _Seen(msgspec.Struct):
+    """What a stream says of an event beside its document, and tells by whether it is its own."""
+
+    seq: int
+    type: str
+    saga: str | None
+    step: str | None
+    resource: str | None
+
+
+_SEEN = msgspec.json.Decoder(_Seen)
+_PAGE = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class Touching:
+    """Which events of a stream have to do with a resource: those that name it, and what comes of the steps that do."""
+
+    def __init__(self, labels: frozenset[str]) -> None:
+        """Look for what goes by any of these labels."""
+        self._labels = labels
+        self._steps: set[tuple[str | None, str]] = set()
+
+    def look(self, document: bytes, *, found: bool = False) -> _Seen:
+        """Take in the next event. ``found``: it was looked for, and is known to have to do with it."""
+        seen = _SEEN.decode(document)
+        if seen.step is not None and (found or seen.resource in self._labels):
+            self._steps.add((seen.saga, seen.step))
+        return seen
+
+    def has(self, seen: _Seen) -> bool:
+        """Tell whether an event that was looked at has to do with it."""
+        return seen.resource in self._labels or (seen.saga, seen.step) in self._steps
+
+
+class Keeping:
+    """What callers can see of the registry, and change by their word."""
+
+    def __init__(self, host: Host, registry: Registry, auditing: Auditing) -> None:
+        """Look after the registry with these drivers."""
+        self._host = host
+        self._registry = registry
+        self._auditing = auditing
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    async def resources(
+        self,
+        *,
+        type: str | None = None,
+        name: str | None = None,
+        limit: int = 100,
+        cursor: tuple[str, str, str] | None = None,
+    ) -> bytes:
+        """List records by type and name, a page at a time. ``type`` may be a family."""
+        rows = await self._host.queries.resources(
+            type=type, name=name, after=cursor or ("", "", ""), limit=limit + 1
+        )
+        page = rows[:limit]
+        last = (page[-1].type, page[-1].name, page[-1].identity) if len(rows) > limit else None
+        shown = [documents.resource(row) for row in page]
+        return documents.encode(answers.Resources(resources=shown, next=documents.cursor(last)))
+
+    async def resource(self, type_: str, name: str) -> bytes:
+        """Give a record."""
+        return documents.encode(documents.resource(self._find(type_, name)))
+
+    async def resource_events(self, type_: str, name: str, after: int, limit: int) -> bytes:
+        """Give a page of what happened to a resource: of all sagas that had to do with it, and by somebody's word.
+
+        Also of one that is kept no longer. Raises NotFound where nothing ever happened to it.
+        """
+        labels = self._labels(type_, name)
+        await self._refuse_unheard_of(type_, name, labels)
+        return b'{"events":%b}' % await self._auditing.touching(labels, after, limit)
+
+    async def resource_stream(
+        self, type_: str, name: str, after: int
+    ) -> AsyncIterator[tuple[int, str, bytes]]:
+        """Give the same behind number ``after`` as (number, type, document): those there are, then live, none twice.
+
+        Raises SubscriberTooSlow when the reader is too slow.
+        """
+        labels = self._labels(type_, name)
+        await self._refuse_unheard_of(type_, name, labels)
+        return self._stream(labels, after)
+
+    async def _stream(self, labels: Sequence[str], after: int) -> AsyncIterator[tuple[int, str, bytes]]:
+        subscription = self._host.journal.subscribe()
+        touching, last = Touching(frozenset(labels)), 0
+        try:
+            # From the first one: what a step goes on with may have begun before `after`.
+            while page := _PAGE.decode(await self._auditing.touching(labels, last, PAGE)):
+                for each in page:
+                    seen = touching.look(bytes(each), found=True)
+                    last = seen.seq
+                    if last > after:
+                        yield last, seen.type, bytes(each)
+            async for published in subscription:
+                seen = touching.look(published.document)
+                if published.seq > max(last, after) and touching.has(seen):
+                    yield published.seq, seen.type, published.document
+        finally:
+            subscription.close()
+
+    def _labels(self, type_: str, name: str) -> list[str]:
+        """Give all that events and executions may call a resource."""
+        known = self._host.resources.called(type_, name)
+        names = {name, *(text for each in known for text in (each.name, each.identity))}
+        labels = {form.format(type_, each) for each in names for form in ("{}/{}", "{} {}")}
+        return sorted(labels | {each for each in names if each.startswith("/")})
+
+    async def _refuse_unheard_of(self, type_: str, name: str, labels: Sequence[str]) -> None:
+        known = self._host.resources.called(type_, name)
+        if not known and await self._auditing.touching(labels, 0, 1) == b"[]":
+            raise self._unknown(type_, name)
+
+    def _find(self, type_: str, name: str) -> Record:
+        found = self._host.resources.called(type_, name)
+        exact = [each for each in found if each.identity == name]
+        if len(found) > 1 and not exact:
+            ids = ", ".join(each.identity for each in found)
+            raise Conflict(
+                f"there are {len(found)} of {type_} called `{name}`: give an id: {ids}", code="ambiguous"
+            )
+        if not found:
+            raise self._unknown(type_, name)
+        return (exact or found)[0]
+
+    def _unknown(self, type_: str, name: str) -> NotFound:
+        hint = "`sagactl resources ls` lists what is kept, `sagactl resources import` has a resource kept"
+        return NotFound(f"{type_} `{name}` is not in the registry: {hint}")
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+
+    async def import_resource(self, caller: Caller, type_: str, name: str, given: Import) -> bytes:
+        """Have a resource kept from now on, as it is or as the given spec says, whosever it was before.
+
+        Its live state is read where its driver can. Raises Invalid, NotFound or Conflict; then nothing has changed.
+        """
+        driver = self._driver(type_)
+        found = self._host.resources.called(type_, given.id or name)
+        if len(found) > 1:
+            raise Conflict(f"there are {len(found)} of {type_} called `{name}`: give an id", code="ambiguous")
+        earlier = found[0] if found else None
+        call = _call(driver, name, given, earlier)
+        resource = call.resource or Resource(type=type_, name=name, id=given.id)
+        self._refuse_busy(resource)
+        spec, outputs = self._as_it_is(driver, given, await self._read(driver, call, resource, given))
+        key = identity(resource, outputs | ({} if given.id is None else {"id": given.id}))
+        earlier = self._host.resources.find((type_, key))
+        now = self._host.clock.now()
+        record = Record(
+            type=type_,
+            identity=key,
+            name=name if earlier is None or name != earlier.identity else earlier.name,
+            id=None if resource.path else given.id or id_of(outputs) or resource.id,
+            spec=encoded(spec),
+            spec_version=1 if earlier is None else earlier.spec_version + 1,
+            outputs=encoded(outputs),
+            saga=None,
+            execution=None,
+            created_at=now if earlier is None else earlier.created_at,
+            updated_at=now,
+        )
+        said = Imported(
+            identity=key,
+            id=record.id,
+            spec=digest(record.spec),
+            spec_version=record.spec_version,
+            reason=given.reason,
+        )
+        await self._write(caller, record, said, ResourceChange(type_, key, record))
+        detail = f"{type_} `{record.name}` is kept from now on, at version {record.spec_version} of its spec"
+        return _answer(detail, record)
+
+    async def forget_resource(self, caller: Caller, type_: str, name: str, given: Forget) -> bytes:
+        """Have a resource kept no longer; the resource itself stays as it is. Raises NotFound or Conflict."""
+        record = self._find(type_, name)
+        said = Forgotten(identity=record.identity, spec_version=record.spec_version, reason=given.reason)
+        await self._write(caller, record, said, ResourceChange(type_, record.identity))
+        return _answer(f"{type_} `{record.name}` is kept no longer; it was not touched", record)
+
+    async def _write(
+        self, caller: Caller, record: Record, said: ResourceEvent, change: ResourceChange
+    ) -> None:
+        """Write a record with its event, if nobody is at the resource: without a pause between looking and writing."""
+        place = record.identity if record.identity.startswith("/") else None
+        self._refuse_busy(Resource(record.type, record.name, record.id, place))
+        if self._host.journal.full:
+            raise Unavailable("the disk is full, so nothing new is kept: make room", code="storage_full")
+        event = NewEvent(
+            saga=None,
+            at=self._host.clock.now(),
+            type=said.type,
+            version=said.version,
+            data=msgspec.json.encode(said),
+            actor=caller.name,
+            resource=f"{record.type}/{record.name}",
+        )
+        await self._host.resources.write(self._host.journal, event, change)
+
+    def _refuse_busy(self, resource: Resource) -> None:
+        touch = Touch(type=resource.type, name=resource.name, id=resource.id, path=resource.path)
+        saga = self._host.locks.holder(touch)
+        if saga is not None:
+            raise Conflict(
+                f"saga {saga} is at {touch.label}: wait until it has ended, `sagactl why {saga}` says for what",
+                code="locked",
+            )
+
+    # -- reading what is there ---------------------------------------------------------------------------------------
+
+    def _driver(self, type_: str) -> Driver:
+        driver = self._registry.drivers.get(type_)
+        if driver is None:
+            raise NotFound(f"there is no type `{type_}`: {suggest(type_, self._registry.drivers)}")
+        return driver
+
+    async def _read(self, driver: Driver, call: Call, resource: Resource, given: Import) -> Image | None:
+        """Look at a resource. Raises Conflict where it is not there, is something else, or cannot be read."""
+        if call.resource is None:
+            live = None
+        else:
+            live = await settled(lambda: driver.read(call), READING)
+        if isinstance(live, BaseException):
+            why = self._host.secrets.redact(f"it cannot be read: {live}")
+            raise Conflict(f"{resource.type} `{resource.name}` was not imported: {why}", code="unreadable")
+        if live is None and given.spec is None:
+            what = f"{driver.type} cannot read what is there, so say what is to be kept of it"
+            raise Invalid("the resource cannot be imported", [Item("spec", "is missing", what)])
+        kind = getattr(driver, "kind", None)
+        if live is not None and not live.exists:
+            raise Conflict(f"there is no {resource.type} `{resource.name}`", code="absent")
+        if live is not None and kind is not None and live.fields.get("kind") not in (None, kind):
+            what = live.fields["kind"]
+            raise Conflict(f"`{resource.name}` is no {resource.type}, but a {what}", code="other_kind")
+        return live
+
+    def _as_it_is(
+        self, driver: Driver, given: Import, live: Image | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Give spec and outputs of what is imported."""
+        there = {} if live is None else live.fields
+        fields = _spec_fields(driver)
+        spec = given.spec
+        if spec is None:
+            spec = {name: there[name] for name in sorted(fields) if there.get(name) is not None}
+        problems = [
+            Item(f"spec.{name}", f"is nothing that {driver.type} keeps", suggest(name, sorted(fields)))
+            for name in spec
+            if name not in fields
+        ]
+        if problems:
+            raise Invalid("the spec is not valid", problems)
+        outputs = {name: there[name] for name in _outputs(driver) if name in there}
+        return self._kept(driver, spec), self._kept(driver, outputs)
+
+    def _kept(self, driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
+        redacted: dict[str, Any] = self._host.secrets.redact(values)
+        return self._host.resources.presentable(driver.type, redacted)
+
+
+def _spec_fields(driver: Driver) -> frozenset[str]:
+    """Give the fields that a record of this type may hold: those that the driver names, else all that its verbs take."""
+    if driver.spec is not None:
+        return driver.spec
+    verbs = [verb for verb in driver.verbs.values() if verb.changes]
+    return frozenset(field for verb in verbs for field in verb.arguments.__struct_fields__) - {"id", "path"}
+
+
+def _outputs(driver: Driver) -> list[str]:
+    return list(dict.fromkeys(name for verb in driver.verbs.values() for name in verb.outputs))
+
+
+def _call(driver: Driver, name: str, given: Import, earlier: Record | None) -> Call:
+    """Make a call to read by: of the verb that wants to know least, since no driver says how it is to be asked.
+
+    Without a verb that can be called so it is one without a resource.
+    """
+    place = name if earlier is None or earlier.id is not None else earlier.identity
+    known = {**(given.spec or {}), "path": place, "name": name}
+    known["id"] = given.id or (earlier.id if earlier is not None else None) or name
+    for verb, arguments in _typed(driver, known):
+        problems = driver.check(verb, arguments)
+        if problems:
+            raise Invalid("the resource cannot be imported", [Item("name", each) for each in problems])
+        resource = driver.resource(verb, arguments)
+        if resource is not None:
+            return Call(verb=verb, arguments=arguments, key="import", name="import", resource=resource)
+    return Call(verb="", arguments=None, key="import", name="import")
+
+
+def _typed(driver: Driver, known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give the verbs whose arguments are known, those that want least first."""
+    verbs: Iterable[Any] = sorted(
+        ((name, verb) for name, verb in driver.verbs.items() if verb.changes),
+        key=lambda each: len(each[1].arguments.__struct_fields__),
+    )
+    for name, verb in verbs:
+        fields = verb.arguments.__struct_fields__
+        if not {"path", "name", "id"} & {*fields}:
+            continue
+        try:
+            yield name, msgspec.convert({key: known[key] for key in fields if key in known}, verb.arguments)
+        except msgspec.ValidationError:
+            continue
+
+
+def _answer(detail: str, record: Record) -> bytes:
+    shown = documents.resource(record)
+    return documents.encode(answers.ResourceAnswer(did="accepted", detail=detail, resource=shown))

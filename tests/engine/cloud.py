@@ -1,0 +1,138 @@
+"""sagad with a service that gives ids, as far as the registry is concerned: `python -m tests.engine.cloud …`.
+
+Its things are in the file that `$CLOUD` names. Each has an id, which none has had before, and a token, which is secret.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from providers.contract import (
+    ABSENT,
+    Call,
+    Driver,
+    Ended,
+    Failed,
+    Image,
+    Outcome,
+    Partial,
+    Planned,
+    Resource,
+    Succeeded,
+    Verb,
+)
+
+Things = dict[str, dict[str, Any]]
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to make. `half`: say so when it is there, and no more."""
+
+    name: str
+    size: int = 1
+    tags: list[str] = []
+    half: bool = False
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change of it."""
+
+    id: str
+    size: int
+
+
+class Gone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to remove."""
+
+    id: str
+
+
+OUTPUTS = {"id": str, "size": int, "token": str}
+
+
+class Thing(Driver):
+    """A thing of the service."""
+
+    type = "cloud.thing"
+    version = "1.0"
+    sensitive = frozenset({"token"})
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        "create": Verb(arguments=Made, outputs=OUTPUTS, inverse="delete", may_end=frozenset({"partial"})),
+        "update": Verb(arguments=Changed, outputs=OUTPUTS, inverse="update"),
+        "delete": Verb(arguments=Gone, outputs={"id": str}, inverse="create"),
+    }
+
+    def resource(self, verb: str, arguments: Any) -> Resource:
+        """Name it: before it is there only its name is known."""
+        if verb == "create":
+            return Resource(self.type, arguments.name)
+        return Resource(self.type, arguments.id, id=arguments.id)
+
+    async def plan(self, call: Call) -> Planned:
+        """Look at it, and say what is set."""
+        if call.verb == "create":
+            fields = {"name": call.arguments.name, "size": call.arguments.size, "tags": call.arguments.tags}
+            return Planned(ABSENT, Image(fields=fields), ("name", "size", "tags"))
+        before = await self.read(call)
+        if not before.exists and call.verb == "update":
+            raise Ended(Failed("not_found", "it is not there"))
+        if call.verb == "delete":
+            return Planned(before, ABSENT, ("name", "size", "tags"))
+        return Planned(before, Image(fields={"size": call.arguments.size}), ("size",))
+
+    async def read(self, call: Call) -> Image:
+        """Give it as it is."""
+        id_ = getattr(call.arguments, "id", None) or call.outputs.get("id")
+        thing = things().get(id_ or "")
+        return ABSENT if thing is None else Image(fields={"id": id_, **thing})
+
+    async def apply(self, call: Call) -> Outcome:
+        """Make, change or remove it; or put it back, under an id of its own."""
+        there = things()
+        if call.restore is not None and not call.restore.exists:
+            there.pop(call.outputs["id"], None)
+            return written(there)
+        if call.verb == "delete":
+            there.pop(call.arguments.id, None)
+            return written(there, id=call.arguments.id)
+        if call.verb == "create":
+            id_ = str(there.pop("last", {"number": 0})["number"] + 1)
+            given = call.restore or call.after
+            assert given is not None
+            there["last"] = {"number": int(id_)}
+            there[id_] = {name: given.fields[name] for name in ("name", "size", "tags")}
+            outputs = {"id": id_, "size": given.fields["size"], "token": f"token-of-{id_}"}
+            if getattr(call.arguments, "half", False):
+                written(there)
+                return Partial("half", "no more than that", outputs, Image(fields={"id": id_, **there[id_]}))
+            return written(there, **outputs)
+        there[call.arguments.id]["size"] = (call.restore or call.after or ABSENT).fields["size"]
+        return written(there, id=call.arguments.id, size=there[call.arguments.id]["size"], token="another")
+
+
+def things() -> Things:
+    """Give what there is, by id."""
+    path = Path(os.environ["CLOUD"])
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def written(there: Things, **outputs: Any) -> Succeeded:
+    """Keep it."""
+    Path(os.environ["CLOUD"]).write_text(json.dumps(there))
+    return Succeeded(outputs)
+
+
+if __name__ == "__main__":
+    from providers import registry
+
+    registry.BUILT_IN["cloud.thing"] = "tests.engine.cloud:Thing"
+    from orchestrator.daemon import main
+
+    main(sys.argv[1:])
