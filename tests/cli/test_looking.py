@@ -227,6 +227,9 @@ def test_providers_in_a_table_and_one_in_full(daemon: StandIn, sagactl: Sagactl)
         in sagactl("providers", "local.file").stdout.splitlines()
     )
     assert json.loads(sagactl("providers", "local.file", "-o", "json").stdout) == file
+    assert sagactl("providers", "local", "-q").stdout.splitlines() == ["local.file"]
+    assert json.loads(sagactl("providers", "local", "-o", "json").stdout) == [file]
+    assert sagactl("providers", "local").stdout == sagactl("providers").stdout
     missing = sagactl("providers", "local.fil")
     assert missing.returncode == 6
     assert "did you mean `local.file`?" in missing.stderr
