@@ -61,11 +61,6 @@ NEEDED = {
     "POST /v1/batches/{id}/cancel": "operator",
     "POST /v1/batches/{id}/rollback": "operator",
     "POST /v1/reload": "admin",
-    "POST /v1/batches": "operator",
-    "GET /v1/batches": "viewer",
-    "GET /v1/batches/{id}": "viewer",
-    "POST /v1/batches/{id}/cancel": "operator",
-    "POST /v1/batches/{id}/rollback": "operator",
     "POST /v1/drain": "admin",
 }
 
