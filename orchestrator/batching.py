@@ -103,6 +103,8 @@ class Batching:
         if submission.source is not None:
             limit = self._submitting.compiler.limit
             return load(submission.source, format=submission.format or "yaml", limit=limit)
+        if isinstance(submission.batch, dict):
+            return load_object(submission.batch)
         given = msgspec.structs.asdict(submission)
         return load_object({name: given[name] for name in _FILE if given[name] is not None})
 

@@ -23,12 +23,12 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Sagas to run together: a batch file as it is (`batch`, `sagas`, …), or its text (`source` and its `format`).
+    """Sagas to run together: a batch file as it is (`batch`, `sagas`, …), as `batch: {…}`, or as text (`source`, `format`).
 
     `files`: the texts of the saga files that it names, by their names; a suffix says how each is written.
     """
 
-    batch: str | None = None
+    batch: str | dict[str, Any] | None = None
     mode: Literal["all_or_nothing", "best_effort"] | None = None
     parallel: int | None = None
     on_failure: Literal["compensate", "stop", "hold"] | None = None

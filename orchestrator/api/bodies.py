@@ -209,7 +209,8 @@ def check_submission(given: Submission | VerbBody) -> None:
 def check_batch(given: BatchSubmission) -> None:
     """Raise Invalid unless there is exactly one batch file, as a document or as text with its format."""
     problems = []
-    if given.sagas is None and given.source is None:
+    whole = isinstance(given.batch, dict)
+    if given.sagas is None and given.source is None and not whole:
         problems.append(Item("sagas", "is missing", "give `batch` and `sagas`, or `source` and `format`"))
     if given.source is not None and given.format is None:
         problems.append(Item("format", "is missing", "say what `source` is written in: yaml, toml or json"))
@@ -220,6 +221,8 @@ def check_batch(given: BatchSubmission) -> None:
     ]
     if given.source is not None and beside:
         problems.append(Item("source", f"is given beside `{beside[0]}`", "give one of them"))
+    elif whole and len(beside) > 1:
+        problems.append(Item(beside[1], "is given beside `batch: {…}`", "put it into that"))
     if problems:
         raise Invalid("the body is not valid", problems)
 

@@ -101,6 +101,13 @@ def test_a_batch_is_a_saga_too(daemon: Daemon, step: dict[str, Any]) -> None:
     assert ask(daemon, "GET", "/v1/batches/last").document["id"] == shown["id"]
 
 
+def test_a_batch_may_be_sent_as_one_object(daemon: Daemon) -> None:
+    """As a saga may."""
+    said = submit(daemon, {"batch": batch(ECHO, parallel=1), "reason": "to see"})
+
+    assert (said.status, said.document["parallel"], len(said.document["sagas"])) == (201, 1, 1)
+
+
 def test_the_same_key_and_body_are_the_same_batch(daemon: Daemon) -> None:
     """The same key and body are the same batch; another body, or a saga, is a conflict."""
     first = submit(daemon, batch(ECHO), Idempotency_Key="batch-1")
@@ -194,6 +201,8 @@ def test_everything_wrong_with_a_batch_is_named_and_nothing_is_started(daemon: D
         ({"sagas": batch(ECHO)["sagas"]}, ["the whole file"]),
         (batch(*[ECHO] * 1_001), ["sagas"]),
         ({"batch": "b", "sagas": [{"file": "a.yaml"}]}, ["sagas[0].file"]),
+        ({"batch": batch(ECHO), "sagas": []}, ["sagas"]),
+        ({"batch": batch(ECHO, mode="all")}, ["mode"]),
     ],
 )
 def test_a_body_that_is_no_batch_is_refused(daemon: Daemon, body: Any, where: list[str]) -> None:
