@@ -87,6 +87,15 @@ class Locks:
         self._add(claim)
         return None
 
+    def give_back(self, saga: str, step: int) -> None:
+        """Let go of what was reserved for a step that was not waiting and cannot be prepared after all."""
+        free: list[Touch] = []
+        for claim in list(self._claims.get(saga, ())):
+            if claim.kind == "reserved" and claim.step == step and not claim.awaited:
+                self._remove(claim)
+                free.append(claim.resource)
+        self._serve(free)
+
     # -- told by whoever makes something durable --------------------------------------------------------------------
 
     def follow(self, saga: str, batch: str | None, state: State) -> None:

@@ -95,8 +95,11 @@ class Preparer:
             draft = self.draft(dossier, state, want)
             if blocked := self._blocked(dossier, state, want, draft):
                 return blocked
-            planned = await self._plan(draft)
-            return self._prepared(dossier, state, want, draft, planned)
+            try:
+                return self._prepared(dossier, state, want, draft, await self._plan(draft))
+            except BaseException:
+                self._locks.give_back(dossier.header.id, want.step)
+                raise
         except NotReady as why:
             return _not_prepared(want, why)
         except Ended as ended:

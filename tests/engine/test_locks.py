@@ -185,3 +185,19 @@ def test_who_was_approved_waits_for_the_lock(daemon: Daemon, holder: dict[str, A
 
     assert ended(daemon, asked)["status"] == "completed"
     assert kinds(daemon, asked).count("approval.asked") == 1
+
+
+def test_a_step_that_cannot_be_prepared_keeps_nobody_waiting(daemon: Daemon, tmp_path: Path) -> None:
+    """The file that it would make is there already; its saga goes on elsewhere for a while."""
+    target = tmp_path / "there"
+    target.write_text("already")
+    create = {"name": "create", "do": "local.file.create", "needs": [],
+              "with": {"path": str(target), "content": "new"}}  # fmt: skip
+    slow = {**sleep("slow", "1h"), "needs": []}
+    first = daemon.submit(saga("first", [create, slow]), wait=None)
+    daemon.wait_until(lambda: statuses(daemon.saga(first["id"]))[0] == "failed", 10, "it has failed")
+    second = daemon.submit(saga("second", [put("one", target, "mine")]))
+    daemon.say(first["id"], "cancel", now=True)
+
+    assert second["status"] == "completed"
+    assert ended(daemon, first)["status"] == "rolled_back"

@@ -267,6 +267,17 @@ def test_a_reservation_goes_with_its_actor(table: Table) -> None:
     assert table.hear() == ["bob"]
 
 
+def test_a_reservation_is_given_back_where_it_comes_to_nothing(table: Table) -> None:
+    """The step could not be prepared; what another step of the saga has reserved is not touched."""
+    assert table.locks.acquire("ada", None, 0, path("/x")) is None
+    assert table.locks.acquire("ada", None, 1, path("/y")) is None
+    assert table.want("bob", path("/x")) == "ada"
+    table.locks.give_back("ada", 0)
+
+    assert table.hear() == ["bob"]
+    assert table.want("eve", path("/y")) == "ada"
+
+
 def test_who_had_its_turn_and_was_lost_gets_it_again(table: Table) -> None:
     """Its actor crashed before it could put the lock on record."""
     table.want("ada", path("/x"))
