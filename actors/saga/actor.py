@@ -110,6 +110,8 @@ class SagaActor:
         self._crew = Crew(self._child_crashed)
         self._crash: BaseException | None = None
         self._leaving = False
+        self._looked = 0
+        """The time of the last turn: what was due by then has begun, what is due since has not."""
 
     def on(self, want: Want) -> bool:
         """Tell whether a child is at work on this."""
@@ -165,7 +167,7 @@ class SagaActor:
         for letter in taken:
             self.mailbox.letters.popleft()
             self._is_over(letter)
-        self.state = draft.state
+        self.state, self._looked = draft.state, draft.now
         self._act(draft.wanted)
         self._report(self)
         for letter, reply in answers:
@@ -294,12 +296,15 @@ class SagaActor:
         return patience is None or patience * 1000 > self.host.passivate
 
     def _patience(self) -> float | None:
-        """Seconds until the state wants to be looked at again."""
+        """Seconds until the state wants to be looked at again.
+
+        Counted from the last turn: what has become due since, if only a moment ago, is not slept through.
+        """
         now = self.host.clock.now()
         if not self._children and wake(self.plan, self.state, now) == 0:
             return 0
-        soonest = min([due for due in dues(self.state) if due > now], default=None)
-        return None if soonest is None else (soonest - now) / 1000
+        soonest = min([due for due in dues(self.state) if due > self._looked], default=None)
+        return None if soonest is None else max(0, soonest - now) / 1000
 
 
 class Draft:
