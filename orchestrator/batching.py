@@ -24,12 +24,11 @@ from orchestrator.files.batch import CompiledBatch, Member, compile_batch
 from orchestrator.files.document import Document
 from orchestrator.files.load import load, load_object
 from orchestrator.making_up import shown
-from orchestrator.problems import Conflict, Invalid, NotFound
+from orchestrator.problems import Invalid
 from orchestrator.reading import Reading
 from orchestrator.requests import BatchBody, BatchSubmission, VerbBody
 from orchestrator.steering import Steering
 from orchestrator.submitting import Given, Submitted, Submitting, check_open, items
-from store.queries import Ambiguous
 from store.records import IdempotencyKey, Saga
 
 TOLD = 5.0
@@ -143,7 +142,7 @@ class Batching:
 
     async def batch(self, ref: str) -> bytes:
         """Give a batch and where each of its sagas is."""
-        return documents.encode(await self._document(self._resolve(ref)))
+        return documents.encode(await self._document(self._reading.resolve_batch(ref)))
 
     async def batches(self, limit: int, cursor: str | None) -> bytes:
         """List batches, the newest first, a page at a time."""
@@ -156,15 +155,6 @@ class Batching:
     async def _submitted(self, batch: str, warnings: Any) -> bytes:
         document = msgspec.structs.asdict(await self._document(batch))
         return documents.encode(answers.BatchSubmitted(**document, warnings=list(warnings)))
-
-    def _resolve(self, ref: str) -> str:
-        try:
-            found = self._host.queries.resolve_batch(ref.lower())
-        except Ambiguous as error:
-            raise Conflict(f"{error}: give more of it", code="ambiguous") from error
-        if found is None:
-            raise NotFound(f"there is no batch `{ref}`: `sagactl batch ls` lists them")
-        return found
 
     async def _document(self, batch: str) -> answers.Batch:
         with anyio.move_on_after(TOLD):
@@ -227,11 +217,11 @@ class Batching:
     async def cancel(self, caller: Caller, ref: str, body: BatchBody) -> bytes:
         """Turn the whole batch back. Raises NotFound, Conflict."""
         said = VerbBody(reason=body.reason, now=body.now)
-        return await self._said(await self._steering.verb(caller, self._resolve(ref), "cancel", said))
+        return await self._said(await self._steering.verb(caller, self._reading.resolve_batch(ref), "cancel", said))
 
     async def rollback(self, caller: Caller, ref: str, body: BatchBody) -> bytes:
         """Take the whole batch back, or say what that would do. Raises NotFound, Conflict, Unavailable."""
-        batch = self._resolve(ref)
+        batch = self._reading.resolve_batch(ref)
         if body.preview:
             return await self._preview(batch)
         said = VerbBody(reason=body.reason)

@@ -5,7 +5,7 @@ What is shown is durable: an actor's committed state, or the row.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -37,13 +37,12 @@ class Reading:
 
     async def resolve_ref(self, ref: str) -> str:
         """Give the id that is meant by an id, an unambiguous prefix, or `last`. Raises NotFound, Conflict."""
-        try:
-            found = self._host.queries.resolve(ref.lower())
-        except Ambiguous as error:
-            raise Conflict(f"{error}: give more of it", code="ambiguous") from error
-        if found is None:
-            raise NotFound(f"there is no saga `{ref}`: `sagactl ls` lists them")
-        return found
+        return _meant(self._host.queries.resolve, ref, f"there is no saga `{ref}`: `sagactl ls` lists them")
+
+    def resolve_batch(self, ref: str) -> str:
+        """Give the id of the batch that is meant, as :meth:`resolve_ref`. Raises NotFound, Conflict."""
+        missing = f"there is no batch `{ref}`: `sagactl batch ls` lists them"
+        return _meant(self._host.queries.resolve_batch, ref, missing)
 
     async def saga(self, ref: str) -> bytes:
         """Give a saga's document."""
@@ -230,6 +229,17 @@ class _Seen(msgspec.Struct):
 
 _SEEN = msgspec.json.Decoder(_Seen)
 _PAGE = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _meant(lookup: Callable[[str], str | None], ref: str, missing: str) -> str:
+    """Give what a lookup finds for what a caller typed. Raises Conflict if it is two, NotFound with ``missing``."""
+    try:
+        found = lookup(ref.lower())
+    except Ambiguous as error:
+        raise Conflict(f"{error}: give more of it", code="ambiguous") from error
+    if found is None:
+        raise NotFound(missing)
+    return found
 
 
 def outputs_of(dossier: Dossier) -> dict[int, Any]:
