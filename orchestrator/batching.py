@@ -24,11 +24,10 @@ from orchestrator.files.batch import CompiledBatch, Member, compile_batch
 from orchestrator.files.document import Document
 from orchestrator.files.load import load, load_object
 from orchestrator.making_up import shown
-from orchestrator.problems import Invalid
 from orchestrator.reading import Reading
 from orchestrator.requests import BatchBody, BatchSubmission, VerbBody
 from orchestrator.steering import Steering
-from orchestrator.submitting import Given, Submitted, Submitting, check_open, items
+from orchestrator.submitting import Given, Submitted, Submitting, check_open, not_valid
 from store.records import IdempotencyKey, Saga
 
 TOLD = 5.0
@@ -93,9 +92,7 @@ class Batching:
             self._file(submission), submission.files, self._submitting.compiler, has_secret
         )
         if compiled.problems:
-            found = len(compiled.problems)
-            count = "1 problem" if found == 1 else f"{found} problems"
-            raise Invalid(f"the batch is not valid: {count}; nothing was started", items(compiled.problems))
+            raise not_valid("batch", compiled.problems)
         return compiled
 
     def _file(self, submission: BatchSubmission) -> Document:
@@ -217,7 +214,9 @@ class Batching:
     async def cancel(self, caller: Caller, ref: str, body: BatchBody) -> bytes:
         """Turn the whole batch back. Raises NotFound, Conflict."""
         said = VerbBody(reason=body.reason, now=body.now)
-        return await self._said(await self._steering.verb(caller, self._reading.resolve_batch(ref), "cancel", said))
+        return await self._said(
+            await self._steering.verb(caller, self._reading.resolve_batch(ref), "cancel", said)
+        )
 
     async def rollback(self, caller: Caller, ref: str, body: BatchBody) -> bytes:
         """Take the whole batch back, or say what that would do. Raises NotFound, Conflict, Unavailable."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import anyio
@@ -216,8 +216,7 @@ class Submitting:
         )
         problems = [*compiled.problems, *wrong]
         if problems:
-            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-            raise Invalid(f"the saga is not valid: {count}; nothing was started", items(problems))
+            raise not_valid("saga", problems)
         return compiled, inputs
 
     def has_secret(self, name: str) -> bool:
@@ -308,6 +307,8 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def items(problems: Iterable[FileProblem]) -> list[Item]:
+def not_valid(what: str, problems: Collection[FileProblem]) -> Invalid:
     """Put a file's problems into the API's form."""
-    return [Item(each.where, each.problem, each.hint) for each in problems]
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    errors = [Item(each.where, each.problem, each.hint) for each in problems]
+    return Invalid(f"the {what} is not valid: {count}; nothing was started", errors)
