@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from orchestrator.access import Caller
 from orchestrator.auditing import Auditing
 from orchestrator.problems import Conflict, Invalid, Item, NotFound, Unavailable
 from orchestrator.requests import Forget, Import
+from providers.asking import Refused, output_names, reading, spec_fields, there
 from providers.contract import Call, Driver, Image, Resource
 from providers.registry import Registry
 from store.records import NewEvent, ResourceChange
@@ -261,10 +262,9 @@ class Keeping:
         if live is None and given.spec is None:
             what = f"{driver.type} cannot read what is there, so say what is to be kept of it"
             raise Invalid("the resource cannot be imported", [Item("spec", "is missing", what)])
-        kind = getattr(driver, "kind", None)
         if live is not None and not live.exists:
             raise Conflict(f"there is no {resource.type} `{resource.name}`", code="absent")
-        if live is not None and kind is not None and live.fields.get("kind") not in (None, kind):
+        if live is not None and not there(driver, live):
             what = live.fields["kind"]
             raise Conflict(f"`{resource.name}` is no {resource.type}, but a {what}", code="other_kind")
         return live
@@ -274,7 +274,7 @@ class Keeping:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Give spec and outputs of what is imported."""
         there = {} if live is None else live.fields
-        fields = _spec_fields(driver)
+        fields = spec_fields(driver)
         spec = given.spec
         if spec is None:
             spec = {name: there[name] for name in sorted(fields) if there.get(name) is not None}
@@ -285,7 +285,7 @@ class Keeping:
         ]
         if problems:
             raise Invalid("the spec is not valid", problems)
-        outputs = {name: there[name] for name in _outputs(driver) if name in there}
+        outputs = {name: there[name] for name in output_names(driver) if name in there}
         return self._kept(driver, spec), self._kept(driver, outputs)
 
     def _kept(self, driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
@@ -293,50 +293,16 @@ class Keeping:
         return self._host.resources.presentable(driver.type, redacted)
 
 
-def _spec_fields(driver: Driver) -> frozenset[str]:
-    """Give the fields that a record of this type may hold: those that the driver names, else all that its verbs take."""
-    if driver.spec is not None:
-        return driver.spec
-    verbs = [verb for verb in driver.verbs.values() if verb.changes]
-    return frozenset(field for verb in verbs for field in verb.arguments.__struct_fields__) - {"id", "path"}
-
-
-def _outputs(driver: Driver) -> list[str]:
-    return list(dict.fromkeys(name for verb in driver.verbs.values() for name in verb.outputs))
-
-
 def _call(driver: Driver, name: str, given: Import, earlier: Record | None) -> Call:
-    """Make a call to read by: of the verb that wants to know least, since no driver says how it is to be asked.
-
-    Without a verb that can be called so it is one without a resource.
-    """
+    """Make a call to read by. Raises Invalid where the driver may not look there."""
     place = name if earlier is None or earlier.id is not None else earlier.identity
     known = {**(given.spec or {}), "path": place, "name": name}
     known["id"] = given.id or (earlier.id if earlier is not None else None) or name
-    for verb, arguments in _typed(driver, known):
-        problems = driver.check(verb, arguments)
-        if problems:
-            raise Invalid("the resource cannot be imported", [Item("name", each) for each in problems])
-        resource = driver.resource(verb, arguments)
-        if resource is not None:
-            return Call(verb=verb, arguments=arguments, key="import", name="import", resource=resource)
-    return Call(verb="", arguments=None, key="import", name="import")
-
-
-def _typed(driver: Driver, known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give the verbs whose arguments are known, those that want least first."""
-    verbs: Iterable[Any] = sorted(
-        ((name, verb) for name, verb in driver.verbs.items() if verb.changes),
-        key=lambda each: len(each[1].arguments.__struct_fields__),
-    )
-    for name, verb in verbs:
-        fields = verb.arguments.__struct_fields__
-        if not {"path", "name", "id"} & {*fields}:
-            continue
-        try:
-            yield name, msgspec.convert({key: known[key] for key in fields if key in known}, verb.arguments)
-        except msgspec.ValidationError:
-            continue
+    try:
+        return reading(driver, known, key="import")
+    except Refused as refused:
+        items = [Item("name", each) for each in refused.problems]
+        raise Invalid("the resource cannot be imported", items) from refused
 
 
 def _answer(detail: str, record: Record) -> bytes:

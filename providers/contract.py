@@ -21,7 +21,7 @@ An undo that the engine derives ("restore") is an ordinary call whose ``restore`
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -310,6 +310,8 @@ class Driver(abc.ABC):
     spec: ClassVar[frozenset[str] | None] = None
     """The fields of its images that its registry's record, and so drift, is about; None: all that its verbs set."""
     policy: ClassVar[Literal["auto", "none", "hold", "required"]] = "auto"
+    lists: ClassVar[bool] = False
+    """`inventory` gives all that there are: by pages, which takes fewer requests than asking after each."""
 
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
         """Take the provider's settings table and the place for contents. Opens nothing."""
@@ -346,6 +348,26 @@ class Driver(abc.ABC):
     async def read(self, call: Call) -> Image | None:
         """Give the resource as it is now (ABSENT where it is not); None: this driver cannot read."""
         return None
+
+    def inventory(self) -> AsyncIterator[tuple[str, Image]]:
+        """Give the id and image of every resource of this type there is; only of a type that ``lists``. Reads only.
+
+        Raises Ended with Failed where the service does not answer: what was given before that is no inventory.
+        """
+        raise NotImplementedError
+
+    async def wanted(self, verb: str, arguments: Any) -> dict[str, Value]:
+        """Give the fields that an image would show of what these arguments set: what a stack file is compared by.
+
+        Reads what the arguments name (a ``source``), and changes nothing. The default is the arguments that are set
+        themselves, but for those that only say which resource is meant.
+        """
+        set_ = msgspec.structs.asdict(arguments)
+        return {
+            name: msgspec.to_builtins(value)
+            for name, value in set_.items()
+            if name not in ("id", "path") and value is not None and value is not msgspec.UNSET
+        }
 
     async def end(self, call: Call) -> None:
         """After a crash: end, and await the end of, whatever an earlier attempt of this key left running."""

@@ -56,6 +56,7 @@ class CloudDriver(Driver):
     """A driver for one kind of thing at DigitalOcean."""
 
     version = "1.0"
+    lists = True
     collection: ClassVar[str]
     """What lists them, below /v2: `volumes`."""
     one: ClassVar[str]

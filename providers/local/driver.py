@@ -143,6 +143,14 @@ class LocalDriver(Driver):
         """Look at the place."""
         return await to_thread.run_sync(partial(self._read, call))
 
+    async def wanted(self, verb: str, arguments: Any) -> dict[str, Value]:
+        """Give the fields that the arguments set, a content by its digest."""
+        return await to_thread.run_sync(partial(self.set_by, arguments))
+
+    def set_by(self, arguments: Any) -> dict[str, Value]:
+        """Give the fields that the arguments set. Raises Ended or OSError where what they name cannot be read."""
+        return dict(asked(arguments))
+
     async def find(self, call: Call) -> Finding:
         """Tell whether the call took effect; clear away what it had staged."""
         return await to_thread.run_sync(partial(self._find, call))

@@ -146,6 +146,20 @@ class LocalFile(LocalDriver):
             return Image(fields={**fields, "size": size}), tuple(fields)
         return Image(fields=fields), tuple(fields)
 
+    def set_by(self, arguments: Any) -> dict[str, Value]:
+        """Give the fields that the arguments set, the content by its digest."""
+        fields = super().set_by(arguments)
+        if not _has_content(arguments):
+            return fields
+        given = (
+            [arguments.content.encode()]
+            if arguments.content is not None
+            else self._source(arguments.source, "")
+        )
+        counted = Counted(given)
+        counted.drain()
+        return {"sha256": counted.sha256, **fields}
+
     def _refuse_irrevocable(self, place: Place) -> None:
         fd = os.open(place.leaf, READ, dir_fd=place.folder)
         try:
@@ -237,8 +251,10 @@ class LocalFile(LocalDriver):
             ) from problem
 
     def _copied(self, call: Call) -> Iterator[bytes]:
-        source = call.arguments.source
-        with opened(self.confined, self.confined.real(source), call.key) as place:
+        yield from self._source(call.arguments.source, call.key)
+
+    def _source(self, source: str, key: str) -> Iterator[bytes]:
+        with opened(self.confined, self.confined.real(source), key) as place:
             st = place.stat()
             if st is None or not stat.S_ISREG(st.st_mode):
                 found = "not there" if st is None else kind_of(st)

@@ -70,6 +70,10 @@ class LocalSymlink(LocalDriver):
             problems.append(f'"target" must be a path: {target!r}; write where the symlink shall point')
         return problems
 
+    def set_by(self, arguments: Any) -> dict[str, Value]:
+        """Give where it is to point."""
+        return {"target": arguments.target}
+
     def prepare(self, place: Place, call: Call) -> Planned:
         """Read where it points now."""
         st = place.stat()
