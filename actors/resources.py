@@ -46,7 +46,18 @@ class Forgotten(ResourceEvent, frozen=True, kw_only=True):
     spec_version: int
 
 
-RESOURCE_EVENTS: dict[str, type[ResourceEvent]] = {each.type: each for each in (Imported, Forgotten)}
+class Declared(ResourceEvent, frozen=True, kw_only=True):
+    """A stack file was applied that names a resource: the stack owns it from now on, and this is what it says of it."""
+
+    type = "resource.declared"
+    stack: str
+    needs: tuple[str, ...] = ()
+    protect: bool = False
+
+
+RESOURCE_EVENTS: dict[str, type[ResourceEvent]] = {
+    each.type: each for each in (Imported, Forgotten, Declared)
+}
 
 
 def digest(spec: bytes) -> str:
@@ -80,17 +91,18 @@ class Resources:
         """Give the records of what lies below a path, whatever the types."""
         return self._queries.resources_below(path)
 
-    async def write(self, journal: Journal, event: NewEvent, change: ResourceChange) -> None:
-        """Have a record changed by somebody's word, with its event: durable when this returns.
+    async def write(self, journal: Journal, events: list[NewEvent], changes: list[ResourceChange]) -> None:
+        """Have records changed by somebody's word, with their events: durable when this returns, all together.
 
-        From now on `find` gives it as it will be. Whoever calls this has seen to it that no saga is at the resource.
+        From now on `find` gives them as they will be. Whoever calls this has seen to it that no saga is at them.
         """
-        key = change.type, change.identity
-        self._writing[key] = change.record
+        writing = {(change.type, change.identity): change.record for change in changes}
+        self._writing |= writing
         try:
-            await journal.commit_nowait(Note([event], [change]))
+            await journal.commit_nowait(Note(events, changes))
         finally:
-            self._writing.pop(key, None)
+            for key in writing:
+                self._writing.pop(key, None)
 
     def presentable(self, type_: str, values: dict[str, Any]) -> dict[str, Any]:
         """Give values of a spec or outputs as they may be kept: what is sensitive only as a reference."""
@@ -112,6 +124,6 @@ def _is_reference(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.startswith("${secret.") and value.endswith("}"))
 
 
-def encoded(values: dict[str, Any]) -> bytes:
-    """Give a spec or outputs as a record has them."""
+def encoded(values: Any) -> bytes:
+    """Give a spec, outputs or needs as a record has them."""
     return _ENCODER.encode(values)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from actors.saga.actions import Outcome
 from actors.saga.holds import LeftBehind, Wait
 from actors.saga.state import Error, StepStatus
 from actors.saga.state import Hold as HoldReason
@@ -124,6 +125,59 @@ class Saga(Document, frozen=True, kw_only=True):
     rolled_back_by: Id | None
     corrects: Id | None
     corrected_by: Id | None
+    outcomes: list[Outcome] | msgspec.UnsetType | None = msgspec.UNSET
+    """Of a saga that applies a stack: what became of each action, in order, once it has ended; till then null."""
+
+
+class Change(Document, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A field that an action changes. What is sensitive, or not known before, has words in its place."""
+
+    field: str
+    from_: Any
+    to: Any
+
+
+class Action(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to be done about one resource of a stack."""
+
+    index: int
+    action: Literal["create", "update", "replace", "delete"]
+    type: str
+    name: str
+    changes: list[Change]
+    reverts_accepted: list[str] = []
+    """Fields whose drift was accepted, and which this would put back."""
+
+
+class PlanHashes(Document, frozen=True, kw_only=True):
+    """What a plan was made from: the stack file, and the registry with what is there."""
+
+    file: str
+    state: str
+
+
+class StackPlan(Document, frozen=True, kw_only=True):
+    """What applying a stack file would do, in order. As it is it can be applied, until either side has moved."""
+
+    stack: str
+    hash: str
+    hashes: PlanHashes
+    file: Json
+    """The stack file, as values."""
+    destroy: bool = False
+    """It was planned as if the file named no resources any more."""
+    actions: list[Action]
+    warnings: list[Problem]
+
+
+class NothingToDo(Document, frozen=True, kw_only=True):
+    """What applying came to where everything is as the file wants it: no saga was started."""
+
+    did: Literal["nothing"]
+    detail: str
+    stack: str
+    saga: None
+    outcomes: list[Outcome]
 
 
 class Submitted(Saga, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from actors.clock import rfc3339
+from actors.saga.actions import outcomes
 from actors.saga.dossier import IMAGE, INTENT, Header
 from actors.saga.holds import Waiting, left_behind
 from actors.saga.plan import Plan
@@ -77,6 +78,7 @@ def saga(
         rolled_back_by=header.rolled_back_by,
         corrects=header.corrects,
         corrected_by=header.corrected_by,
+        outcomes=msgspec.UNSET if plan.stack is None else outcomes(plan, state),
     )
 
 

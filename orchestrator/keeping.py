@@ -231,7 +231,7 @@ class Keeping:
             actor=caller.name,
             resource=f"{record.type}/{record.name}",
         )
-        await self._host.resources.write(self._host.journal, event, change)
+        await self._host.resources.write(self._host.journal, [event], [change])
 
     def _refuse_busy(self, resource: Resource) -> None:
         touch = Touch(type=resource.type, name=resource.name, id=resource.id, path=resource.path)

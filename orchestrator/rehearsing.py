@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from itertools import takewhile
 from threading import Event
+from typing import Any
 
 from anyio import to_thread
 
@@ -18,6 +19,7 @@ from actors.saga.rehearsal import Case, Preparing, rehearse
 from actors.saga.simulated import Simulated
 from actors.saga.state import Direction
 from orchestrator import answers, documents
+from orchestrator.files.compile import Compiled
 from orchestrator.requests import Submission
 from orchestrator.submitting import Submitting
 from providers.registry import Registry
@@ -62,6 +64,10 @@ class Rehearsing:
     async def rehearse(self, submission: Submission) -> bytes:
         """Say what each failure would leave behind. Raises Invalid as ``submit`` does; secrets need not be there."""
         compiled, inputs = self._submitting.checked(submission, secrets=False)
+        return await self.rehearse_compiled(compiled, inputs)
+
+    async def rehearse_compiled(self, compiled: Compiled, inputs: dict[str, Any]) -> bytes:
+        """Say what each failure of what was compiled would leave behind."""
         plan = compiled.plan
         assert plan is not None
         simulated = Simulated(self._registry, plan, inputs)

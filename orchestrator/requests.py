@@ -40,6 +40,44 @@ class BatchSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     reason: str | None = None
 
 
+class FileSubmission(Submission, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file to check or to try out: a saga file, or a stack file, as a document (`stack`) or as text."""
+
+    stack: dict[str, Any] | None = None
+
+
+class StackSubmission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stack file to plan or to apply: as it is (`stack`, `resources`, …), as `stack: {…}`, or as text (`source`, `format`).
+
+    To apply, also a plan: as `plan: {…}`, or as it is (`hash`, `hashes`, `file`, `actions`). A file beside a plan is held
+    against the one that it was made from.
+    """
+
+    stack: str | dict[str, Any] | None = None
+    resources: list[dict[str, Any]] | None = None
+    description: str | None = None
+    labels: dict[str, str] | None = None
+    on_failure: Literal["compensate", "stop", "hold"] | None = None
+    on_undo_failure: Literal["continue", "hold"] | None = None
+    on_conflict: Literal["hold", "force", "skip"] | None = None
+    deadline: str | None = None
+    policy: dict[str, Any] | None = None
+    hooks: dict[str, Any] | None = None
+    source: str | None = None
+    format: Literal["yaml", "toml", "json"] | None = None
+    plan: dict[str, Any] | None = None
+    hash: str | None = None
+    hashes: dict[str, str] | None = None
+    file: dict[str, Any] | None = None
+    actions: list[dict[str, Any]] | None = None
+    warnings: list[Any] | None = None
+    destroy: bool | None = None
+    """As if the file named no resources any more."""
+    revert_accepted: bool = False
+    """Also put back what was accepted as drift."""
+    reason: str | None = None
+
+
 class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is said along with a batch's cancel (`now`) or rollback (`preview`)."""
 

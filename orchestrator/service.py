@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from actors.batch.members import Members
@@ -26,13 +27,14 @@ from orchestrator.making_up import MakingUp, asks_of
 from orchestrator.metrics import Counts
 from orchestrator.problems import Invalid, Item, NotFound
 from orchestrator.reading import Reading
-from orchestrator.requests import Submission
+from orchestrator.requests import FileSubmission, StackSubmission
 from orchestrator.steering import Steering
-from orchestrator.submitting import Submitting
+from orchestrator.submitting import Submitted, Submitting
 from providers.registry import Registry
 
 if TYPE_CHECKING:
-    from orchestrator.rehearsing import Rehearsing
+    from orchestrator.applying import Applying
+    from orchestrator.checking import Checking
 
 SHOWN = 20
 """Sagas named in `health` at most, of each trouble."""
@@ -65,7 +67,6 @@ class Service:
         self._registry = registry
         self._reload = reload
         self._began = host.clock.now()
-        self._rehearsing: Rehearsing | None = None
         reading = Reading(host, directory)
         self._submitting = submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
         rolling_back = RollingBack(directory, random_bytes, lambda plan: asks_of(self.settings.policy, plan))
@@ -76,7 +77,6 @@ class Service:
         auditing = Auditing(host.queries, reading, node_key)
         keeping = Keeping(host, registry, auditing)
         self.submit = submitting.submit
-        self.validate = submitting.validate
         self.resolve_ref = reading.resolve_ref
         self.saga = reading.saga
         self.sagas = reading.sagas
@@ -100,14 +100,39 @@ class Service:
         self.audit_replay = auditing.replay
         self.audit_events = auditing.events
 
-    async def rehearse(self, submission: Submission) -> bytes:
-        """Say what a saga would leave behind, whatever goes wrong: see ``rehearsing``. Raises Invalid."""
-        if self._rehearsing is None:
-            # Imported here: most daemons never rehearse anything, and it takes 5 ms and 0.4 MB.
-            from orchestrator.rehearsing import Rehearsing
+    # What many daemons never do is imported by those that do it: it takes 10 ms and a megabyte.
 
-            self._rehearsing = Rehearsing(self._registry, self._submitting)
-        return await self._rehearsing.rehearse(submission)
+    @cached_property
+    def _applying(self) -> Applying:
+        from orchestrator.applying import Applying
+
+        return Applying(self._host, self._directory, self._registry, self._submitting)
+
+    @cached_property
+    def _checking(self) -> Checking:
+        from orchestrator.checking import Checking
+        from orchestrator.rehearsing import Rehearsing
+
+        rehearsing = Rehearsing(self._registry, self._submitting)
+        return Checking(self._submitting, self._applying, rehearsing)
+
+    async def validate(self, submission: FileSubmission) -> bytes:
+        """Say what is wrong with a file: see ``checking``."""
+        return await self._checking.validate(submission)
+
+    async def rehearse(self, submission: FileSubmission) -> bytes:
+        """Say what a file would leave behind, whatever goes wrong: see ``checking``. Raises Invalid."""
+        return await self._checking.rehearse(submission)
+
+    async def plan(self, submission: StackSubmission) -> bytes:
+        """Say what applying a stack file would do: see ``applying``. Raises Invalid."""
+        return await self._applying.plan(submission)
+
+    async def apply(
+        self, caller: Caller, submission: StackSubmission, *, idempotency_key: str | None, wait: int | None
+    ) -> Submitted:
+        """Run what a stack file asks for: see ``applying``. Raises Invalid, Conflict, Unavailable."""
+        return await self._applying.apply(caller, submission, idempotency_key=idempotency_key, wait=wait)
 
     async def providers(self, type_: str | None = None) -> bytes:
         """Give what the drivers declare, and what node and driver make of their undos; one type's, where one is named."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import anyio
@@ -141,6 +141,12 @@ class Submitting:
         assert compiled.plan is not None
         given = Given(inputs, {**compiled.labels, **submission.labels}, submission.reason)
         born = self.newborn(caller, compiled.plan, given, corrects=corrects)
+        return await self.run(born, compiled.warnings, key, wait)
+
+    async def run(
+        self, born: Newborn, warnings: Iterable[FileProblem], key: IdempotencyKey | None, wait: int | None
+    ) -> Submitted:
+        """Accept what was made of a file; it is durable when this returns. ``wait``: as in :meth:`submit`."""
         saga, plan = born.saga, born.plan
         waiting = _Waiter() if wait else None
         stop = self._directory.watch(saga, waiting) if waiting else None
@@ -155,7 +161,7 @@ class Submitting:
             if stop is not None:
                 stop()
         document = self._reading.compose(dossier.header, plan, state, outputs_of(dossier))
-        body = documents.encode(documents.submitted(document, compiled.warnings))
+        body = documents.encode(documents.submitted(document, warnings))
         return Submitted(saga, created=True, body=body)
 
     def newborn(
@@ -238,8 +244,8 @@ class Submitting:
             self._plans[id(plan)] = known
         return known
 
-    async def validate(self, submission: Submission) -> bytes:
-        """Say what is wrong with a file, without running it. Inputs are looked at only if some are given."""
+    def validate(self, submission: Submission) -> bytes:
+        """Say what is wrong with a saga file, without running it. Inputs are looked at only if some are given."""
         compiled = self._compiled(submission)
         problems = list(compiled.problems)
         if submission.inputs:

@@ -309,6 +309,8 @@ class Driver(abc.ABC):
     """Outputs that are secrets."""
     spec: ClassVar[frozenset[str] | None] = None
     """The fields of its images that its registry's record, and so drift, is about; None: all that its verbs set."""
+    set_by: ClassVar[Mapping[str, str]] = {}
+    """Image field -> the argument that sets it, where the two have other names (a digest, by the content)."""
     policy: ClassVar[Literal["auto", "none", "hold", "required"]] = "auto"
     lists: ClassVar[bool] = False
     """`inventory` gives all that there are: by pages, which takes fewer requests than asking after each."""

@@ -186,6 +186,10 @@ class Queries:
         """Give the records of a type that go by this name: a label, of which there may be several, or an identity."""
         return [Resource(*row) for row in self._quick.execute(self._sql["resources_called"], (type, name))]
 
+    def resources_of_stack(self, stack: str) -> list[Resource]:
+        """Give the records of what a stack owns."""
+        return [Resource(*row) for row in self._quick.execute(self._sql["resources_of_stack"], (stack,))]
+
     def resources_below(self, path: str) -> list[Resource]:
         """Give the records of all that lies below a path."""
         below = path.rstrip("/")

@@ -86,21 +86,31 @@ WHERE s.rollback_of IS NOT NULL AND s.status IN ('pending', 'running', 'compensa
 
 -- name: resource_columns
 -- The columns of records.Resource, in its order.
-SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at FROM resources
+SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at,
+    stack, needs, protect FROM resources
 
 -- name: resources_called
 -- The records of a type that go by a name, which is a label, or by an identity.
-SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at FROM resources
+SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at,
+    stack, needs, protect FROM resources
 WHERE type = ?1 AND (name = ?2 OR identity = ?2) ORDER BY identity
+
+-- name: resources_of_stack
+-- What a stack owns.
+SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at,
+    stack, needs, protect FROM resources
+WHERE stack = ?
 
 -- name: resources_below
 -- The records of what lies below a path: from `PATH/` up to `PATH0`, as `0` comes next after `/`.
-SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at FROM resources
+SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at,
+    stack, needs, protect FROM resources
 WHERE identity > ? AND identity < ? ORDER BY identity, type
 
 -- name: resources
 -- A page of records, by type and name.
-SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at FROM resources
+SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at,
+    stack, needs, protect FROM resources
 WHERE (type, name, identity) > (:after_type, :after_name, :after_identity)
     AND (:type IS NULL OR type = :type OR substr(type, 1, length(:type) + 1) = :type || '.')
     AND (:name IS NULL OR name = :name)

@@ -172,6 +172,12 @@ class Resource(msgspec.Struct, frozen=True):
     execution: str | None
     created_at: int
     updated_at: int
+    stack: str | None = None
+    """The stack that owns it; None: a saga file made it, or it was imported."""
+    needs: bytes = b"[]"
+    """JSON list: the names of those resources of its stack that it needs."""
+    protect: int = 0
+    """1: its stack's plans neither delete nor replace it."""
 
 
 class ResourceChange(msgspec.Struct, frozen=True):

@@ -62,8 +62,8 @@ _INSERT_PLANS = Bulk("INSERT OR IGNORE INTO plans (digest, body) VALUES", column
 _INSERT_KEYS = Bulk("INSERT INTO idempotency_keys (key, saga, body, at) VALUES", columns=4)
 _PUT_RESOURCES = Bulk(
     "INSERT OR REPLACE INTO resources (type, identity, name, id, spec, spec_version, outputs, saga, execution,"
-    " created_at, updated_at) VALUES",
-    columns=11,
+    " created_at, updated_at, stack, needs, protect) VALUES",
+    columns=14,
 )
 _DELETE_RESOURCES = Bulk("DELETE FROM resources WHERE (type, identity) IN (VALUES", columns=2, tail=")")
 

@@ -129,7 +129,11 @@ CREATE TABLE resources (
     execution    TEXT,                   -- id of the execution that did
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,
+    stack        TEXT,                   -- the stack that owns it; NULL: a saga file made it, or it was imported
+    needs        BLOB    NOT NULL DEFAULT X'5B5D',  -- JSON list: names of those of its stack that it needs
+    protect      INTEGER NOT NULL DEFAULT 0,        -- 1: its stack's plans neither delete nor replace it
     PRIMARY KEY (identity, type)         -- in this order, so that what lies below a path lies together
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX resources_by_name ON resources (type, name);
+CREATE INDEX resources_by_stack ON resources (stack) WHERE stack IS NOT NULL;

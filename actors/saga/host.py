@@ -46,6 +46,7 @@ class Host:
         self.resources = Resources(queries, calls.registry)
         self.preparer = Preparer(calls, self.locks, self.resources)
         self.executor = Executor(calls, Later(queries))
+        self.calls = calls
         self.secrets = calls.secrets
         self.clock = clock
         self.passivate = passivate

@@ -234,7 +234,8 @@ def _why(plan: Plan, state: State, index: int) -> Error:
     name, error = plan.steps[index].name, failure(state.steps[index])
     said = error.message if error else ""
     if not state.steps[index].hook_failed:
-        return Error("step_failed", said, name)
+        last = plan.stack is not None and index in plan.stack.finalizers
+        return Error("finalize_failed" if last else "step_failed", said, name)
     hook = plan.steps[index].hook
     return Error(
         "hook_failed", f"the hook {hook.operation if hook else ''} of step {name} failed: {said}", name

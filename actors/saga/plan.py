@@ -79,6 +79,36 @@ class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many may be under way at once; None: all."""
 
 
+class Action(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a stack's plan does about one resource, and which steps bring it about."""
+
+    action: Literal["create", "update", "replace", "delete"]
+    type: str
+    name: str
+    make: tuple[int, ...] = ()
+    """The steps that create or change it, in order; of a replacement the new one's."""
+    gone: int | None = None
+    """The step that deletes it; of a replacement the old one's."""
+    needs: tuple[str, ...] = ()
+    """The resources of the stack that it needs: kept with its record, so that it is deleted before them."""
+    protect: bool = False
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Give all its steps."""
+        return self.make if self.gone is None else (*self.make, self.gone)
+
+
+class Stack(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a saga that applies a stack file brings about."""
+
+    name: str
+    actions: tuple[Action, ...]
+    """In order; each has exactly one outcome once the saga has ended."""
+    finalizers: tuple[int, ...] = ()
+    """The steps that come last, one for each type that wants it."""
+
+
 class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """One step of a plan."""
 
@@ -112,6 +142,8 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """Who is asked, and for how long, where the step says so itself (``wait.approval``)."""
     asks_undo: bool = False
     """Whether its undo needs an approval of what it would do."""
+    over: str | None = None
+    """In a stack: the identity of the record that what is created stands in for, because its resource is gone."""
     takes_back: int | None = None
     """In a rollback saga: the index of the original's step that this one takes back. ``operation`` is then only what is
     expected to be done; what is done is made from the original's record just before."""
@@ -148,6 +180,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     approvals: Approvals = Approvals()
     batch: Batch | None = None
     """Its steps are sagas (``actors/batch``), none of which needs another."""
+    stack: Stack | None = None
+    """It applies a stack file."""
 
     def rules(self, step: int | None) -> Approvals:
         """Give the rules for approvals of a step's start, or of anything else (None)."""
@@ -158,6 +192,12 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     def members(self) -> tuple[str, ...]:
         """The sagas of a batch, in the order of their steps; none where this is no batch."""
         return () if self.batch is None else tuple(step.arguments["saga"] for step in self.steps)
+
+    @cached_property
+    def action_of(self) -> dict[int, Action]:
+        """Step -> the action of the stack that it is a part of."""
+        actions = () if self.stack is None else self.stack.actions
+        return {step: action for action in actions for step in action.steps}
 
     @cached_property
     def by_name(self) -> dict[str, int]:

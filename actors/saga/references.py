@@ -1,5 +1,7 @@
 """References: ``${inputs.NAME}``, ``${steps.NAME.FIELD}``, ``${self.FIELD}``, ``${saga.id}``, ``${secret.NAME}``.
 
+In stack files there is ``${resources.NAME.FIELD}`` besides; a plan has none of those left.
+
 A template is any JSON value whose strings may hold references; ``$${`` is a literal ``${``. A string that is one
 whole reference keeps the type of what it stands for; inside a longer string scalars are put in as text. ``${$}`` is
 a literal dollar, for the one place where a plain one would be read as part of what follows.
@@ -19,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-ROOTS = ("inputs", "steps", "self", "saga", "secret")
+ROOTS = ("inputs", "steps", "resources", "self", "saga", "secret")
 
 _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
 _INDEX = re.compile(r"[0-9]{1,9}")
@@ -175,7 +177,7 @@ def _string(text: str, lookup: Lookup, *, keep_secrets: bool) -> Any:
             out.append(str(part))
             run = []
         else:
-            run.append(_text(part, lookup(part)) if isinstance(part, Ref) else part)
+            run.append(as_text(part, lookup(part)) if isinstance(part, Ref) else part)
     rest = "".join(run)
     return "".join(out) + (escape(rest) if keep_secrets else rest)
 
@@ -197,7 +199,8 @@ def escape(value: Any) -> Any:
     return value
 
 
-def _text(ref: Ref, value: Any) -> str:
+def as_text(ref: Ref, value: Any) -> str:
+    """Give a value as it is put into a longer text. Raises BadReference for what is no scalar."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

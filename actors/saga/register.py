@@ -14,6 +14,7 @@ import msgspec
 
 from actors.resources import Key, Resources, encoded, key_of
 from actors.saga.dossier import Dossier, Entry, Intent
+from actors.saga.plan import Action, Stack
 from actors.saga.state import Direction
 from providers import contract
 from providers.contract import Image
@@ -37,14 +38,22 @@ class Done(NamedTuple):
 
 
 def before(
-    resources: Resources, dossier: Dossier, intent: Intent, alias: str | None, original: Entry | None
+    resources: Resources,
+    dossier: Dossier,
+    intent: Intent,
+    alias: str | None,
+    original: Entry | None,
+    over: str | None = None,
 ) -> Found:
-    """Give what is on record about the resource of an intent; of a place that is to go, also about all that is below it."""
+    """Give what is on record about the resource of an intent; of a place that is to go, also about all that is below it.
+
+    ``over``: the identity of the record that what is to be created stands in for.
+    """
     resource = intent.resource
     assert resource is not None
     outputs = original.outputs if original is not None and intent.restore else None
     key = _followed(dossier, (resource.type, identity(resource, outputs)))
-    own = _look(resources, dossier, key)
+    own = _look(resources, dossier, key if over is None else (resource.type, over))
     if own is None and _may_have_an_id(intent):
         named = resources.called(resource.type, alias or resource.name)
         own = _look(resources, dossier, key_of(named[0])) if len(named) == 1 else None
@@ -111,7 +120,8 @@ def after(resources: Resources, dossier: Dossier, done: Done) -> list[ResourceCh
     if original is not None and original.intent.recorded is not None:
         changes |= _put_back(resources, dossier, original, entry, done.at)
     if entry is not None and not entry.intent.restore and entry.intent.recorded is not None:
-        changes |= _made(resources, entry, done)
+        action = dossier.plan.action_of.get(done.step) if done.direction == "forward" else None
+        changes |= _owned(_made(resources, entry, done), dossier.plan.stack, action)
     dossier.records |= changes
     return [ResourceChange(*key, record) for key, record in changes.items()]
 
@@ -160,6 +170,19 @@ def _made(resources: Resources, entry: Entry, done: Done) -> dict[Key, Resource 
     return {**({} if own is None else {key_of(own): None}), key_of(record): record}
 
 
+def _owned(
+    changes: dict[Key, Resource | None], stack: Stack | None, action: Action | None
+) -> dict[Key, Resource | None]:
+    """Say of what a step of a stack has made or changed that the stack owns it."""
+    if stack is None or action is None:
+        return changes
+    own = {"stack": stack.name, "needs": encoded(list(action.needs)), "protect": int(action.protect)}
+    return {
+        key: None if record is None else msgspec.structs.replace(record, **own)
+        for key, record in changes.items()
+    }
+
+
 def _gone(intent: Intent, left: Image | None) -> bool:
     """Tell whether there is nothing any more after it. A driver without images can only be taken at the verb's word."""
     return intent.verb == "delete" if left is None else not left.exists
@@ -193,6 +216,9 @@ def _record(
         execution=entry.id if merged is None else merged.execution,
         created_at=done.at if merged is None else merged.created_at,
         updated_at=done.at,
+        stack=None if merged is None else merged.stack,
+        needs=b"[]" if merged is None else merged.needs,
+        protect=0 if merged is None else merged.protect,
     )
 
 

@@ -15,7 +15,7 @@ from orchestrator.api.problems import TooSlow, Unsupported
 from orchestrator.api.words import read_word
 from orchestrator.files.problems import shown, suggest
 from orchestrator.problems import Invalid, Item, Malformed, TooLarge
-from orchestrator.requests import VERBS, BatchSubmission, Submission, VerbBody
+from orchestrator.requests import VERBS, BatchSubmission, StackSubmission, Submission, VerbBody
 
 if TYPE_CHECKING:
     from aiohttp.web import BaseRequest
@@ -194,14 +194,34 @@ def _choices(kind: Any, value: Any) -> str:
 def check_submission(given: Submission | VerbBody) -> None:
     """Raise Invalid unless there is exactly one file, as a document or as text with its format."""
     problems = []
-    if given.saga is None and given.source is None:
+    document = given.saga if given.saga is not None else getattr(given, "stack", None)
+    if document is None and given.source is None:
         problems.append(Item("saga", "is missing", "give `saga`, or `source` and `format`"))
-    if given.saga is not None and given.source is not None:
+    if document is not None and given.source is not None:
         problems.append(Item("source", "is given beside `saga`", "give one of them"))
     if given.source is not None and given.format is None:
         problems.append(Item("format", "is missing", "say what `source` is written in: yaml, toml or json"))
     if given.source is None and given.format is not None:
         problems.append(Item("format", "is given without `source`", "leave it out"))
+    if problems:
+        raise Invalid("the body is not valid", problems)
+
+
+def check_stack(given: StackSubmission, *, plans: bool = False) -> None:
+    """Raise Invalid unless there is exactly one stack file; with ``plans`` a saved plan will do."""
+    problems = []
+    planned = given.plan is not None or given.actions is not None
+    whole = isinstance(given.stack, dict)
+    if planned and not plans:
+        problems.append(Item("plan", "is a plan already", "give the stack file"))
+    if not planned and not whole and given.resources is None and given.source is None:
+        problems.append(
+            Item("resources", "is missing", "give `stack` and `resources`, or `source` and `format`")
+        )
+    if given.source is not None and given.format is None:
+        problems.append(Item("format", "is missing", "say what `source` is written in: yaml, toml or json"))
+    if given.source is not None and (given.stack is not None or given.resources is not None):
+        problems.append(Item("source", "is given beside `stack`", "give one of them"))
     if problems:
         raise Invalid("the body is not valid", problems)
 

@@ -97,9 +97,8 @@ def document(routes: Iterable[Route], version: str) -> Object:
 def _schemas(routes: Iterable[Route]) -> Object:
     kinds: list[Any] = [ProblemDocument]
     for route in routes:
-        kinds += [
-            kind for kind in (route.body, route.answers) if not isinstance(kind, str) and kind is not Nothing
-        ]
+        named = (route.body, route.answers, route.or_else)
+        kinds += [kind for kind in named if kind not in (None, Nothing) and not isinstance(kind, str)]
     _, schemas = msgspec.json.schema_components(
         list(dict.fromkeys(kinds)), schema_hook=describe_word, ref_template=REF
     )
@@ -175,13 +174,20 @@ def _responses(route: Route) -> Iterator[tuple[str, Object]]:
         content = {JSON: {"schema": {"$ref": REF.format(name=route.answers.__name__)}}}
     if route.streams:
         content["text/event-stream"] = {"schema": {"type": "string", "description": _line(STREAM)}}
-    yield "200", _response("It was there already." if route.created else "Done.", content)
+    yield "200", _response("It was there already." if route.created else "Done.", _or_else(route, content))
     if route.created:
         location = {"Location": {"description": "Where it is.", "schema": {"type": "string"}}}
         yield "201", _response("It was made.", content, location)
     problem = {PROBLEM: {"schema": {"$ref": REF.format(name=ProblemDocument.__name__)}}}
     for status, text in sorted(_problems(route).items()):
         yield str(status), _response(text, problem)
+
+
+def _or_else(route: Route, content: Object) -> Object:
+    if route.or_else is None:
+        return content
+    other = {"$ref": REF.format(name=route.or_else.__name__)}
+    return content | {JSON: {"schema": {"anyOf": [content[JSON]["schema"], other]}}}
 
 
 def _problems(route: Route) -> dict[int, str]:

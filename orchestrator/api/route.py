@@ -44,6 +44,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: type[msgspec.Struct] = Nothing
     answers: type[msgspec.Struct] | str
     """The document that it answers with, or the media type of a text."""
+    or_else: type[msgspec.Struct] | None = None
+    """Another document that it may answer with, at 200."""
     created: bool = False
     """201 where something was made, 200 where it was there already."""
     streams: bool = False

@@ -13,12 +13,22 @@ from aiohttp.web import BaseRequest
 from orchestrator import answers
 from orchestrator.access import Role
 from orchestrator.api.answer import Answer
-from orchestrator.api.bodies import check_batch, check_submission, check_verb, decode_query
+from orchestrator.api.bodies import check_batch, check_stack, check_submission, check_verb, decode_query
 from orchestrator.api.route import Ask, Result, Route
 from orchestrator.api.words import Cursor, Head, Label, Place, Time, Wait
 from orchestrator.metrics import TEXT, render
 from orchestrator.problems import Invalid, Item
-from orchestrator.requests import VERBS, BatchBody, BatchSubmission, Forget, Import, Submission, VerbBody
+from orchestrator.requests import (
+    VERBS,
+    BatchBody,
+    BatchSubmission,
+    FileSubmission,
+    Forget,
+    Import,
+    StackSubmission,
+    Submission,
+    VerbBody,
+)
 
 MOST_PER_PAGE = 1_000
 LONGEST_KEY = 255
@@ -213,6 +223,25 @@ async def cancel_batch(ask: Ask) -> Result:
 async def rollback_batch(ask: Ask) -> Result:
     """Take a batch back."""
     return Answer(await ask.service.rollback_batch(ask.caller, ask.ref, ask.body))
+
+
+# --- stacks -----------------------------------------------------------------------------------------------------------
+
+
+async def plan(ask: Ask) -> Result:
+    """Say what applying a stack file would do."""
+    check_stack(ask.body)
+    return Answer(await ask.service.plan(ask.body))
+
+
+async def apply(ask: Ask) -> Result:
+    """Apply a stack file or a plan, or find the saga that the same key has started."""
+    check_stack(ask.body, plans=True)
+    submitted = await ask.service.apply(
+        ask.caller, ask.body, idempotency_key=_idempotency_key(ask.request), wait=ask.query.wait
+    )
+    location = {"Location": f"/v1/sagas/{submitted.id}"} if submitted.id else {}
+    return Answer(submitted.body, 201 if submitted.created else 200, headers=location)
 
 
 # --- resources --------------------------------------------------------------------------------------------------------
@@ -463,6 +492,29 @@ ROUTES: tuple[Route, ...] = (
         problems=(404, 409, 503),
     ),
     Route(
+        method="POST",
+        path="/v1/plans",
+        role="viewer",
+        handler=plan,
+        summary="Say what applying a stack file would do",
+        body=StackSubmission,
+        answers=answers.StackPlan,
+        problems=(409,),
+    ),
+    Route(
+        method="POST",
+        path="/v1/plans/apply",
+        role="operator",
+        handler=apply,
+        summary="Run what a stack file or a plan asks for as a saga; where there is nothing to do, none is started",
+        query=SubmitQuery,
+        body=StackSubmission,
+        answers=answers.Submitted,
+        or_else=answers.NothingToDo,
+        created=True,
+        problems=(409, 503),
+    ),
+    Route(
         method="GET",
         path="/v1/resources",
         role="viewer",
@@ -554,7 +606,7 @@ ROUTES: tuple[Route, ...] = (
         role="viewer",
         handler=validate,
         summary="Check a saga file without running it",
-        body=Submission,
+        body=FileSubmission,
         answers=answers.Validated,
     ),
     Route(
@@ -563,7 +615,7 @@ ROUTES: tuple[Route, ...] = (
         role="viewer",
         handler=rehearse,
         summary="Try a saga against simulated drivers: what each failure would leave behind",
-        body=Submission,
+        body=FileSubmission,
         answers=answers.Rehearsed,
     ),
     Route(

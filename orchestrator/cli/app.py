@@ -37,6 +37,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "validate": Entry("submit", "Say what is wrong with a saga file, without running it."),
         "rehearse": Entry("rehearse", "Say what a saga would leave behind, whatever goes wrong."),
         "watch": Entry("watch", "Follow a saga until it has ended or needs somebody."),
+        "plan": Entry("stacks", "Say what applying a stack file would change."),
+        "apply": Entry("stacks", "Bring what is there to what a stack file wants."),
         "batch": Entry("batch", "Run many sagas together; see them, and take them back, as one."),
     },
     "Look": {
@@ -73,8 +75,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 
 LATER = frozenset(
     [
-        "plan",
-        "apply",
         "drift",
         "backup",
         "restore",

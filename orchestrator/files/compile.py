@@ -27,10 +27,8 @@ from orchestrator.files.resolved import Known, check_known, known_operations
 from orchestrator.files.steps import Draft, check_steps, make_step, read_steps
 from providers.registry import Registry
 
-_KEYS: dict[str, shape.Reader] = {
-    "saga": shape.kind,
+SHARED_KEYS: dict[str, shape.Reader] = {
     "description": shape.text,
-    "inputs": declared,
     "labels": shape.labels,
     "on_failure": shape.choice("compensate", "stop", "hold"),
     "on_undo_failure": shape.choice("continue", "hold"),
@@ -38,6 +36,13 @@ _KEYS: dict[str, shape.Reader] = {
     "deadline": shape.duration,
     "policy": read_policy,
     "hooks": read_hooks,
+}
+"""What a saga file and a stack file both have."""
+_KEYS: dict[str, shape.Reader] = {
+    "saga": shape.kind,
+    "description": shape.text,
+    "inputs": declared,
+    **SHARED_KEYS,
     "steps": read_steps,
 }
 

@@ -41,6 +41,13 @@ class Names(msgspec.Struct, frozen=True):
     verbs: list[Verb | None]
     """By step; None where its operation is not known."""
     graph: bool
+    stack: bool = False
+    """They are resources of a stack file, and named so."""
+
+    @property
+    def word(self) -> str:
+        """Give what one of them is called."""
+        return "resource" if self.stack else "step"
 
 
 class Scope:
@@ -110,7 +117,7 @@ class Scope:
         match ref.root:
             case "inputs":
                 return self._input(path, ref)
-            case "steps":
+            case "steps" | "resources":
                 return self._step(path, ref)
             case "self":
                 return self._self(path, ref)
@@ -131,6 +138,8 @@ class Scope:
 
     def _input(self, path: Path, ref: Ref) -> Kinds:
         name, inputs = ref.path[0], self._names.inputs
+        if self._names.stack:
+            return self._bad(path, ref, "a stack file has no inputs", "write the value")
         self.used.add(name)
         if inputs is None:
             return ANY
@@ -144,6 +153,9 @@ class Scope:
             return self._bad(
                 path, ref, f"a saga has no {shown(ref.path[0])}", suggest(ref.path[0], SAGA_FIELDS)
             )
+        if self._names.stack and not self._has_self:
+            hint = "a plan compares what is here with what is there; hooks may refer to the saga"
+            return self._bad(path, ref, "it would be another with each apply", hint)
         return self._below(path, ref, 1, _TEXT)
 
     def _self(self, path: Path, ref: Ref) -> Kinds:
@@ -155,19 +167,23 @@ class Scope:
 
     def _step(self, path: Path, ref: Ref) -> Kinds:
         self.late = True
-        name, steps = ref.path[0], self._names.steps
+        name, steps, word = ref.path[0], self._names.steps, self._names.word
+        if ref.root != f"{word}s":
+            rest = ".".join(ref.path)
+            what = f"a stack file has resources: write ${{resources.{rest}}}"
+            return self._bad(path, ref, what if self._names.stack else "a saga file has steps, not resources")
         if name not in steps:
             others = [other for other, index in steps.items() if index != self._index]
-            return self._bad(path, ref, f"there is no step {shown(name)}", suggest(name, others))
+            return self._bad(path, ref, f"there is no {word} {shown(name)}", suggest(name, others))
         index = steps[name]
         if index == self._index:
             hint = "write ${self.FIELD}" if self._has_self else "use its arguments instead"
-            return self._bad(path, ref, "a step cannot refer to itself", hint)
+            return self._bad(path, ref, f"a {word} cannot refer to itself", hint)
         if index > self._index and not self._names.graph:
             hint = "move it up, or give the steps `needs` so that they form a graph"
             return self._bad(path, ref, f"the step {shown(name)} comes later", hint)
         if len(ref.path) == 1:
-            hint = f"write ${{steps.{name}.FIELD}}; {suggest('', self._fields(index))}"
+            hint = f"write ${{{word}s.{name}.FIELD}}; {suggest('', self._fields(index))}"
             return self._bad(path, ref, "it names no output", hint)
         self.refers.add((index, ref.path[1]))
         return self._output(path, ref, index, 1)

@@ -145,9 +145,9 @@ class LocalDriver(Driver):
 
     async def wanted(self, verb: str, arguments: Any) -> dict[str, Value]:
         """Give the fields that the arguments set, a content by its digest."""
-        return await to_thread.run_sync(partial(self.set_by, arguments))
+        return await to_thread.run_sync(partial(self.asked_for, arguments))
 
-    def set_by(self, arguments: Any) -> dict[str, Value]:
+    def asked_for(self, arguments: Any) -> dict[str, Value]:
         """Give the fields that the arguments set. Raises Ended or OSError where what they name cannot be read."""
         return dict(asked(arguments))
 

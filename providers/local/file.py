@@ -55,6 +55,7 @@ class LocalFile(LocalDriver):
     summary = "A file of this node: its content, mode, owner and group"
     kind = "file"
     spec = frozenset({"sha256", "mode", "owner", "group"})
+    set_by: ClassVar[Mapping[str, str]] = {"sha256": "content"}
     steady = ("kind", "sha256", "mode", "uid", "gid", "xattrs", "flags", "mtime_ns")
     verbs: ClassVar[Mapping[str, Verb]] = {
         "create": findable(
@@ -146,9 +147,9 @@ class LocalFile(LocalDriver):
             return Image(fields={**fields, "size": size}), tuple(fields)
         return Image(fields=fields), tuple(fields)
 
-    def set_by(self, arguments: Any) -> dict[str, Value]:
+    def asked_for(self, arguments: Any) -> dict[str, Value]:
         """Give the fields that the arguments set, the content by its digest."""
-        fields = super().set_by(arguments)
+        fields = super().asked_for(arguments)
         if not _has_content(arguments):
             return fields
         given = (

@@ -70,7 +70,7 @@ class LocalSymlink(LocalDriver):
             problems.append(f'"target" must be a path: {target!r}; write where the symlink shall point')
         return problems
 
-    def set_by(self, arguments: Any) -> dict[str, Value]:
+    def asked_for(self, arguments: Any) -> dict[str, Value]:
         """Give where it is to point."""
         return {"target": arguments.target}
 

@@ -1,0 +1,54 @@
+"""Checking and trying out files of either kind, saga or stack, without running them."""
+
+from __future__ import annotations
+
+from orchestrator import answers, documents
+from orchestrator.applying import Applying
+from orchestrator.files.document import Document
+from orchestrator.files.load import load, load_object
+from orchestrator.files.stack import is_stack
+from orchestrator.rehearsing import Rehearsing
+from orchestrator.requests import FileSubmission
+from orchestrator.submitting import Submitting
+
+
+class Checking:
+    """Says of files what is wrong with them, or what they would leave behind."""
+
+    def __init__(self, submitting: Submitting, applying: Applying, rehearsing: Rehearsing) -> None:
+        """Check sagas as at their submission, stacks as for a plan."""
+        self._submitting = submitting
+        self._applying = applying
+        self._rehearsing = rehearsing
+
+    async def validate(self, submission: FileSubmission) -> bytes:
+        """Say what is wrong with a file. Of a saga inputs are looked at only if some are given."""
+        document = self._stack(submission)
+        if document is None:
+            return self._submitting.validate(submission)
+        stack = self._applying.check(document)
+        found = answers.Validated(
+            problems=list(stack.problems), warnings=list(stack.warnings), kind=stack.name or None, steps=None
+        )
+        return documents.encode(found)
+
+    async def rehearse(self, submission: FileSubmission) -> bytes:
+        """Say what a file would leave behind, whatever goes wrong. Raises Invalid.
+
+        Of a stack it is what applying it now would: to plan that, what is there is read.
+        """
+        document = self._stack(submission)
+        if document is None:
+            return await self._rehearsing.rehearse(submission)
+        compiled = await self._applying.rehearsable(document)
+        return await self._rehearsing.rehearse_compiled(compiled, {})
+
+    def _stack(self, submission: FileSubmission) -> Document | None:
+        """Give the document of what is a stack file."""
+        if submission.stack is not None:
+            return load_object(submission.stack)
+        if submission.source is None or "stack" not in submission.source:
+            return None
+        limit = self._submitting.compiler.limit
+        document = load(submission.source, format=submission.format or "yaml", limit=limit)
+        return document if is_stack(document.value) else None

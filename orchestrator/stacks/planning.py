@@ -1,0 +1,303 @@
+"""From a stack file to the actions that bring what is there to what it wants.
+
+The file is gone through in the order of its needs, so that what a reference comes to is known, or known to be still to
+come, before it is compared. What is there is matched by name, among what the stack owns; else by its place; else among
+what was imported and nobody owns. Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from actors.resources import Key, key_of
+from actors.saga.calls import Calls, NotReady
+from actors.saga.references import BadReference, mentions, reveal
+from orchestrator.files.problems import Problem
+from orchestrator.files.stack import CompiledStack, Declared
+from orchestrator.stacks.changes import Change, changes, verbs_for
+from orchestrator.stacks.known import Known, Settled
+from orchestrator.stacks.looking import Look, known_of
+from providers.contract import ABSENT, Driver, Ended
+from store.records import Resource
+
+Kind = Literal["create", "update", "replace", "delete"]
+_JSON = msgspec.json.Decoder(dict[str, Any])
+
+
+class Planned(msgspec.Struct):
+    """What is to be done about one resource."""
+
+    kind: Kind
+    type: str
+    name: str
+    changes: list[Change] = []
+    declared: Declared | None = None
+    """As the file wants it; None: it is no longer in the file."""
+    record: Resource | None = None
+    """What is there, and will be gone or changed."""
+    with_: dict[str, Any] = {}
+    """The spec as a template of the saga's steps."""
+    verbs: tuple[str, ...] = ()
+    """That change it in place."""
+    over: str | None = None
+    """The identity of the record of what is gone."""
+
+
+class Sketch(msgspec.Struct):
+    """A plan in the making: what is to be done, what stands in its way, and what the stack owns from now on."""
+
+    actions: list[Planned] = []
+    problems: list[Problem] = []
+    owned: list[tuple[Declared, Resource]] = []
+
+
+class Wanted(msgspec.Struct):
+    """A declared resource, resolved as far as that is possible now."""
+
+    declared: Declared
+    driver: Driver
+    spec: dict[str, Any]
+    unknown: set[str]
+
+
+Seeing = Callable[[Iterable[Resource]], Awaitable[dict[Key, Look]]]
+"""Looks at the resources of records."""
+
+
+class Planner:
+    """Makes one plan."""
+
+    def __init__(
+        self, stack: CompiledStack, owned: list[Resource], find: Finder, calls: Calls, look: Seeing
+    ) -> None:
+        """Plan for a stack that owns these records; ``find`` gives others, ``look`` shows what is there."""
+        self._stack = stack
+        self._owned = owned
+        self._find = find
+        self._calls = calls
+        self._look = look
+        self._known = Known()
+        self._matched: set[Key] = set()
+        self._seen: dict[Key, Look] = {}
+        self._sketch = Sketch()
+
+    async def plan(self) -> Sketch:
+        """Give the actions, or everything that is in their way."""
+        self._seen = await self._look(self._owned)
+        for declared in self._stack.resources:
+            await self._one(declared)
+        self._sketch.actions += self._gone()
+        return self._sketch
+
+    def written(self, template: Any) -> Any:
+        """Give a template of the file as a step of the plan has it."""
+        return self._known.written(template)
+
+    # -- one resource ------------------------------------------------------------------------------------------------
+
+    async def _one(self, declared: Declared) -> None:
+        driver = self._calls.registry.drivers[declared.type]
+        spec: dict[str, Any] = {}
+        try:
+            spec, unknown = self._known.resolved(declared.spec)
+            wanted = Wanted(declared, driver, spec, unknown)
+            action = await self._action(wanted)
+        except (BadReference, NotReady, Ended) as why:
+            self._problem(declared, self._calls.secrets.redact(str(why)))
+            action = None
+        if action is not None:
+            action.with_ = self._known.written(declared.spec)
+            self._sketch.actions.append(action)
+        self._known.settle(declared.name, self._settled(declared, driver, spec, action))
+
+    async def _action(self, wanted: Wanted) -> Planned | None:
+        declared = wanted.declared
+        place = self._place(wanted)
+        record = self._match(declared, place)
+        if record is None:
+            await self._refuse_taken(wanted, place)
+            return Planned("create", declared.type, declared.name, self._new(wanted), declared)
+        if record.stack != self._stack.name and (record.stack is not None or record.saga is not None):
+            owner = f"the stack {record.stack}" if record.stack is not None else f"saga {record.saga}"
+            hint = f"`sagactl resources import {record.type} {record.identity}` takes it over"
+            self._problem(declared, f"{record.type} {record.identity} is kept by {owner}", hint)
+            return None
+        self._matched.add(key_of(record))
+        self._sketch.owned.append((declared, record))
+        return await self._compared(wanted, record, place)
+
+    async def _compared(self, wanted: Wanted, record: Resource, place: str | None) -> Planned | None:
+        declared = wanted.declared
+        seen = await self._see(record)
+        if seen.error is not None:
+            self._problem(declared, f"{record.type} {record.identity}: {seen.error}")
+            return None
+        if seen.image is not None and not seen.image.exists:
+            new = self._new(wanted)
+            return Planned(
+                "create", declared.type, declared.name, new, declared, record, over=record.identity
+            )
+        live = ABSENT.fields if seen.image is None else seen.image.fields
+        found = await self._differing(wanted, record, live)
+        if place is not None and place != record.identity:
+            found.insert(0, Change("path", record.identity, place))
+            return self._replaced(declared, record, found)
+        if not found:
+            return None
+        verbs = verbs_for(wanted.driver, [change.field for change in found])
+        if verbs is None:
+            return self._replaced(declared, record, found)
+        return Planned("update", declared.type, declared.name, found, declared, record, verbs=verbs)
+
+    def _replaced(self, declared: Declared, record: Resource, found: list[Change]) -> Planned | None:
+        if declared.protect:
+            fields = ", ".join(change.field for change in found)
+            hint = "leave these as they are, or take `protect` away first"
+            self._problem(declared, f"it is protected, and changing {fields} would replace it", hint)
+            return None
+        return Planned("replace", declared.type, declared.name, found, declared, record)
+
+    async def _see(self, record: Resource) -> Look:
+        if key_of(record) not in self._seen:
+            self._seen |= await self._look([record])
+        return self._seen[key_of(record)]
+
+    async def _differing(self, wanted: Wanted, record: Resource, live: dict[str, Any]) -> list[Change]:
+        recorded = _JSON.decode(record.spec)
+        stand_ins = {**known_of(record), **live}
+        typed = self._typed(wanted, {field: stand_ins.get(field) for field in wanted.unknown})
+        fields = await wanted.driver.wanted("create", typed)
+        found = changes(wanted.driver, fields, wanted.unknown, live, recorded)
+        redact = self._calls.secrets.redact
+        named = wanted.driver.set_by
+        return [
+            Change(named.get(each.field, each.field), redact(each.from_), redact(each.to)) for each in found
+        ]
+
+    def _new(self, wanted: Wanted) -> list[Change]:
+        """Give the fields of what is to be made, secrets as references."""
+        shown = {**wanted.spec, **dict.fromkeys(sorted(wanted.unknown), "(known after apply)")}
+        hidden = wanted.driver.sensitive
+        return [
+            Change(field, None, "(sensitive)" if field in hidden else shown[field])
+            for field in wanted.declared.spec
+        ]
+
+    # -- which record it is ------------------------------------------------------------------------------------------
+
+    def _match(self, declared: Declared, place: str | None) -> Resource | None:
+        named = [each for each in self._owned if (each.type, each.name) == (declared.type, declared.name)]
+        if named:
+            # Of several the newest: the others were to be deleted when they were replaced, and could not be.
+            return max(named, key=lambda each: (each.created_at, each.updated_at))
+        if place is not None:
+            return self._find.at(declared.type, place)
+        return next((each for each in self._find.called(declared.type, declared.name) if _free(each)), None)
+
+    def _place(self, wanted: Wanted) -> str | None:
+        """Give the real path of what is a place, where it is known."""
+        if "path" not in wanted.spec or mentions(wanted.spec["path"]):
+            return None
+        try:
+            resource = wanted.driver.resource("create", self._typed(wanted, {}))
+        except NotReady:  # something else that it must have is still to come
+            return None
+        return None if resource is None else resource.path
+
+    async def _refuse_taken(self, wanted: Wanted, place: str | None) -> None:
+        """Refuse to make what is there already, and nobody keeps."""
+        if place is None or place in self._to_come():
+            return
+        declared = wanted.declared
+        record = Resource(declared.type, place, place, None, b"{}", 0, b"{}", None, None, 0, 0)
+        seen = (await self._look([record]))[key_of(record)]
+        if seen.image is not None and seen.image.exists:
+            hint = f"`sagactl resources import {declared.type} {place}` takes it over"
+            self._problem(declared, f"{place} is there already, and not kept by this stack", hint)
+
+    def _to_come(self) -> set[str]:
+        return {action.record.identity for action in self._sketch.actions if action.record is not None}
+
+    def _typed(self, wanted: Wanted, more: dict[str, Any]) -> Any:
+        verb = wanted.driver.verbs["create"]
+        given = {**wanted.spec, **{field: value for field, value in more.items() if value is not None}}
+        typed, _, _ = self._calls.reveal(given, verb)
+        return typed
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def _gone(self) -> Iterator[Planned]:
+        """Give what the stack owns and no longer wants: each before those that it needs."""
+        left = [each for each in self._owned if key_of(each) not in self._matched]
+        for record in in_order_of_deletion(left):
+            if record.protect:
+                what = f"{record.type} {record.name} is protected, and is not in the file any more"
+                hint = "put it back, or take `protect` away with an apply first"
+                self._sketch.problems.append(Problem(record.name, what, hint))
+                continue
+            yield Planned("delete", record.type, record.name, [], None, record)
+
+    def _settled(
+        self, declared: Declared, driver: Driver, spec: dict[str, Any], action: Planned | None
+    ) -> Settled:
+        record = next((found for each, found in self._sketch.owned if each is declared), None)
+        known = {field: reveal(value, str) for field, value in spec.items() if not _has_secret(value)}
+        fresh = action is not None and action.kind in ("create", "replace")
+        outputs = {} if record is None or fresh else _JSON.decode(record.outputs) | {"id": record.id}
+        outputs = outputs | ({} if record is None or fresh else _JSON.decode(record.outputs))
+        verb = action.verbs[-1] if action is not None and action.verbs else "create"
+        puts_out = frozenset(driver.verbs[verb].outputs)
+        step = None if action is None else declared.name
+        return Settled(known, outputs, step, puts_out, fresh)
+
+    def _problem(self, declared: Declared, what: str, hint: str = "") -> None:
+        path = ("resources", declared.index)
+        problem = self._stack.places.problem(path, f"{declared.name}: {what}", hint)
+        self._sketch.problems.append(problem)
+
+
+class Finder(msgspec.Struct):
+    """Finds records that the stack may not own."""
+
+    at: Callable[[str, str], Resource | None]
+    """By type and identity."""
+    called: Callable[[str, str], list[Resource]]
+    """By type and name."""
+
+
+def in_order_of_deletion(records: list[Resource]) -> list[Resource]:
+    """Give each before those that it needs, else the newest first. Needs that go in circles are broken somewhere."""
+    oldest = sorted(records, key=lambda each: (each.created_at, each.identity))
+    named = {each.name: each for each in oldest}
+    done: dict[Key, Resource] = {}
+    for record in oldest:
+        trail, seen = [record], {record.name}
+        while trail:
+            missing = [named[name] for name in needs_of(trail[-1]) if name in named and name not in seen]
+            if missing and key_of(missing[0]) not in done:
+                seen.add(missing[0].name)
+                trail.append(missing[0])
+                continue
+            if missing:
+                seen.add(missing[0].name)
+                continue
+            top = trail.pop()
+            done.setdefault(key_of(top), top)
+    return list(reversed(done.values()))
+
+
+def needs_of(record: Resource) -> list[str]:
+    """Give the names of the resources that a record's resource needs."""
+    found: list[str] = msgspec.json.decode(record.needs)
+    return found
+
+
+def _free(record: Resource) -> bool:
+    return record.stack is None and record.saga is None
+
+
+def _has_secret(template: Any) -> bool:
+    return mentions(template) and "${secret." in msgspec.json.encode(template).decode()
