@@ -196,8 +196,11 @@ class Client:
         """Give the session, made at the first request: it belongs to the loop that runs then."""
         import aiohttp
 
+        from providers.tls import trusted
+
         if self._session is None or self._session.closed:
             session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=trusted()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=ANSWER_TIME, sock_connect=CONNECT_TIME),
                 headers={"User-Agent": "sagad"},
