@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from providers.contract import Call, Failed, Image, Outcome, Partial, Unknown
+from providers.digitalocean.calls import goal, makes
 from providers.digitalocean.client import Client, Thing, part, path
-from providers.digitalocean.driver import CloudDriver, goal
+from providers.digitalocean.driver import CloudDriver
 
 Status = Literal["in-progress", "completed", "errored", "missing"]
 
@@ -43,6 +44,13 @@ class ActingDriver(CloudDriver):
         """Tell whether it has been made, beyond being there."""
         return True
 
+    async def unfinished(self, call: Call, live: Thing) -> Outcome | None:
+        """Wait for one that is still being made."""
+        if self.ready(live) or not makes(call):
+            return None
+        known = live[self.key]
+        return self.working(call, {"id": known, "action": None}, f"{self.one} {known} is being made")
+
     async def follow(self, call: Call) -> Outcome:
         """Follow the action to its end, and then until what was done shows."""
         action, thing = call.handle["action"], call.handle["id"]
@@ -77,7 +85,7 @@ class ActingDriver(CloudDriver):
         if live is None:
             return ""
         if not self.ready(live):
-            return f"{self.one} {live['id']} is being made"
-        pages = self.client.pages(path(self.collection, live["id"], "actions"), "actions")
+            return f"{self.one} {live[self.key]} is being made"
+        pages = self.client.pages(path(self.collection, live[self.key], "actions"), "actions")
         running = [each["id"] async for each in pages if each.get("status") == "in-progress"]
-        return f"action {running[0]} is under way on {self.one} {live['id']}" if running else ""
+        return f"action {running[0]} is under way on {self.one} {live[self.key]}" if running else ""
