@@ -9,6 +9,7 @@ from providers.digitalocean.domain_record import DomainRecord
 from providers.digitalocean.droplet import Droplet
 from providers.digitalocean.droplet_snapshot import DropletSnapshot
 from providers.digitalocean.firewall import Firewall
+from providers.digitalocean.reserved_ip import ReservedIp
 from providers.digitalocean.volume import Volume
 from tests.conformance import Case
 from tests.unit.providers.digitalocean.account import Account
@@ -66,6 +67,32 @@ def _attached(account: Account) -> None:
     _volume(account)
     body = {"type": "attach", "droplet_id": account.droplet}
     account.ask("POST", f"/v2/volumes/{account.words['volume']}/actions", body)
+    account.fake.clock.advance(60)
+
+
+def _address(account: Account) -> None:
+    address = account.ask("POST", "/v2/reserved_ips", {"region": "nyc3"})["reserved_ip"]["ip"]
+    account.given["address"] = address
+
+
+def _assigned(account: Account) -> None:
+    """Assigned to another droplet."""
+    _address(account)
+    _to(account, account.another("web-0"))
+
+
+def _to_ours(account: Account) -> None:
+    _address(account)
+    _to(account, account.droplet)
+
+
+def _to_a_third(account: Account) -> None:
+    _to(account, account.another("web-3"))
+
+
+def _to(account: Account, droplet: int) -> None:
+    where = f"/v2/reserved_ips/{account.words['address']}/actions"
+    account.ask("POST", where, {"type": "assign", "droplet_id": droplet})
     account.fake.clock.advance(60)
 
 
@@ -133,6 +160,24 @@ CASES: Mapping[type[Driver], Sequence[Case]] = {
         ),
         Case("rename", "update", {"id": "{firewall}", "name": "pier", "tags": ["site"]}, given=_firewall),
         Case("delete", "delete", {"id": "{firewall}"}, given=_firewall, renames=True),
+    ),
+    ReservedIp: (
+        Case("create", "create", {"region": "nyc3"}),
+        Case("create beside another", "create", {"region": "nyc3"}, given=_address),
+        Case("create for a droplet", "create", {"droplet_id": "{droplet}"}, given=_assigned),
+        Case("taken", "create", {"droplet_id": "{droplet}"}, given=_to_ours, refused="assigned"),
+        Case("no droplet", "create", {"droplet_id": 1}, refused="not_found"),
+        Case("assign", "assign", {"id": "{address}", "droplet_id": "{droplet}"}, given=_address),
+        Case(
+            "move",
+            "assign",
+            {"id": "{address}", "droplet_id": "{droplet}"},
+            given=_assigned,
+            meanwhile=_to_a_third,
+        ),
+        Case("unassign", "unassign", {"id": "{address}"}, given=_to_ours),
+        Case("delete", "delete", {"id": "{address}"}, given=_to_ours),
+        Case("missing", "unassign", {"id": "192.0.2.99"}, refused="not_found"),
     ),
     Volume: (
         Case("create", "create", {"name": "data", "region": "nyc3", "size_gigabytes": 10, "tags": ["site"]}),
