@@ -10,6 +10,7 @@ TYPES = {
     "digitalocean.droplet_snapshot": "providers.digitalocean.droplet_snapshot:DropletSnapshot",
     "digitalocean.firewall": "providers.digitalocean.firewall:Firewall",
     "digitalocean.reserved_ip": "providers.digitalocean.reserved_ip:ReservedIp",
+    "digitalocean.spaces_key": "providers.digitalocean.spaces_key:SpacesKey",
     "digitalocean.volume": "providers.digitalocean.volume:Volume",
 }
 """The types, and where their drivers are. They are loaded when ``[providers.digitalocean]`` names a token."""

@@ -109,6 +109,6 @@ class ActingDriver(CloudDriver):
             return ""
         if not self.ready(live):
             return f"{self.one} {live[self.key]} is being made"
-        pages = self.client.pages(path(self.collection, live[self.key], "actions"), "actions")
+        pages = self.client.pages(self.where(live[self.key], "actions"), "actions")
         running = [each["id"] async for each in pages if each.get("status") == "in-progress"]
         return f"action {running[0]} is under way on {self.one} {live[self.key]}" if running else ""

@@ -139,7 +139,11 @@ class CloudDriver(Driver):
 
     def place(self, call: Call, id: Value) -> str:
         """Give the path of the thing with this id."""
-        return path(self.collection, id)
+        return self.where(id)
+
+    def where(self, *parts: object) -> str:
+        """Give the path of the list of them, or of what is below it."""
+        return path(*self.collection.split("/"), *parts)
 
     # --- the contract ---------------------------------------------------------------------------------------------
 
@@ -303,7 +307,7 @@ class CloudDriver(Driver):
 
     async def inventory(self) -> AsyncIterator[tuple[str, Image]]:
         """Give the id and image of every thing of this type there is, by pages, with the ``read_token`` if one is set."""
-        pages = self.client.pages(path(self.collection), self.many, reader=True, **self.listing)
+        pages = self.client.pages(self.where(), self.many, reader=True, **self.listing)
         async for thing in pages:
             yield str(thing[self.key]), Image(fields=self.shown(thing))
 

@@ -112,7 +112,7 @@ class ReservedIp(ActingDriver):
         return "" if live is None or self.ready(live) else f"reserved ip {live['ip']} is being assigned"
 
     async def _all(self) -> list[Thing]:
-        return [each async for each in self.client.pages(path(self.collection), self.many)]
+        return [each async for each in self.client.pages(self.where(), self.many)]
 
     async def marked(self, call: Call) -> Thing | None:
         """Look among those that were not there before, for the one that fits."""
@@ -157,15 +157,15 @@ class ReservedIp(ActingDriver):
             return Failed("gone", "an address that was given back cannot be had again")
         given = msgspec.to_builtins(call.arguments)
         body = {name: value for name, value in given.items() if value is not None}
-        answer = await actions.begin(self.client, path(self.collection), body)
-        address = part(answer, self.one, f"POST {path(self.collection)}", "ip")["ip"]
+        answer = await actions.begin(self.client, self.where(), body)
+        address = part(answer, self.one, f"POST {self.where()}", "ip")["ip"]
         begun = [each["id"] for each in (answer.get("links") or {}).get("actions") or []]
         handle = {"id": address, "action": begun[0] if begun else None}
         return self.working(call, handle, f"reserved ip {address} is being made")
 
     async def change(self, call: Call, live: Thing) -> Outcome:
         """Post the one action that assigns it, or takes it away."""
-        droplet, where = goal(call).fields["droplet_id"], path(self.collection, live["ip"], "actions")
+        droplet, where = goal(call).fields["droplet_id"], self.where(live["ip"], "actions")
         body = {"type": "unassign"} if droplet is None else {"type": "assign", "droplet_id": droplet}
         action = await actions.post(self.client, where, body)
         detail = f"action {action} ({body['type']}) is under way on reserved ip {live['ip']}"

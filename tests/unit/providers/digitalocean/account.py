@@ -27,6 +27,7 @@ SHOWN = (
     "droplet_ids",
     "inbound_rules",
     "outbound_rules",
+    "grants",
 )
 """The facts of an object that are the same in every run."""
 _KEY = re.compile(r"sagad-k-(forward-2|forward|restore|again)")

@@ -10,6 +10,7 @@ from providers.digitalocean.droplet import Droplet
 from providers.digitalocean.droplet_snapshot import DropletSnapshot
 from providers.digitalocean.firewall import Firewall
 from providers.digitalocean.reserved_ip import ReservedIp
+from providers.digitalocean.spaces_key import SpacesKey
 from providers.digitalocean.volume import Volume
 from tests.conformance import Case
 from tests.unit.providers.digitalocean.account import Account
@@ -96,6 +97,19 @@ def _to(account: Account, droplet: int) -> None:
     account.fake.clock.advance(60)
 
 
+READ = {"bucket": "logs", "permission": "read"}
+WRITE = {"bucket": "logs", "permission": "readwrite"}
+KEY = {"name": "backup", "grants": [READ]}
+
+
+def _key(account: Account) -> None:
+    account.given["key"] = account.ask("POST", "/v2/spaces/keys", KEY)["key"]["access_key"]
+
+
+def _granted(account: Account) -> None:
+    account.ask("PATCH", f"/v2/spaces/keys/{account.words['key']}", {"grants": []})
+
+
 WWW = {"domain": "harbour.example", "type": "A", "name": "www", "data": "192.0.2.1", "ttl": 300}
 RECORD = {"domain": "harbour.example", "id": "{record}"}
 
@@ -178,6 +192,14 @@ CASES: Mapping[type[Driver], Sequence[Case]] = {
         Case("unassign", "unassign", {"id": "{address}"}, given=_to_ours),
         Case("delete", "delete", {"id": "{address}"}, given=_to_ours),
         Case("missing", "unassign", {"id": "192.0.2.99"}, refused="not_found"),
+    ),
+    SpacesKey: (
+        Case("create", "create", KEY, once=True),
+        Case("taken", "create", KEY | {"grants": []}, given=_key, refused="exists"),
+        Case("update", "update", {"id": "{key}", "grants": [WRITE]}, given=_key, meanwhile=_granted),
+        Case("rename", "update", {"id": "{key}", "name": "spare"}, given=_key),
+        Case("delete", "delete", {"id": "{key}"}, given=_key),
+        Case("missing", "update", {"id": "DO00", "name": "spare"}, refused="not_found"),
     ),
     Volume: (
         Case("create", "create", {"name": "data", "region": "nyc3", "size_gigabytes": 10, "tags": ["site"]}),

@@ -7,6 +7,7 @@ from providers.digitalocean.droplet import Droplet
 from providers.digitalocean.droplet_snapshot import DropletSnapshot
 from providers.digitalocean.firewall import Firewall
 from providers.digitalocean.reserved_ip import ReservedIp
+from providers.digitalocean.spaces_key import SpacesKey
 from providers.digitalocean.volume import Volume
 from tests.conformance import conformance
 from tests.unit.providers.digitalocean.account import Account
@@ -16,5 +17,6 @@ test_droplet_snapshot = conformance(DropletSnapshot, Account, CASES[DropletSnaps
 test_droplet = conformance(Droplet, Account, CASES[Droplet])
 test_domain_record = conformance(DomainRecord, Account, CASES[DomainRecord])
 test_reserved_ip = conformance(ReservedIp, Account, CASES[ReservedIp])
+test_spaces_key = conformance(SpacesKey, Account, CASES[SpacesKey])
 test_volume = conformance(Volume, Account, CASES[Volume])
 test_firewall = conformance(Firewall, Account, CASES[Firewall])
