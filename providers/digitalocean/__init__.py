@@ -5,6 +5,7 @@ came of it, ``limits.py`` how fast; each other file is one type. A new type is a
 """
 
 TYPES = {
+    "digitalocean.app": "providers.digitalocean.app:App",
     "digitalocean.domain_record": "providers.digitalocean.domain_record:DomainRecord",
     "digitalocean.droplet": "providers.digitalocean.droplet:Droplet",
     "digitalocean.droplet_snapshot": "providers.digitalocean.droplet_snapshot:DropletSnapshot",

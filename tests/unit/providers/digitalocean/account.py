@@ -28,9 +28,11 @@ SHOWN = (
     "inbound_rules",
     "outbound_rules",
     "grants",
+    "spec",
 )
 """The facts of an object that are the same in every run."""
-_KEY = re.compile(r"sagad-k-(forward-2|forward|restore|again)")
+_KEY = re.compile(r"sagad-k-(forward-2|forward|restore|again)|EV\[1:\d+")
+"""What differs from run to run: our marks, and how a secret is sealed."""
 
 _OPEN: list[Account] = []
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from providers.contract import Driver
+from providers.digitalocean.app import App
 from providers.digitalocean.domain_record import DomainRecord
 from providers.digitalocean.droplet import Droplet
 from providers.digitalocean.droplet_snapshot import DropletSnapshot
@@ -97,6 +99,27 @@ def _to(account: Account, droplet: int) -> None:
     account.fake.clock.advance(60)
 
 
+WEB = {"name": "web", "image": {"registry_type": "DOCKER_HUB", "repository": "nginx", "tag": "1.27"}}
+TOKEN = {"key": "TOKEN", "type": "SECRET", "value": "not-for-everybody"}
+SHOP = {"name": "shop", "services": [WEB]}
+SEALED = {"name": "shop", "services": [WEB | {"envs": [TOKEN]}]}
+GROWN = {"name": "shop", "services": [WEB | {"instance_count": 3}]}
+
+
+def _app(account: Account, spec: Any = SHOP) -> None:
+    account.given["app"] = account.ask("POST", "/v2/apps", {"spec": spec})["app"]["id"]
+    account.fake.clock.advance(60)
+
+
+def _sealed(account: Account) -> None:
+    _app(account, SEALED)
+
+
+def _grown(account: Account) -> None:
+    account.ask("PUT", f"/v2/apps/{account.words['app']}", {"spec": {"name": "shop", "region": "ams"}})
+    account.fake.clock.advance(60)
+
+
 READ = {"bucket": "logs", "permission": "read"}
 WRITE = {"bucket": "logs", "permission": "readwrite"}
 KEY = {"name": "backup", "grants": [READ]}
@@ -174,6 +197,16 @@ CASES: Mapping[type[Driver], Sequence[Case]] = {
         ),
         Case("rename", "update", {"id": "{firewall}", "name": "pier", "tags": ["site"]}, given=_firewall),
         Case("delete", "delete", {"id": "{firewall}"}, given=_firewall, renames=True),
+    ),
+    App: (
+        Case("create", "create", {"spec": SHOP}),
+        Case("create with a secret", "create", {"spec": SEALED}),
+        Case("taken", "create", {"spec": GROWN}, given=_app, refused="exists"),
+        Case("update", "update", {"id": "{app}", "spec": GROWN}, given=_app, meanwhile=_grown),
+        Case("update to a secret", "update", {"id": "{app}", "spec": SEALED}, given=_app),
+        Case("update from a secret", "update", {"id": "{app}", "spec": SHOP}, given=_sealed),
+        Case("delete", "delete", {"id": "{app}"}, given=_app),
+        Case("missing", "update", {"id": "no-such-app", "spec": SHOP}, refused="not_found"),
     ),
     ReservedIp: (
         Case("create", "create", {"region": "nyc3"}),

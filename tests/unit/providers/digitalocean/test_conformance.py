@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from providers.digitalocean.app import App
 from providers.digitalocean.domain_record import DomainRecord
 from providers.digitalocean.droplet import Droplet
 from providers.digitalocean.droplet_snapshot import DropletSnapshot
@@ -13,6 +14,7 @@ from tests.conformance import conformance
 from tests.unit.providers.digitalocean.account import Account
 from tests.unit.providers.digitalocean.cases import CASES
 
+test_app = conformance(App, Account, CASES[App])
 test_droplet_snapshot = conformance(DropletSnapshot, Account, CASES[DropletSnapshot])
 test_droplet = conformance(Droplet, Account, CASES[Droplet])
 test_domain_record = conformance(DomainRecord, Account, CASES[DomainRecord])
