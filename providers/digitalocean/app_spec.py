@@ -54,4 +54,4 @@ def _is_reference(value: Any) -> bool:
 
 
 def _empty(value: Any) -> bool:
-    return value in (None, "", [], {}, False)
+    return value is None or value is False or value in ("", [], {})

@@ -8,6 +8,8 @@ from tests.fakes.digitalocean.wire import JSON, Answer, Asked, Routes, conflict,
 
 ROUTES = Routes()
 PHASES = ("PENDING_BUILD", "BUILDING", "DEPLOYING")
+BROKEN = "does-not-start"
+"""The tag of an image with which no deployment ends well."""
 OVER = frozenset({"ACTIVE", "SUPERSEDED", "ERROR", "CANCELED"})
 
 
@@ -138,13 +140,17 @@ def _enter(cloud: Cloud, deployment: Thing, phase: str) -> None:
 def _end(cloud: Cloud, app: Thing, deployment: Thing) -> None:
     if deployment.fields["phase"] in OVER:
         return
-    if cloud.doom("deployment", app.id):
+    if cloud.doom("deployment", app.id) or _is_broken(deployment.fields["spec"]):
         _enter(cloud, deployment, "ERROR")
         return
     for other in _deployments(cloud, app):
         if other.fields["phase"] == "ACTIVE":
             other.fields["phase"] = "SUPERSEDED"
     _enter(cloud, deployment, "ACTIVE")
+
+
+def _is_broken(spec: JSON) -> bool:
+    return any(service.get("image", {}).get("tag") == BROKEN for service in spec.get("services", []))
 
 
 @ROUTES.on("GET", "/v2/apps/{app_id}/deployments")
