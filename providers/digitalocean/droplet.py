@@ -6,8 +6,9 @@ with 202 and an action, and the droplet may yet vanish when no place is found fo
 What is done to a droplet (resize, power, rename) is an action. Its end is awaited; an answer to its POST that was lost
 is found out from the droplet itself, once no action is under way on it.
 
-A delete cannot be taken back: a droplet made anew from a snapshot would have another id and other addresses. Put a
-`digitalocean.droplet_snapshot.create` before it to keep its disk.
+A delete cannot be taken back, unless it says ``snapshot_first``: then its undo makes a droplet from that snapshot, of the
+same name, size, region and tags, with the same volumes. It has another id and other addresses, is switched on, and is not
+in the firewalls that name droplets by their ids.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from providers.contract import (
     Verb,
 )
 from providers.digitalocean import actions
-from providers.digitalocean.actions import ActingDriver
 from providers.digitalocean.calls import goal
 from providers.digitalocean.client import Thing, part, path
+from providers.digitalocean.last_snapshot import Delete, KeepingDriver, makes_again
 from providers.digitalocean.verbs import Number, WhichNumber, acting, deleting, making
 
 
@@ -68,6 +69,7 @@ class Rename(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str
 
 
+FEATURES = ("backups", "ipv6", "monitoring")
 OUTPUTS: Mapping[str, Any] = {
     "id": int,
     "name": str,
@@ -80,12 +82,16 @@ OUTPUTS: Mapping[str, Any] = {
     "vpc_uuid": str | None,
     "ip_address": str | None,
     "private_ip_address": str | None,
+    "volumes": list[str],
+    **dict.fromkeys(FEATURES, bool),
 }
 
+MADE_AGAIN = ("name", "size", "region", "tags", "vpc_uuid", "volumes", *FEATURES)
+"""What a droplet that is made again gets of the one that was deleted; the rest is in the snapshot."""
 STATUS = {"power_on": "active", "power_off": "off", "shutdown": "off"}
 
 
-class Droplet(ActingDriver):
+class Droplet(KeepingDriver):
     """Makes, changes and deletes droplets."""
 
     type = "digitalocean.droplet"
@@ -101,7 +107,11 @@ class Droplet(ActingDriver):
             may_end=frozenset({"partial"}),
             replaces=frozenset({"region", "image", "vpc_uuid"}),
         ),
-        "delete": deleting("delete a droplet; there is no way back", WhichNumber),
+        "delete": deleting(
+            "delete a droplet; there is no way back, unless it is kept as a snapshot first",
+            Delete,
+            outputs={"id": int, "snapshot_id": int | None},
+        ),
         "resize": acting(
             Resize, OUTPUTS, "give a droplet that is off another size; a grown disk cannot be taken back"
         ),
@@ -112,8 +122,10 @@ class Droplet(ActingDriver):
     }
 
     def refine(self, verb: str, arguments: Any) -> Verb:
-        """Say of growing a disk that it cannot be taken back."""
+        """Say of growing a disk that it cannot be taken back, of a delete after a snapshot that it can."""
         declared = self.verbs[verb]
+        if isinstance(arguments, Delete) and arguments.snapshot_first:
+            return msgspec.structs.replace(declared, irreversible=False, inverse="create")
         if isinstance(arguments, Resize) and arguments.disk:
             return msgspec.structs.replace(declared, irreversible=True, inverse="none")
         return declared
@@ -132,11 +144,13 @@ class Droplet(ActingDriver):
             "vpc_uuid": thing.get("vpc_uuid"),
             "ip_address": _address(thing, "public"),
             "private_ip_address": _address(thing, "private"),
+            "volumes": sorted(thing.get("volume_ids") or []),
+            **{name: name in (thing.get("features") or []) for name in FEATURES},
         }
 
     def normalise(self, field: str, value: Value) -> Value:
-        """Compare tags as a set, images by text."""
-        if field == "tags":
+        """Compare tags and volumes as sets, images by text."""
+        if field in {"tags", "volumes"}:
             return sorted(value or [])
         return str(value) if field == "image" else value
 
@@ -176,8 +190,8 @@ class Droplet(ActingDriver):
 
     async def make(self, call: Call) -> Outcome:
         """Post it, with the tag that it is looked for by."""
-        if call.restore is not None:
-            return Failed("gone", "a droplet that was deleted cannot be made again")
+        if call.restore is not None and call.outputs.get("snapshot_id") is None:
+            return Failed("gone", "a droplet that was deleted without a snapshot cannot be made again")
         answer = await self.client.post(path("droplets"), _body(call))
         droplet = part(answer, "droplet", "POST /v2/droplets", "id")
         begun = [
@@ -204,15 +218,18 @@ class Droplet(ActingDriver):
 
 
 def _tag(call: Call) -> str:
-    return f"sagad-{call.name}"
+    return f"sagad-again-{call.name}" if makes_again(call) else f"sagad-{call.name}"
 
 
 def _body(call: Call) -> Thing:
     """Give the spec as the service takes it: what is not set is not sent."""
-    given = msgspec.to_builtins(call.arguments)
-    return {name: value for name, value in given.items() if value not in (None, [], False)} | {
-        "tags": [*call.arguments.tags, _tag(call)]
-    }
+    if call.restore is None:
+        given = msgspec.to_builtins(call.arguments)
+    else:
+        given = {name: call.restore.fields.get(name) for name in MADE_AGAIN}
+        given |= {"image": call.outputs["snapshot_id"]}
+    set_ = {name: value for name, value in given.items() if value not in (None, [], False)}
+    return set_ | {"tags": [*given["tags"], _tag(call)]}
 
 
 def _action(call: Call) -> Thing:

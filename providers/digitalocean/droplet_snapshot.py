@@ -96,7 +96,7 @@ class DropletSnapshot(CloudDriver):
 
     async def marked(self, call: Call) -> Thing | None:
         """Look for its name among those of its droplet."""
-        return next((thing for thing in await self._of_droplet(call) if thing["name"] == _name(call)), None)
+        return next((thing for thing in await self._of_droplet(call) if thing["name"] == name_of(call)), None)
 
     async def _of_droplet(self, call: Call) -> list[Thing]:
         droplet = str(call.arguments.droplet_id)
@@ -109,7 +109,7 @@ class DropletSnapshot(CloudDriver):
         if await self.client.get(path("droplets", droplet)) is None:
             raise Ended(Failed("not_found", f"there is no droplet {droplet}"))
         newest = max([action["id"] for action in await self._actions(call)], default=0)
-        after = Image(fields={"name": _name(call), "resource_id": str(droplet)})
+        after = Image(fields={"name": name_of(call), "resource_id": str(droplet)})
         before = Image(exists=False, fields={"newest_action": newest})
         return Planned(before=before, after=after, fields=self.known_by)
 
@@ -118,8 +118,8 @@ class DropletSnapshot(CloudDriver):
         if call.restore is not None:
             return Failed("gone", "a snapshot that was deleted cannot be made again")
         where = path("droplets", call.arguments.droplet_id, "actions")
-        action = await actions.post(self.client, where, {"type": "snapshot", "name": _name(call)})
-        return self.working(call, {"action": action}, f"action {action} takes snapshot {_name(call)}")
+        action = await actions.post(self.client, where, {"type": "snapshot", "name": name_of(call)})
+        return self.working(call, {"action": action}, f"action {action} takes snapshot {name_of(call)}")
 
     async def follow(self, call: Call) -> Outcome:
         """Follow the action to its end, then look for the snapshot."""
@@ -127,7 +127,7 @@ class DropletSnapshot(CloudDriver):
         if ended is None:
             match await actions.status(self.client, action):
                 case "in-progress":
-                    return self.working(call, call.handle, f"action {action} takes snapshot {_name(call)}")
+                    return self.working(call, call.handle, f"action {action} takes snapshot {name_of(call)}")
                 case "missing":
                     return actions.missing(self, call, action)
                 case "errored":
@@ -140,10 +140,10 @@ class DropletSnapshot(CloudDriver):
         ended = ended or call.now
         if call.now >= ended + self.settle:
             return Unknown(
-                "not_listed", f"action {action} has completed, but snapshot {_name(call)} is not listed"
+                "not_listed", f"action {action} has completed, but snapshot {name_of(call)} is not listed"
             )
         return self.working(
-            call, {"action": action, "ended": ended}, f"snapshot {_name(call)} is not listed yet"
+            call, {"action": action, "ended": ended}, f"snapshot {name_of(call)} is not listed yet"
         )
 
     async def tell(self, call: Call) -> Finding:
@@ -168,7 +168,7 @@ class DropletSnapshot(CloudDriver):
             found
             if isinstance(found, Done)
             else Unclear(
-                f"action {which} took a snapshot of droplet {call.arguments.droplet_id}, but {_name(call)} is not listed"
+                f"action {which} took a snapshot of droplet {call.arguments.droplet_id}, but {name_of(call)} is not listed"
             )
         )
 
@@ -193,6 +193,6 @@ class DropletSnapshot(CloudDriver):
         return len(made) >= len(completed)
 
 
-def _name(call: Call) -> str:
+def name_of(call: Call) -> str:
     """Give the snapshot's name; of a restore it is on record."""
     return f"sagad-snap-{call.arguments.droplet_id}-{call.name}"

@@ -31,8 +31,8 @@ SHOWN = (
     "spec",
 )
 """The facts of an object that are the same in every run."""
-_KEY = re.compile(r"sagad-k-(forward-2|forward|restore|again)|EV\[1:\d+")
-"""What differs from run to run: our marks, and how a secret is sealed."""
+_VARYING = re.compile(r"sagad-k-(forward-2|forward|restore|again)|(?<=EV\[1:)\d+|(?<=sagad-snap-)\d+")
+"""What differs from run to run: our marks, how a secret is sealed, the number of a droplet that was made again."""
 
 _OPEN: list[Account] = []
 
@@ -83,16 +83,25 @@ class Account:
         self.fake.clock.advance(60)
 
     def state(self) -> State:
-        """Look at all that is really there, alike things beside one another."""
-        found = [json.loads(_KEY.sub("KEY", json.dumps(_facts(each)))) for each in self.fake.objects()]
+        """Look at all that is really there, alike things beside one another, droplets by their names."""
+        things = self.fake.objects()
+        names = {str(each["id"]): each["name"] for each in things if each["kind"] == "droplet"}
+        found = [json.loads(_VARYING.sub("…", json.dumps(_facts(each, names)))) for each in things]
         ordered = sorted(found, key=lambda each: json.dumps(each, sort_keys=True))
         return {str(number): each for number, each in enumerate(ordered)}
 
 
-def _facts(thing: dict[str, Any]) -> dict[str, Any]:
+def _facts(thing: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     # A firewall's status only tells whether its rules have reached the droplets.
     left_out = {"status"} if thing["kind"] == "firewall" else set()
-    return {fact: thing[fact] for fact in (*SHOWN, "kind") if fact in thing and fact not in left_out}
+    facts = {fact: thing[fact] for fact in (*SHOWN, "kind") if fact in thing and fact not in left_out}
+    if "tags" in facts:
+        facts["tags"] = [tag for tag in facts["tags"] if not tag.startswith("sagad-again")]
+    if "droplet_ids" in facts:
+        facts["droplet_ids"] = [names.get(str(each), "gone") for each in facts["droplet_ids"]]
+    for one in {"droplet_id", "resource_id"} & facts.keys():
+        facts[one] = facts[one] and names.get(str(facts[one]), "gone")
+    return facts
 
 
 @asynccontextmanager

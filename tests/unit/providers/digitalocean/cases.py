@@ -160,6 +160,8 @@ CREATE = {
     "tags": ["site"],
 }
 
+KEPT = {"id": "{droplet}", "snapshot_first": True}
+
 CASES: Mapping[type[Driver], Sequence[Case]] = {
     DropletSnapshot: (
         Case("create", "create", {"droplet_id": "{droplet}"}),
@@ -168,6 +170,8 @@ CASES: Mapping[type[Driver], Sequence[Case]] = {
     Droplet: (
         Case("create", "create", CREATE),
         Case("delete", "delete", {"id": "{droplet}"}),
+        Case("delete after a snapshot", "delete", KEPT, renames=True),
+        Case("delete one with a volume", "delete", KEPT, given=_attached, renames=True),
         Case("power off", "power_off", {"id": "{droplet}"}),
         Case("shut down", "shutdown", {"id": "{droplet}"}),
         Case("power on", "power_on", {"id": "{droplet}"}, given=_off),
