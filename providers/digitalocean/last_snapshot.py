@@ -92,10 +92,13 @@ class KeepingDriver(ActingDriver):
         try:
             return await self._removed(call)
         except Ended as ended:
-            refused = isinstance(ended.outcome, Failed) and not ended.outcome.transient
-            if refused and await self.get(call, await self._id(call)) is not None:
-                await self._discard(outcome.outputs["id"])
-            raise
+            refused = ended.outcome
+            if not isinstance(refused, Failed) or refused.transient:
+                raise
+            if await self.get(call, await self._id(call)) is None:
+                raise
+            await self._discard(outcome.outputs["id"])
+            return refused
 
     async def _removed(self, call: Call) -> Outcome:
         outcome = await super().remove(call)
