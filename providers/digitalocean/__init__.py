@@ -1,7 +1,9 @@
 """Droplets and what belongs to them, at DigitalOcean.
 
 Read ``driver.py`` first: it is the life of every operation here. ``client.py`` asks the service and says honestly what
-came of it, ``limits.py`` how fast; each other file is one type. A new type is a file, and a line here.
+came of it, ``limits.py`` how fast; ``verbs.py`` is what the types declare alike, ``calls.py`` what a call is about. What goes
+on in the service's own time is in ``actions.py`` and ``deployments.py``. Each type of ``TYPES`` is one file beside these: a
+new one is a file, and a line here.
 """
 
 TYPES = {
