@@ -67,10 +67,10 @@ class DeployingDriver(CloudDriver):
 
     async def unfinished(self, call: Call, live: Thing) -> Outcome | None:
         """Follow what an earlier attempt has begun; what nobody can see to be done is done once more."""
-        if makes(call):
-            return self._deploying(call, live, None)
         if not self._is(goal(call), live):
             return None
+        if makes(call):
+            return self._deploying(call, live, None)
         noted, newest = _noted(call), await self._newest(live["id"])
         if newest is None or newest["id"] == noted:
             again = veiled(goal(call).fields["spec"]) and self._is(call.before, live)

@@ -178,6 +178,23 @@ def test_a_key_is_not_rotated(harbour: Harbour, way: str) -> None:
     assert harbour.file.read_text() == text
 
 
+def test_the_secret_of_a_rotated_key_is_in_the_file_alone(harbour: Harbour) -> None:
+    """Not in the record, the log or an answer: an output that is sensitive is sealed."""
+    pytest.importorskip("store.vault", reason="sensitive outputs are not sealed yet")
+    old = key(harbour)
+    document = harbour.run("rotate-key", old=old, name="backup-2")
+    secret = harbour.one("spaces_key", "backup-2")["secret_key"]
+    handed_over = secret in harbour.file.read_text()
+    harbour.rejected(document)
+    harbour.site.ask("DELETE", f"/v2/spaces/keys/{old}")
+    daemon = harbour.site.daemon
+    kept = [daemon.log, *(path for path in daemon.state.rglob("*") if path.is_file())]
+
+    assert handed_over
+    assert secret not in json.dumps([document, daemon.executions(document["id"])])
+    assert [str(path) for path in kept if secret.encode() in path.read_bytes()] == []
+
+
 SPEC = {
     "name": "shop-1",
     "services": [{"name": "web", "image": {"registry_type": "DOCKER_HUB", "repository": "x"}}],

@@ -142,9 +142,14 @@ def contract() -> Contract | None:
     return None if isinstance(loaded, str) else loaded
 
 
+def place() -> Path:
+    """Where the description would be."""
+    return Path(os.environ.get("TESTS_CONTRACTS", BESIDE)) / FILE
+
+
 @cache
 def _loaded() -> Contract | str:
-    path = Path(os.environ.get("TESTS_CONTRACTS", BESIDE)) / FILE
+    path = place()
     if not path.is_file():
         return f"{path} absent: DigitalOcean contract not checked"
     try:

@@ -162,6 +162,19 @@ async def test_a_new_app_that_cannot_be_deployed_and_whose_answer_is_lost(tmp_pa
     assert len(account.fake.objects("app")) == 1
 
 
+async def test_an_app_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    """It has taken the name since the plan: it is neither adopted nor deleted."""
+    account = Account(tmp_path)
+    trial = Trial(App, account, Case("create", "create", {"spec": SHOP}))
+    call = await trial.plan()
+    _app(account, BAD)
+    outcome = await trial.apply(call)
+
+    assert isinstance(outcome, Failed), outcome
+    assert isinstance(await trial.driver.find(call), Unclear)
+    assert len(account.fake.objects("app")) == 1
+
+
 async def test_a_way_back_that_cannot_be_deployed_is_for_somebody_to_look_at(tmp_path: Path) -> None:
     """An undo is not undone: its spec is put back, and what is said of it is not that it is done."""
     account = Account(tmp_path)
