@@ -103,6 +103,7 @@ WEB = {"name": "web", "image": {"registry_type": "DOCKER_HUB", "repository": "ng
 TOKEN = {"key": "TOKEN", "type": "SECRET", "value": "not-for-everybody"}
 SHOP = {"name": "shop", "services": [WEB]}
 SEALED = {"name": "shop", "services": [WEB | {"envs": [TOKEN]}]}
+RESEALED = {"name": "shop", "services": [WEB | {"envs": [TOKEN | {"value": "another"}]}]}
 GROWN = {"name": "shop", "services": [WEB | {"instance_count": 3}]}
 
 
@@ -208,6 +209,7 @@ CASES: Mapping[type[Driver], Sequence[Case]] = {
         Case("taken", "create", {"spec": GROWN}, given=_app, refused="exists"),
         Case("update", "update", {"id": "{app}", "spec": GROWN}, given=_app, meanwhile=_grown),
         Case("update to a secret", "update", {"id": "{app}", "spec": SEALED}, given=_app),
+        Case("update a secret alone", "update", {"id": "{app}", "spec": RESEALED}, given=_sealed),
         Case("update from a secret", "update", {"id": "{app}", "spec": SHOP}, given=_sealed),
         Case("delete", "delete", {"id": "{app}"}, given=_app),
         Case("missing", "update", {"id": "no-such-app", "spec": SHOP}, refused="not_found"),

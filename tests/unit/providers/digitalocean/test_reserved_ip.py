@@ -36,6 +36,16 @@ async def test_one_that_comes_late_is_waited_for(tmp_path: Path, lag: str) -> No
     }
 
 
+async def test_one_counts_as_made_only_when_the_list_shows_it(tmp_path: Path) -> None:
+    """Else the next plan would not note it, and take it for its own."""
+    account = Account(tmp_path)
+    account.fake.lags.unlisted["reserved_ip"] = 20
+    _, outcome = await Trial(ReservedIp, account, CREATE).done()
+    listed = account.ask("GET", "/v2/reserved_ips")["reserved_ips"]
+
+    assert [each["ip"] for each in listed] == [outcome.outputs["ip"]]
+
+
 async def test_one_that_goes_late_is_asked_for_again(tmp_path: Path) -> None:
     """A DELETE whose answer was lost, and the address is still shown: 404 and shown is no success yet."""
     account = Account(tmp_path)
