@@ -11,7 +11,7 @@ One operation lives through at most these moments, in this order::
     plan      the resource now (before-image) and as it is to become          (reads)
     --        the engine commits the intent --
     apply     do it; ends in one of the six outcomes                          (changes)
-    poll      only after Working: ask how it goes on                          (reads)
+    poll      only after Working: ask how it goes on, and go on with it       (reads, goes on)
     end       only after a crash: end what an earlier attempt left running    (cleans up)
     find      only after an unknown outcome: was it done?                     (reads, may remove own leftovers)
 
@@ -289,7 +289,9 @@ class Driver(abc.ABC):
 
     A driver's promises, which ``tests/conformance.py`` goes through one by one:
 
-    1. ``plan``, ``read``, ``find`` and ``poll`` change nothing (``find`` may remove the operation's own leftovers).
+    1. ``plan``, ``read``, ``find`` and ``poll`` change nothing. But ``find`` may remove the operation's own leftovers, and
+       ``poll`` may go on with an operation that has several parts, as far as each of them may be done again: after a
+       crash it is asked again with the same handle.
     2. What could not be put back is refused in ``plan``, before anything changes.
     3. ``apply`` of a delete of the absent succeeds.
     4. ``find`` after a lost answer says Done exactly when the effect is there, NotDone exactly when it is not.

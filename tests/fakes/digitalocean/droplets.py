@@ -57,6 +57,10 @@ def _made(cloud: Cloud, name: str, body: JSON) -> tuple[Thing, Thing]:
         raise unprocessable("Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)")
     number = cloud.number()
     droplet = cloud.add("droplet", str(number), _fields(cloud, number, name, body))
+    for volume in [cloud.alive("volume", str(each)) for each in body.get("volumes") or []]:
+        if volume.fields["droplet_ids"]:
+            raise unprocessable("The volume is attached to another Droplet.")
+        volume.fields["droplet_ids"] = [number]
     tags.remember(cloud, body.get("tags") or [])
     action = actions.start(
         cloud,

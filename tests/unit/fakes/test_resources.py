@@ -138,6 +138,7 @@ async def _keys_and_apps(ask: Any) -> None:
     assert (await ask("GET", f"spaces/keys/{key}"))["key"]["name"] == "m"
     assert len((await ask("GET", "spaces/keys", name="m"))["keys"]) == 1
     await ask("DELETE", f"spaces/keys/{key}")
+    assert (await ask("POST", "apps/propose", APP))["app_name_available"]
     app = f"apps/{(await ask('POST', 'apps', APP))['app']['id']}"
     await ask("PUT", app, APP)
     deployment = (await ask("POST", f"{app}/deployments", {"force_build": True}))["deployment"]["id"]
