@@ -360,7 +360,7 @@ class Driver(abc.ABC):
         """
         raise NotImplementedError
 
-    async def wanted(self, verb: str, arguments: Any) -> dict[str, Value]:
+    async def sets(self, verb: str, arguments: Any) -> dict[str, Value]:
         """Give the fields that an image would show of what these arguments set: what a stack file is compared by.
 
         Reads what the arguments name (a ``source``), and changes nothing. The default is the arguments that are set

@@ -169,7 +169,7 @@ class Planner:
         recorded = _JSON.decode(record.spec)
         stand_ins = {**known_of(record), **live}
         typed = self._typed(wanted, {field: stand_ins.get(field) for field in wanted.unknown})
-        fields = await wanted.driver.wanted("create", typed)
+        fields = await wanted.driver.sets("create", typed)
         found = changes(wanted.driver, fields, wanted.unknown, live, recorded)
         redact = self._calls.secrets.redact
         named = wanted.driver.set_by

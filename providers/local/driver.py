@@ -143,7 +143,7 @@ class LocalDriver(Driver):
         """Look at the place."""
         return await to_thread.run_sync(partial(self._read, call))
 
-    async def wanted(self, verb: str, arguments: Any) -> dict[str, Value]:
+    async def sets(self, verb: str, arguments: Any) -> dict[str, Value]:
         """Give the fields that the arguments set, a content by its digest."""
         return await to_thread.run_sync(partial(self.asked_for, arguments))
 
