@@ -57,12 +57,14 @@ async def parts(
     from store.node import StateFolder
     from store.queries import Queries
     from store.runner import Thread
+    from store.sealing import Sealer
     from store.secrets import Secrets
+    from store.vault import Vault, rows_in
 
     clock = WallClock()
     async with AsyncExitStack() as opened:
         # Whatever fails on the way, what was opened is closed, last first: a thread left over would keep the process.
-        folder = opened.enter_context(StateFolder.open(settings.daemon.state_dir))
+        folder = opened.enter_context(StateFolder.open(settings.daemon.state_dir, settings.secrets.key_file))
         runner = Thread()
         try:
             journal = Journal.open(folder.database, folder.node_key, runner)
@@ -72,8 +74,10 @@ async def parts(
         opened.push_async_callback(_shielded, journal.close)
         queries = await Queries.open(folder.database)
         opened.push_async_callback(_shielded, queries.close)
-        secrets = Secrets(_secret_folders(settings), folder.node_key)
-        blobs = Blobs(folder.blobs, secrets.redact_bytes, secrets.reveal_bytes)
+        sealer = Sealer(folder.node_key)
+        vault = Vault(sealer, rows_in(folder.database))
+        secrets = Secrets(_secret_folders(settings), folder.node_key, vault=vault)
+        blobs = Blobs(folder.blobs, sealer, secrets.redact_bytes, secrets.reveal_bytes)
         registry = drivers.load(
             _provider_settings(settings, secrets), Contents(blobs), configured=_configured(settings)
         )
@@ -98,6 +102,7 @@ async def parts(
             registry=registry,
             settings=settings,
             node_key=folder.node_key,
+            blobs=blobs,
             reload=reload,
         )
         reload.service = service

@@ -33,6 +33,8 @@ from providers.registry import Registry
 
 if TYPE_CHECKING:
     from orchestrator.rehearsing import Rehearsing
+    from orchestrator.revealing import Revealing
+    from store.blobs import Blobs
 
 SHOWN = 20
 """Sagas named in `health` at most, of each trouble."""
@@ -44,7 +46,7 @@ OVERLOOKED = 60_000
 class Service:
     """What sagad does for its callers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what it is put together from
         self,
         *,
         host: Host,
@@ -52,6 +54,7 @@ class Service:
         registry: Registry,
         settings: Settings,
         node_key: bytes,
+        blobs: Blobs,
         reload: Callable[[], list[str]],
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -66,7 +69,9 @@ class Service:
         self._reload = reload
         self._began = host.clock.now()
         self._rehearsing: Rehearsing | None = None
-        reading = Reading(host, directory)
+        self._revealing: Revealing | None = None
+        self._blobs = blobs
+        self._reading = reading = Reading(host, directory)
         self._submitting = submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
         rolling_back = RollingBack(directory, random_bytes, lambda plan: asks_of(self.settings.policy, plan))
         making_up = MakingUp(host, reading, rolling_back, submitting)
@@ -74,7 +79,7 @@ class Service:
         registry.own["saga"] = Members(directory, rolling_back)
         batching = Batching(host, directory, reading, submitting, steering, rolling_back, random_bytes)
         auditing = Auditing(host.queries, reading, node_key)
-        keeping = Keeping(host, registry, auditing)
+        self._keeping = keeping = Keeping(host, registry, auditing)
         self.submit = submitting.submit
         self.validate = submitting.validate
         self.resolve_ref = reading.resolve_ref
@@ -108,6 +113,16 @@ class Service:
 
             self._rehearsing = Rehearsing(self._registry, self._submitting)
         return await self._rehearsing.rehearse(submission)
+
+    @property
+    def revealing(self) -> Revealing:
+        """Give what shows administrators what is sealed. Most daemons are never asked for it."""
+        if self._revealing is None:
+            from orchestrator.revealing import Revealing
+
+            made = Revealing(self._host, self._registry, self._reading, self._keeping, self._blobs)
+            self._revealing = made
+        return self._revealing
 
     async def providers(self, type_: str | None = None) -> bytes:
         """Give what the drivers declare, and what node and driver make of their undos; one type's, where one is named."""
@@ -171,6 +186,8 @@ class Service:
         for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
             held = self._directory.state(row).hold
             yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
+        for text in self._host.secrets.vault.broken:
+            yield text
         if self._host.journal.full:
             yield f"the disk is full: {self._host.journal.storage.why}"
         for saga in await self._overlooked():

@@ -182,6 +182,14 @@ class ResourceChange(msgspec.Struct, frozen=True):
     record: Resource | None = None
 
 
+class Sealed(msgspec.Struct, frozen=True):
+    """A sensitive value, sealed: ``name`` is the output's, ``box`` what was made of the value (``sealing``)."""
+
+    execution: str
+    name: str
+    box: bytes
+
+
 class IdempotencyKey(msgspec.Struct, frozen=True):
     """A client's key for a submission: kept for ever, longer than its saga."""
 
@@ -203,6 +211,7 @@ class Commit(msgspec.Struct):
     executions: list[NewExecution] = []
     changes: list[ExecutionChange] = []
     resources: list[ResourceChange] = []
+    sealed: list[Sealed] = []
 
 
 class Note(msgspec.Struct):

@@ -65,6 +65,7 @@ _PUT_RESOURCES = Bulk(
     " created_at, updated_at) VALUES",
     columns=11,
 )
+_PUT_SEALED = Bulk("INSERT OR REPLACE INTO sealed (execution, name, number, box) VALUES", columns=4)
 _DELETE_RESOURCES = Bulk("DELETE FROM resources WHERE (type, identity) IN (VALUES", columns=2, tail=")")
 
 
@@ -105,6 +106,7 @@ class Rows:
         self._keys: list[Row] = []
         self._resources: dict[tuple[str, str], Resource | None] = {}
         """What each record is to be in the end: several changes of one may come in one group."""
+        self._sealed: dict[tuple[str, str], Row] = {}
 
     def add(self, commit: Commit | Note) -> int:
         """Add a commit's rows and give the number of its last event."""
@@ -116,6 +118,9 @@ class Rows:
             return self.head.seq
         number = self._saga(commit)
         self._events(commit.events, number)
+        for sealed in commit.sealed:
+            key = sealed.execution, sealed.name
+            self._sealed[key] = (*key, number, sealed.box)
         for new in commit.executions:
             self._executions.append(
                 (number, new.id, new.step, new.step_name, new.direction, new.nature, new.generation, new.operation,
@@ -142,6 +147,7 @@ class Rows:
         _INSERT_KEYS.run(db, self._keys)
         if self._resources:
             self._write_resources(db)
+        _PUT_SEALED.run(db, list(self._sealed.values()))
 
     def _write_resources(self, db: sqlite3.Connection) -> None:
         gone = [key for key, record in self._resources.items() if record is None]
