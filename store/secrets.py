@@ -12,7 +12,7 @@ import hmac
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from store.errors import SealMissing, SecretUnusable
 from store.records import Sealed
 from store.redaction import Redactor, Secret, legible
 from store.sealing import Sealer
-from store.vault import Vault, is_name, texts
+from store.vault import Vault, is_name
 
 SHORTEST = 4
 """Characters of the shortest value that is taken: a shorter one is found everywhere, so it cannot be kept out."""
@@ -98,14 +98,14 @@ class Secrets:
                 return self.get(name)
             raise
 
-    def seal(self, execution: str, output: str, value: Any) -> Sealed:
+    def seal(self, execution: str, output: str, value: Any, shown: Collection[str] = ()) -> Sealed:
         """Seal an output for the commit that brings it. From now on it is kept out of the record like any secret.
 
-        Raises TypeError or ValueError where it is not JSON.
+        `shown` are texts that are no secret, though they may be in it. Raises TypeError or ValueError where it is not JSON.
         """
         self._current()
-        row = self.vault.seal(execution, output, value)
-        self._take_in({f"{execution}.{output}": value})
+        row = self.vault.seal(execution, output, value, shown)
+        self._take_in(self.vault.texts_of(execution, output))
         return row
 
     def redact(self, value: Any) -> Any:
@@ -137,7 +137,7 @@ class Secrets:
 
     def _current(self) -> Redactor:
         if not self._asked:
-            self._take_in(self.vault.values())
+            self._take_in(self.vault.texts())
             self._asked = True
         if self._clock() >= self._good_until:
             self._good_until = self._clock() + LOOK_AGAIN
@@ -178,14 +178,9 @@ class Secrets:
             self._in_contents = Redactor(self._known)
             self._redactor = self._redactor.plus([secret])
 
-    def _take_in(self, values: Mapping[str, Any]) -> None:
-        """Look for these values of the vault too, from now on. A text too short would be found everywhere."""
-        found = [
-            Secret(name, text, "")
-            for name, value in values.items()
-            for text in texts(value)
-            if len(text) >= SHORTEST
-        ]
+    def _take_in(self, texts: Iterable[tuple[str, str]]) -> None:
+        """Look for these texts of the vault too, from now on. One too short would be found everywhere."""
+        found = [Secret(name, text, "") for name, text in texts if len(text) >= SHORTEST]
         with self._learning:
             self._redactor = self._redactor.plus(found)
 

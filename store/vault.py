@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,9 @@ from store.database import address
 from store.errors import SealMissing, SecretUnusable
 from store.records import Sealed
 from store.sealing import Sealer
+
+SHORTEST_WITHIN = 8
+"""Characters of the shortest string within an object that is kept out of the record wherever it comes back."""
 
 _NAME = re.compile(r"([0-9a-hjkmnp-tv-z]{12})\.(.+)", re.DOTALL)
 _REFERENCE = re.compile(r"\$\{secret\.([0-9a-hjkmnp-tv-z]{12}\.[^}]+)\}")
@@ -43,6 +46,17 @@ SELECT execution, name FROM sealed, (SELECT '${secret.' AS start) WHERE
         SELECT 1 FROM plans WHERE instr(body, cast(start || execution || '.' AS BLOB))
             AND EXISTS (SELECT 1 FROM sagas WHERE sagas.plan = plans.digest))
 """
+
+
+class Value(msgspec.Struct, frozen=True):
+    """What is in a box: a JSON value, and the texts by which it is recognised where it comes back."""
+
+    value: Any
+    texts: list[str]
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Value)
 
 
 class Row(NamedTuple):
@@ -104,20 +118,20 @@ class Vault:
     def __init__(self, sealer: Sealer, rows: Callable[[], list[Row]] = list) -> None:
         self._sealer = sealer
         self._rows = rows
-        self._values: dict[str, Any] = {}
+        self._values: dict[str, Value] = {}
         self._broken: dict[str, SecretUnusable] = {}
         self._loaded = False
         self._loading = threading.Lock()
 
-    def seal(self, execution: str, output: str, value: Any) -> Sealed:
+    def seal(self, execution: str, output: str, value: Any, shown: Collection[str] = ()) -> Sealed:
         """Seal a JSON value; what this gives goes into the commit that brings the output. `get` knows it from now on.
 
-        Raises TypeError or ValueError where it is not JSON.
+        `shown` are texts that are no secret, though they may be in it. Raises TypeError or ValueError where it is not JSON.
         """
-        name, encoded = name_of(execution, output), msgspec.json.encode(value)
+        name, encoded = name_of(execution, output), _ENCODER.encode(Value(value, list(_texts(value, shown))))
         box = b"".join(self._sealer.seal([encoded], name.encode()))
         self._load()
-        self._values[name] = msgspec.json.decode(encoded)
+        self._values[name] = _DECODER.decode(encoded)
         self._broken.pop(name, None)
         return Sealed(execution, output, box)
 
@@ -135,12 +149,17 @@ class Vault:
             path.insert(0, last)
         if known in self._broken:
             raise self._broken[known]
-        return _dig(self._values[known], path, name)
+        return _dig(self._values[known].value, path, name)
 
-    def values(self) -> Mapping[str, Any]:
-        """Give all values that can be opened, by their names."""
+    def texts(self) -> list[tuple[str, str]]:
+        """Give what is to be looked for in what comes back: (name, text), of all values that can be opened."""
         self._load()
-        return dict(self._values)
+        return [(name, text) for name, kept in list(self._values.items()) for text in kept.texts]
+
+    def texts_of(self, execution: str, output: str) -> list[tuple[str, str]]:
+        """Give the same of one value."""
+        name = name_of(execution, output)
+        return [(name, text) for text in self._values[name].texts]
 
     @property
     def broken(self) -> list[str]:
@@ -160,7 +179,7 @@ class Vault:
         name = name_of(row.execution, row.name)
         try:
             opened = self._sealer.open([row.box], name.encode(), f"secret `{name}`")
-            self._values[name] = msgspec.json.decode(b"".join(opened))
+            self._values[name] = _DECODER.decode(b"".join(opened))
         except SecretUnusable as why:
             self._broken[name] = why
 
@@ -176,15 +195,27 @@ def _dig(value: Any, path: list[str], name: str) -> Any:
     return value
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Give the texts by which a value is recognised where it comes back: its strings and numbers, wherever they are."""
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts(item)
-    elif isinstance(value, str):
+def _texts(value: Any, shown: Collection[str]) -> Iterator[str]:
+    """Give the texts by which a value is recognised.
+
+    Of an object or a list: the strings in it, but not what is short or is shown beside it anyway. A port, a region or an
+    id that went missing everywhere would do more harm than good.
+    """
+    if isinstance(value, str):
         yield value
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield str(value)
+    else:
+        yield from (text for text in strings(value) if len(text) >= SHORTEST_WITHIN and text not in shown)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Give all strings in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from strings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from strings(item)

@@ -16,7 +16,7 @@ from providers.contract import Driver, Image
 from store.errors import SecretUnusable
 from store.records import Sealed
 from store.secrets import Secrets
-from store.vault import name_of, reference, referred
+from store.vault import name_of, reference, referred, strings
 
 
 class Seals:
@@ -43,15 +43,18 @@ class Seals:
         """Seal all that is sensitive before anything is redacted: one may be part of another's text."""
         if self._sensitive.isdisjoint(values):
             return values
-        return dict(self._each(values, prefix))
+        shown = {
+            text for name, value in values.items() if name not in self._sensitive for text in strings(value)
+        }
+        return dict(self._each(values, prefix, shown))
 
-    def _each(self, values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    def _each(self, values: dict[str, Any], prefix: str, shown: set[str]) -> Iterator[tuple[str, Any]]:
         for name, value in values.items():
             if name not in self._sensitive or value is None:
                 yield name, value
                 continue
             output = prefix + name
-            self.rows.append(self._secrets.seal(self._execution, output, value))
+            self.rows.append(self._secrets.seal(self._execution, output, value, shown))
             yield name, reference(self._execution, output)
 
 

@@ -80,6 +80,16 @@ async def test_what_is_within_a_value_can_be_had(journal: Journal, secrets: Call
         secrets().value(f"{EXECUTION}.token.users.1")
 
 
+def test_what_is_shown_beside_it_and_what_is_short_is_left_alone() -> None:
+    """An object has more in it than what is secret: an id, a port, a region."""
+    secrets = Secrets([], KEY)
+    pair = {"id": "4711-4711-4711", "port": 5432, "region": "ams3", "password": TOKEN}
+    secrets.seal(EXECUTION, "pair", pair, {"4711-4711-4711"})
+    said = f"4711-4711-4711 5432 ams3 {TOKEN}"
+
+    assert secrets.redact(said) == f"4711-4711-4711 5432 ams3 {reference(EXECUTION, 'pair')}"
+
+
 @pytest.mark.parametrize("value", [TOKEN, ["x", TOKEN], {"a": {"b": TOKEN}}])
 async def test_a_value_is_kept_out_of_what_comes_back_from_then_on(
     journal: Journal, secrets: Callable[[], Secrets], value: Any
