@@ -57,9 +57,7 @@ async def parts(
     from store.node import StateFolder
     from store.queries import Queries
     from store.runner import Thread
-    from store.sealing import Sealer
     from store.secrets import Secrets
-    from store.vault import Vault, rows_in
 
     clock = WallClock()
     async with AsyncExitStack() as opened:
@@ -74,10 +72,8 @@ async def parts(
         opened.push_async_callback(_shielded, journal.close)
         queries = await Queries.open(folder.database)
         opened.push_async_callback(_shielded, queries.close)
-        sealer = Sealer(folder.node_key)
-        vault = Vault(sealer, rows_in(folder.database))
-        secrets = Secrets(_secret_folders(settings), folder.node_key, vault=vault)
-        blobs = Blobs(folder.blobs, sealer, secrets.redact_bytes, secrets.reveal_bytes)
+        secrets = Secrets(_secret_folders(settings), folder.node_key, database=folder.database)
+        blobs = Blobs(folder.blobs, folder.node_key, secrets.redact_bytes, secrets.reveal_bytes)
         registry = drivers.load(
             _provider_settings(settings, secrets), Contents(blobs), configured=_configured(settings)
         )

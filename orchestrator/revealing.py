@@ -27,7 +27,7 @@ from providers.registry import Registry, UnknownOperation
 from store.blobs import Blobs, StoredBlob
 from store.errors import SecretUnusable, StoreError
 from store.records import Execution, NewEvent
-from store.vault import name_of, referred
+from store.sealed import name_of, referred
 
 MOST = 16 << 20
 """Bytes of contents that one answer shows; what is more is named, with its size."""
@@ -190,10 +190,9 @@ class Revealing:
 
     def _fields(self, driver: Driver, image: Image) -> dict[str, Any]:
         try:
-            opened = seals.opened(self._host.secrets, driver, image)
+            return dict(seals.opened(self._host.secrets, driver, image).fields)
         except SecretUnusable as why:
             raise Conflict(str(why), code="unopened") from why
-        return {} if opened is None else dict(opened.fields)
 
     def _driver(self, operation: str) -> Driver | None:
         try:

@@ -186,7 +186,7 @@ class Service:
         for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
             held = self._directory.state(row).hold
             yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
-        for text in self._host.secrets.vault.broken:
+        for text in self._host.secrets.broken:
             yield text
         if self._host.journal.full:
             yield f"the disk is full: {self._host.journal.storage.why}"

@@ -16,12 +16,15 @@ import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from store.errors import BlobDamaged, BlobMissing, SecretUnusable
 from store.node import sync_folder
-from store.sealing import Sealer, is_sealed
+
+if TYPE_CHECKING:
+    from store.sealing import Sealer
 
 INLINE = 32 << 10
 """Contents up to this size are handed back to be kept in the record itself."""
@@ -43,20 +46,27 @@ class Blobs:
     """The blob folder. All of it may be called from any thread.
 
     `inward` and `outward` turn contents into what is sealed and back again (`Secrets.redact_bytes` and
-    `reveal_bytes`); digest and size are of what is sealed.
+    `reveal_bytes`); digest and size are of what is sealed. The key
+    is made from the node's.
     """
 
     def __init__(
-        self, folder: Path, sealer: Sealer, inward: Transform = iter, outward: Transform = iter
+        self, folder: Path, node_key: bytes, inward: Transform = iter, outward: Transform = iter
     ) -> None:
         self._folder = folder
-        self._sealer = sealer
+        self._node_key = node_key
         self._inward = inward
         self._outward = outward
         self._naming = threading.Lock()
         folder.mkdir(mode=0o700, exist_ok=True)
         for leftover in folder.glob(".new-*"):
             leftover.unlink()
+
+    @cached_property
+    def _sealer(self) -> Sealer:
+        from store.sealing import Sealer
+
+        return Sealer(self._node_key)
 
     def keep(self, chunks: Iterable[bytes]) -> StoredBlob:
         """Store a content; it is durable when this returns, unless it is small: then it is in the answer."""
@@ -124,7 +134,7 @@ class Blobs:
         # Twice: a restore must not begin to write what turns out to be damaged.
         path = self._folder / blob.sha256
         with closing(_chunks(path)) as chunks:
-            sealed = is_sealed(next(chunks, b""))
+            sealed = self._sealer.has_sealed(next(chunks, b""))
         if sealed and self._opens(path, blob):
             return self._sealer.open(_chunks(path), _ABOUT, path)
         if (found := _digest(_chunks(path))) != blob.sha256:

@@ -52,7 +52,7 @@ class Sealer:
         """
         frames = _frames(_behind_head(chunks, head := bytearray()), FRAME + _TAG)
         first = next(frames)
-        if not is_sealed(head) or len(head) < _HEAD:
+        if not self.has_sealed(head) or len(head) < _HEAD:
             raise SealBroken(where, "it does not begin as what is sealed does")
         if head[len(_MAGIC) : len(_MAGIC) + _KEY_ID] != self._key_id:
             raise SealedElsewhere(where)
@@ -61,15 +61,14 @@ class Sealer:
         for number, frame in enumerate(frames, 1):
             yield _opened(cipher, number, frame, about, where)
 
+    def has_sealed(self, start: bytes | bytearray) -> bool:
+        """Tell whether bytes begin as what is sealed does."""
+        return start.startswith(_MAGIC)
+
     def _cipher(self, salt: bytes) -> Any:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         return AESGCM(hmac.digest(self._key, b"one stream" + salt, "sha256"))
-
-
-def is_sealed(start: bytes | bytearray) -> bool:
-    """Tell whether bytes begin as what is sealed does."""
-    return start.startswith(_MAGIC)
 
 
 def _opened(cipher: Any, number: int, frame: tuple[bytes, bool], about: bytes, where: object) -> bytes:

@@ -14,15 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from store.errors import SealMissing, SecretUnusable
 from store.records import Sealed
 from store.redaction import Redactor, Secret, legible
-from store.sealing import Sealer
-from store.vault import Vault, is_name
+from store.sealed import is_name
+
+if TYPE_CHECKING:
+    from store.vault import Vault
 
 SHORTEST = 4
 """Characters of the shortest value that is taken: a shorter one is found everywhere, so it cannot be kept out."""
@@ -42,8 +44,8 @@ class _Read(NamedTuple):
 class Secrets:
     """The secrets of all the folders given, the first folder that has a name counts. Any thread may call.
 
-    `key` (the node's) makes fingerprints that say nothing about values to whoever does not have it. `vault` has the
-    sensitive outputs.
+    `key` (the node's) makes fingerprints that say nothing about values to whoever does not have it. `database` has the
+    sensitive outputs, under a key made from `key`; it is looked into when something is first looked for.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Secrets:
         folders: Sequence[Path],
         key: bytes,
         *,
-        vault: Vault | None = None,
+        database: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folders = list(folders)
         self._key = key
-        self.vault = vault or Vault(Sealer(key))
+        self._database = database
+        self._made: list[Vault] = []
+        """The vault, once it was asked for. Where two threads were first, the first of theirs counts."""
         self._clock = clock
         self._read: dict[Path, _Read] = {}
         self._known: dict[Secret, None] = {}
@@ -83,6 +87,22 @@ class Secrets:
         raise SecretUnusable(
             f"secret `{name}`", f"there is no such file in {where or 'any folder: set [secrets] dir'}"
         )
+
+    @property
+    def vault(self) -> Vault:
+        """The sensitive outputs."""
+        if not self._made:
+            from store.sealing import Sealer
+            from store.vault import Vault, rows_in
+
+            rows = list if self._database is None else rows_in(self._database)
+            self._made.append(Vault(Sealer(self._key), rows))
+        return self._made[0]
+
+    @property
+    def broken(self) -> list[str]:
+        """What is sealed and could not be opened, each with why and what to do; as far as anything was needed."""
+        return self.vault.broken if self._asked else []
 
     def value(self, name: str) -> Any:
         """Give the value that a reference stands for: a secret's, or a sensitive output's, which may be any JSON.

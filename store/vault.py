@@ -8,7 +8,6 @@ those of the secrets folder are. A node that has none pays one look into an empt
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,13 +20,12 @@ import msgspec
 from store.database import address
 from store.errors import SealMissing, SecretUnusable
 from store.records import Sealed
+from store.sealed import is_name, name_of
 from store.sealing import Sealer
 
 SHORTEST_WITHIN = 8
 """Characters of the shortest string within an object that is kept out of the record wherever it comes back."""
 
-_NAME = re.compile(r"([0-9a-hjkmnp-tv-z]{12})\.(.+)", re.DOTALL)
-_REFERENCE = re.compile(r"\$\{secret\.([0-9a-hjkmnp-tv-z]{12}\.[^}]+)\}")
 _ALL = "SELECT execution, name, box FROM sealed ORDER BY execution, name"
 
 # What nobody can need any more: its saga's record is gone, no resource's record has its reference, and no execution on
@@ -65,27 +63,6 @@ class Row(NamedTuple):
     execution: str
     name: str
     box: bytes
-
-
-def name_of(execution: str, output: str) -> str:
-    """Give the name under which an output's value is known."""
-    return f"{execution}.{output}"
-
-
-def reference(execution: str, output: str) -> str:
-    """Give what stands for an output's value wherever it is written down."""
-    return f"${{secret.{execution}.{output}}}"
-
-
-def is_name(name: str) -> bool:
-    """Tell whether a secret's name is that of a sealed output."""
-    return _NAME.fullmatch(name) is not None
-
-
-def referred(text: Any) -> str | None:
-    """Give the name of the sealed output that a value is one whole reference to; None where it is none."""
-    found = _REFERENCE.fullmatch(text) if isinstance(text, str) and text.startswith("${secret.") else None
-    return found[1] if found is not None else None
 
 
 def unneeded(db: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -6,19 +6,20 @@ decided on or comes back from disk days later.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from actors.clock import Clock
-from actors.saga import seals
 from actors.saga.dossier import Dossier, Entry, Intent
 from actors.saga.references import find, mentions, reveal
-from actors.saga.seals import Seals
 from providers.contract import Call, Driver, Image, Verb
 from providers.registry import Registry, UnknownOperation
 from store.errors import SealBroken, SecretUnusable
 from store.secrets import Secrets
+
+if TYPE_CHECKING:
+    from actors.saga.seals import Seals
 
 
 class NotReady(Exception):
@@ -79,7 +80,9 @@ class Calls:
             raise _unusable(why) from why
         outputs: dict[str, Any] = {}
         if original is not None and intent.restore and original.outputs:
-            outputs = seals.legible(self.secrets, original.id, original.outputs)
+            from actors.saga.seals import legible
+
+            outputs = legible(self.secrets, original.id, original.outputs)
         return Call(
             verb=intent.verb,
             arguments=typed,
@@ -113,12 +116,18 @@ class Calls:
         return driver.same(fields, wanted, redacted)
 
     def seals(self, driver: Driver, execution: str) -> Seals:
-        """Give what seals the sensitive values of an execution."""
+        """Give what seals the sensitive values of an execution. Loaded with the first one: an idle node has none."""
+        from actors.saga.seals import Seals
+
         return Seals(self.secrets, driver, execution)
 
     def opened(self, driver: Driver, image: Image | None) -> Image | None:
         """Give a recorded image as the driver knows it. Raises SecretUnusable."""
-        return seals.opened(self.secrets, driver, image)
+        if image is None or driver.sensitive.isdisjoint(image.fields):
+            return image
+        from actors.saga.seals import opened
+
+        return opened(self.secrets, driver, image)
 
 
 def _unusable(why: SecretUnusable) -> NotReady:

@@ -18,7 +18,7 @@ from actors.saga.state import Direction, State
 from providers.contract import Approved, Image, Resource
 from store.records import Execution, NewExecution, Sealed
 from store.records import Resource as Record
-from store.vault import name_of, referred
+from store.sealed import name_of, referred
 
 PAYLOAD = 1 << 20
 """Arguments, outputs and images of one execution, together, in bytes (SPEC §4)."""

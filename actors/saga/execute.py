@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -22,7 +22,6 @@ from actors.saga.later import NONE, Since
 from actors.saga.outcomes import Attempt, settled
 from actors.saga.plan import Plan
 from actors.saga.prepare import Draft
-from actors.saga.seals import Seals
 from actors.saga.state import Direction, Error
 from actors.saga.wants import Perform, Poll, Settle
 from providers.contract import (
@@ -41,6 +40,9 @@ from providers.contract import (
     Working,
 )
 from store.errors import SecretUnusable
+
+if TYPE_CHECKING:
+    from actors.saga.seals import Seals
 
 FIND_TIMEOUT = 60.0
 FIND_TRIES = 5

@@ -15,8 +15,9 @@ import msgspec
 from providers.contract import Driver, Image
 from store.errors import SecretUnusable
 from store.records import Sealed
+from store.sealed import name_of, reference, referred
 from store.secrets import Secrets
-from store.vault import name_of, reference, referred, strings
+from store.vault import strings
 
 
 class Seals:
@@ -58,10 +59,8 @@ class Seals:
             yield name, reference(self._execution, output)
 
 
-def opened(secrets: Secrets, driver: Driver, image: Image | None) -> Image | None:
+def opened(secrets: Secrets, driver: Driver, image: Image) -> Image:
     """Give an image with its sensitive fields as they were. Raises SecretUnusable where one cannot be opened."""
-    if image is None or driver.sensitive.isdisjoint(image.fields):
-        return image
     fields = {
         name: secrets.value(sealed)
         if name in driver.sensitive and (sealed := referred(value)) is not None

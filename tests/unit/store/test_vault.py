@@ -17,9 +17,10 @@ from store.journal import Journal
 from store.records import Resource, ResourceChange, Sealed
 from store.redaction import forms
 from store.runner import Inline
+from store.sealed import reference, referred
 from store.sealing import Sealer
 from store.secrets import Secrets
-from store.vault import Vault, drop, reference, referred, rows_in, unneeded
+from store.vault import drop, unneeded
 from tests.unit.store.samples import AT, KEY, began, submitted, went_on
 
 EXECUTION = "0123456789ab"
@@ -37,7 +38,7 @@ async def journal(path: Path) -> AsyncIterator[Journal]:
 @pytest.fixture
 def secrets(path: Path, journal: Journal) -> Callable[[], Secrets]:
     """Secrets as another process has them, of what is on the disk by now."""
-    return lambda: Secrets([], KEY, vault=Vault(Sealer(KEY), rows_in(path)))
+    return lambda: Secrets([], KEY, database=path)
 
 
 async def kept(journal: Journal, secrets: Secrets, value: Any = TOKEN, saga: str = "a") -> Sealed:
@@ -271,8 +272,8 @@ def test_nothing_is_imported_for_it_before_it_is_needed(tmp_path: Path) -> None:
     """A node that has nothing to seal does not pay for it (SPEC §11)."""
     program = (
         "import sys; from pathlib import Path; from store.secrets import Secrets; from store.blobs import Blobs\n"
-        "from store.sealing import Sealer; secrets = Secrets([], bytes(32)); secrets.redact({'a': 'b'})\n"
-        "Blobs(Path(sys.argv[1]), Sealer(bytes(32))).keep([]); print('cryptography' in sys.modules)\n"
+        "secrets = Secrets([], bytes(32)); secrets.redact({'a': 'b'})\n"
+        "Blobs(Path(sys.argv[1]), bytes(32)).keep([]); print('cryptography' in sys.modules)\n"
         "secrets.seal('0123456789ab', 'token', 'value'); print('cryptography' in sys.modules)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "blobs")]
