@@ -72,7 +72,12 @@ async def parts(
         opened.push_async_callback(_shielded, journal.close)
         queries = await Queries.open(folder.database)
         opened.push_async_callback(_shielded, queries.close)
-        secrets = Secrets(_secret_folders(settings), folder.node_key, database=folder.database)
+        secrets = Secrets(
+            _secret_folders(settings),
+            folder.node_key,
+            database=folder.database,
+            key_file=settings.secrets.key_file,
+        )
         blobs = Blobs(folder.blobs, folder.node_key, secrets.redact_bytes, secrets.reveal_bytes)
         registry = drivers.load(
             _provider_settings(settings, secrets), Contents(blobs), configured=_configured(settings)

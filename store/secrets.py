@@ -46,6 +46,7 @@ class Secrets:
 
     `key` (the node's) makes fingerprints that say nothing about values to whoever does not have it. `database` has the
     sensitive outputs, under a key made from `key`; it is looked into when something is first looked for.
+    `key_file`, which may lie in one of the folders, is no secret for sagas to use.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Secrets:
         key: bytes,
         *,
         database: Path | None = None,
+        key_file: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folders = list(folders)
         self._key = key
         self._database = database
+        self._key_file = key_file
         self._made: list[Vault] = []
         """The vault, once it was asked for. Where two threads were first, the first of theirs counts."""
         self._clock = clock
@@ -176,6 +179,8 @@ class Secrets:
                     yield folder / name
 
     def _look(self, path: Path) -> _Read | None:
+        if path == self._key_file:
+            return None
         try:
             status = path.stat()
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -12,7 +12,7 @@ import msgspec
 
 from actors.clock import Clock
 from actors.saga.dossier import Dossier, Entry, Intent
-from actors.saga.references import find, mentions, reveal
+from actors.saga.references import BadReference, find, mentions, reveal
 from providers.contract import Call, Driver, Image, Verb
 from providers.registry import Registry, UnknownOperation
 from store.errors import SealBroken, SecretUnusable
@@ -62,6 +62,8 @@ class Calls:
             mark = self.secrets.fingerprint(names) if names else ""
         except SecretUnusable as why:
             raise _unusable(why) from why
+        except BadReference as why:
+            raise NotReady("reference", str(why)) from why
         return self._typed(real, verb), names, mark
 
     def _typed(self, arguments: Any, verb: Verb) -> Any:

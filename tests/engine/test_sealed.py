@@ -180,6 +180,17 @@ def test_what_only_looks_like_the_reference_opens_nothing(shop: Shop) -> None:
     assert shop.used[-1] == f"done {bait}"
 
 
+def test_an_object_in_a_longer_text_fails_the_step_and_is_not_told(shop: Shop) -> None:
+    """What a sealed value is shows in the driver call only; one that does not fit is the file's mistake."""
+    done = ran(shop, create("long"), use(token="all ${steps.key.pair.secrets}"))
+    missing = ran(shop, create("longer"), use(token="${steps.key.pair.nobody}"))
+
+    assert (done["status"], done["error"]["step"]) == ("rolled_back", "use"), done
+    assert "cannot be put into a longer string" in done["steps"][1]["error"]["message"]
+    assert missing["status"] == "rolled_back", missing
+    assert "has no `nobody`" in missing["steps"][1]["error"]["message"]
+
+
 @pytest.mark.parametrize("say", ["error", "raise", "late"])
 def test_what_goes_wrong_does_not_tell(shop: Shop, say: str) -> None:
     """An error's text, an exception's, that of an attempt which was tried again."""
