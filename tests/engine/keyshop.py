@@ -196,7 +196,9 @@ def used(line: str) -> None:
 
 def write(there: dict[str, Any], verb: str) -> None:
     """Keep it, and die where that is asked for."""
-    Path(os.environ["SHOP"]).write_text(json.dumps(there))
+    new = Path(os.environ["SHOP"] + ".new")
+    new.write_text(json.dumps(there))
+    new.replace(os.environ["SHOP"])  # whoever looks meanwhile finds the one or the other
     die = Path(os.environ["SHOP"] + ".die")
     if die.exists() and die.read_text() == verb:
         die.unlink()

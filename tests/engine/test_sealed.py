@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -94,15 +95,16 @@ class Shop(Daemon):
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop() -> Iterator[Shop]:
     """One for all tests that do not end it. Each of them must leave no trace of what it was given."""
     access = 'admin = ["root"]\noperator = ["daemon"]\nviewer = ["bin"]'
-    made = Shop(tmp_path_factory.mktemp("shop"), f'[daemon]\nsocket_mode = "0666"\n[access]\n{access}\n')
-    for path in (made.folder, *list(made.folder.parents)[:2]):
-        path.chmod(0o755)
-    with made.start(module=MODULE):
-        yield made
-        assert made.leaks(made.tokens) == []
+    # Not below pytest's own folder, which nobody else may enter: others than us are to reach the socket.
+    with tempfile.TemporaryDirectory(prefix="sagad-") as folder:
+        Path(folder).chmod(0o755)
+        made = Shop(Path(folder), f'[daemon]\nsocket_mode = "0666"\n[access]\n{access}\n')
+        with made.start(module=MODULE):
+            yield made
+            assert made.leaks(made.tokens) == []
 
 
 def create(name: str, **more: Any) -> Step:
