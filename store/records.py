@@ -220,6 +220,8 @@ class Note(msgspec.Struct):
     events: list[NewEvent]
     resources: list[ResourceChange] = []
     """Along with the records that they are about."""
+    unsealed: list[tuple[str, str]] = []
+    """Sealed values that go, by (execution, name): nobody needs them any more."""
 
 
 class Saga(msgspec.Struct, frozen=True):

@@ -66,6 +66,7 @@ _PUT_RESOURCES = Bulk(
     columns=11,
 )
 _PUT_SEALED = Bulk("INSERT OR REPLACE INTO sealed (execution, name, number, box) VALUES", columns=4)
+_DELETE_SEALED = Bulk("DELETE FROM sealed WHERE (execution, name) IN (VALUES", columns=2, tail=")")
 _DELETE_RESOURCES = Bulk("DELETE FROM resources WHERE (type, identity) IN (VALUES", columns=2, tail=")")
 
 
@@ -107,12 +108,14 @@ class Rows:
         self._resources: dict[tuple[str, str], Resource | None] = {}
         """What each record is to be in the end: several changes of one may come in one group."""
         self._sealed: dict[tuple[str, str], Row] = {}
+        self._unsealed: list[tuple[str, str]] = []
 
     def add(self, commit: Commit | Note) -> int:
         """Add a commit's rows and give the number of its last event."""
         for change in commit.resources:
             self._resources[change.type, change.identity] = change.record
         if isinstance(commit, Note):
+            self._unsealed += commit.unsealed
             for event in commit.events:
                 self._events([event], self._known(event.saga).number if event.saga else None)
             return self.head.seq
@@ -147,6 +150,7 @@ class Rows:
         _INSERT_KEYS.run(db, self._keys)
         if self._resources:
             self._write_resources(db)
+        _DELETE_SEALED.run(db, self._unsealed)
         _PUT_SEALED.run(db, list(self._sealed.values()))
 
     def _write_resources(self, db: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,14 +69,9 @@ def unneeded(db: sqlite3.Connection) -> list[tuple[str, str]]:
     """Give what is sealed and can be needed by nobody any more, as (execution, output). Reads only, and may take long.
 
     That is so once its saga's record has been pruned and no resource's record has it: because that resource was deleted
-    or forgotten, or never was kept.
+    or forgotten, or never was kept. What is unneeded stays so: nobody can come by its reference any more.
     """
     return [(execution, name) for execution, name in db.execute(_UNNEEDED)]
-
-
-def drop(db: sqlite3.Connection, keys: Sequence[tuple[str, str]]) -> None:
-    """Drop these rows. What was unneeded stays so, since nobody can come by its reference any more."""
-    db.executemany("DELETE FROM sealed WHERE execution = ? AND name = ?", keys)
 
 
 def rows_in(path: Path, options: str = "") -> Callable[[], list[Row]]:

@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
+from actors.unneeded import drop_unneeded
 from store.errors import SealBroken, SealedElsewhere, SealMissing, SecretUnusable
 from store.journal import Journal
+from store.queries import Queries
 from store.records import Resource, ResourceChange, Sealed
 from store.redaction import forms
 from store.runner import Inline
 from store.sealed import reference, referred
 from store.sealing import Sealer
 from store.secrets import Secrets
-from store.vault import drop, unneeded
+from store.vault import rows_in
 from tests.unit.store.samples import AT, KEY, began, submitted, went_on
 
 EXECUTION = "0123456789ab"
@@ -238,7 +240,7 @@ def test_a_reference_is_the_whole_text(text: Any, name: str | None) -> None:
 
 @pytest.mark.parametrize("holder", ["resources", "arguments", "plan", "plans", "saga"])
 async def test_what_something_may_need_stays(
-    journal: Journal, secrets: Callable[[], Secrets], path: Path, holder: str
+    journal: Journal, queries: Queries, secrets: Callable[[], Secrets], path: Path, holder: str
 ) -> None:
     """Its saga, a resource's record, an execution of another saga, or what such a one is yet to do; then it goes."""
     await kept(journal, secrets())
@@ -257,15 +259,14 @@ async def test_what_something_may_need_stays(
         if holder != "saga":
             for table in ("executions", "sagas"):
                 db.execute(f"DELETE FROM {table} WHERE number = 1")
-        held = unneeded(db)
+    held = await drop_unneeded(journal, queries)
+    there = rows_in(path)()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for sql in ("DELETE FROM resources", "DELETE FROM executions", "DELETE FROM sagas"):
             db.execute(sql)
-        free = unneeded(db)
-        drop(db, free)
+    dropped = await drop_unneeded(journal, queries)
 
-        assert held == []
-        assert free == [(EXECUTION, "token")]
-        assert db.execute("SELECT count(*) FROM sealed").fetchone() == (0,)
+    assert (held, len(there), dropped, rows_in(path)()) == (0, 1, 1, [])
 
 
 def test_nothing_is_imported_for_it_before_it_is_needed(tmp_path: Path) -> None:
