@@ -327,7 +327,7 @@ class Resource(Document, frozen=True, kw_only=True):
     """What sagad created or adopted and now keeps.
 
     `spec`: the fields that were set, as the type's images name them; `spec_version` is one more with each change.
-    Secrets are references, other sensitive values `***`. `saga`: the one that made it; null: it was imported. `live`,
+    Secrets and sensitive outputs are references, other sensitive values `***`. `saga`: the one that made it; null: it was imported. `live`,
     `seen_at`, `seen_error`: what was last seen of it.
     """
 

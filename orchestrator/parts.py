@@ -62,7 +62,7 @@ async def parts(
     clock = WallClock()
     async with AsyncExitStack() as opened:
         # Whatever fails on the way, what was opened is closed, last first: a thread left over would keep the process.
-        folder = opened.enter_context(StateFolder.open(settings.daemon.state_dir))
+        folder = opened.enter_context(StateFolder.open(settings.daemon.state_dir, settings.secrets.key_file))
         runner = Thread()
         try:
             journal = Journal.open(folder.database, folder.node_key, runner)
@@ -72,8 +72,13 @@ async def parts(
         opened.push_async_callback(_shielded, journal.close)
         queries = await Queries.open(folder.database)
         opened.push_async_callback(_shielded, queries.close)
-        secrets = Secrets(_secret_folders(settings), folder.node_key)
-        blobs = Blobs(folder.blobs, secrets.redact_bytes, secrets.reveal_bytes)
+        secrets = Secrets(
+            _secret_folders(settings),
+            folder.node_key,
+            database=folder.database,
+            key_file=settings.secrets.key_file,
+        )
+        blobs = Blobs(folder.blobs, folder.node_key, secrets.redact_bytes, secrets.reveal_bytes)
         registry = drivers.load(
             _provider_settings(settings, secrets), Contents(blobs), configured=_configured(settings)
         )
@@ -98,6 +103,7 @@ async def parts(
             registry=registry,
             settings=settings,
             node_key=folder.node_key,
+            blobs=blobs,
             reload=reload,
         )
         reload.service = service

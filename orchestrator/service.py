@@ -35,6 +35,8 @@ from providers.registry import Registry
 if TYPE_CHECKING:
     from orchestrator.applying import Applying
     from orchestrator.checking import Checking
+    from orchestrator.revealing import Revealing
+    from store.blobs import Blobs
 
 SHOWN = 20
 """Sagas named in `health` at most, of each trouble."""
@@ -46,7 +48,7 @@ OVERLOOKED = 60_000
 class Service:
     """What sagad does for its callers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what it is put together from
         self,
         *,
         host: Host,
@@ -54,6 +56,7 @@ class Service:
         registry: Registry,
         settings: Settings,
         node_key: bytes,
+        blobs: Blobs,
         reload: Callable[[], list[str]],
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -67,7 +70,8 @@ class Service:
         self._registry = registry
         self._reload = reload
         self._began = host.clock.now()
-        reading = Reading(host, directory)
+        self._blobs = blobs
+        self._reading = reading = Reading(host, directory)
         self._submitting = submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
         rolling_back = RollingBack(directory, random_bytes, lambda plan: asks_of(self.settings.policy, plan))
         making_up = MakingUp(host, reading, rolling_back, submitting)
@@ -75,7 +79,7 @@ class Service:
         registry.own["saga"] = Members(directory, rolling_back)
         batching = Batching(host, directory, reading, submitting, steering, rolling_back, random_bytes)
         auditing = Auditing(host.queries, reading, node_key)
-        keeping = Keeping(host, registry, auditing)
+        self._keeping = keeping = Keeping(host, registry, auditing)
         self.submit = submitting.submit
         self.resolve_ref = reading.resolve_ref
         self.saga = reading.saga
@@ -133,6 +137,13 @@ class Service:
     ) -> Submitted:
         """Run what a stack file asks for: see ``applying``. Raises Invalid, Conflict, Unavailable."""
         return await self._applying.apply(caller, submission, idempotency_key=idempotency_key, wait=wait)
+
+    @cached_property
+    def revealing(self) -> Revealing:
+        """Give what shows administrators what is sealed."""
+        from orchestrator.revealing import Revealing
+
+        return Revealing(self._host, self._registry, self._reading, self._keeping, self._blobs)
 
     async def providers(self, type_: str | None = None) -> bytes:
         """Give what the drivers declare, and what node and driver make of their undos; one type's, where one is named."""
@@ -196,6 +207,8 @@ class Service:
         for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
             held = self._directory.state(row).hold
             yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
+        for text in self._host.secrets.broken:
+            yield text
         if self._host.journal.full:
             yield f"the disk is full: {self._host.journal.storage.why}"
         for saga in await self._overlooked():

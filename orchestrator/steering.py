@@ -97,7 +97,9 @@ class Steering:
         if verb == "retry":
             return m.Retry(**said, step=step, force=body.force)
         if verb == "skip":
-            return m.Skip(**said, step=_needed(step), output=self._typed(plan, _needed(step), body.output))
+            given = self._typed(plan, _needed(step), body.output)
+            carry = self._host.executor.stand_in(saga, plan, _needed(step), given)
+            return m.Skip(**said, step=_needed(step), output=carry.outputs or {}, carry=carry)
         if verb == "resolve":
             return await self._resolve(saga, plan, state, _needed(step), body, said)
         if verb == "rollback":

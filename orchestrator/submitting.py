@@ -228,7 +228,7 @@ class Submitting:
     def has_secret(self, name: str) -> bool:
         """Tell whether there is a secret of this name that can be used."""
         try:
-            self._host.secrets.get(name)
+            self._host.secrets.value(name)
         except SecretUnusable:
             return False
         return True

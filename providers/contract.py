@@ -135,7 +135,8 @@ class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
 class Working(msgspec.Struct, frozen=True, tag="working"):
     """Going on elsewhere. The engine commits ``handle`` and calls ``poll`` with it, also from another process.
 
-    Ask again at ``until`` (UTC milliseconds) or ``poll_after`` milliseconds from now. ``detail`` is for ``why``.
+    Ask again at ``until`` (UTC milliseconds) or ``poll_after`` milliseconds from now. ``detail`` is for ``why``. The handle
+    is written down as it is: nothing secret belongs into it.
     """
 
     handle: Value
@@ -308,7 +309,9 @@ class Driver(abc.ABC):
     summary: ClassVar[str] = ""
     verbs: ClassVar[Mapping[str, Verb]]
     sensitive: ClassVar[frozenset[str]] = frozenset()
-    """Outputs that are secrets."""
+    """Outputs that are secrets, and fields of images that have their names. They are sealed before anything is written
+    down, and opened for calls (``Call.before``, ``after``, ``restore``, ``outputs``); references to them reach
+    ``arguments``. What cannot be opened any more is missing in ``Call.outputs``."""
     spec: ClassVar[frozenset[str] | None] = None
     """The fields of its images that its registry's record, and so drift, is about; None: all that its verbs set."""
     set_by: ClassVar[Mapping[str, str]] = {}

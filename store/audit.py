@@ -78,7 +78,7 @@ def verify(
             db.execute("ROLLBACK")
 
 
-def verify_folder(folder: Path, *, anchor: Anchor | None = None) -> Report:
+def verify_folder(folder: Path, *, key_file: Path | None = None, anchor: Anchor | None = None) -> Report:
     """Verify a state folder without its daemon, which will not start over a broken record. Writes nothing.
 
     Raises KeyMissing or FolderNotOurs, FileNotFoundError where there is no database, and sqlite3.Error where the file
@@ -86,7 +86,7 @@ def verify_folder(folder: Path, *, anchor: Anchor | None = None) -> Report:
     """
     database = folder / "sagad.db"
     database.stat()
-    key = node.read_key(folder)
+    key = node.read_key(folder, key_file)
     db = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
         db.execute("SELECT node, seq, head, mac FROM meta").fetchone()

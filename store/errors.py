@@ -74,11 +74,27 @@ class FolderNotOurs(StoreError):
     remedy = "The folder must belong to the user that sagad runs as, and be closed to all others (mode 0700)."
 
 
+class KeyExposed(FolderNotOurs):
+    """This key is not safe to use."""
+
+    remedy = "The user that sagad runs as must be able to read it, and nobody else (mode 0600)."
+
+
 class KeyMissing(StoreError):
     """The node's key is missing or damaged, and without it nothing proves the record."""
 
     lasting = True
     remedy = "Put node.key back from where it was kept (32 bytes, mode 0600), or move the state folder away."
+
+
+class TwoKeys(StoreError):
+    """There are two keys for this node, and they differ."""
+
+    lasting = True
+    remedy = (
+        "The record and what is sealed go by one. Copy the right one's bytes over the other, "
+        "or move node.key away if it was never used."
+    )
 
 
 class JournalRefused(StoreError):
@@ -127,3 +143,24 @@ class SecretUnusable(StoreError):
     """This secret cannot be used."""
 
     remedy = "Put the value, at least 4 characters of UTF-8, in one file of that name in the secrets folder."
+
+
+class SealMissing(SecretUnusable, ValueError):
+    """There is no such sealed value any more: it goes with its saga's record and its resource's."""
+
+    remedy = "Bring it back from a backup of the state folder, or put another value in its place."
+
+
+class SealBroken(SecretUnusable, ValueError):
+    """What was sealed here cannot be opened."""
+
+    remedy = "Bring it back from a backup of the state folder, then retry what needs it."
+
+
+class SealedElsewhere(SealBroken):
+    """This was sealed with another key than this node's."""
+
+    remedy = (
+        "Put back the key that the node had then (node.key in the state folder, or [secrets] key_file), "
+        "start sagad again, then retry what needs it."
+    )

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import Self
 
-from store.errors import FolderInUse, FolderNotOurs, KeyMissing
+from store.errors import FolderInUse, FolderNotOurs, KeyExposed, KeyMissing, TwoKeys
 
 KEY_SIZE = 32
 
@@ -25,8 +25,8 @@ class StateFolder:
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Make the folder where there is none, and take it.
+    def open(cls, path: Path, key_file: Path | None = None) -> Self:
+        """Make the folder where there is none, and take it. The node's key is made in it, unless it is in `key_file`.
 
         Raises FolderNotOurs, FolderInUse (naming the process) or KeyMissing. Holds for as long as this process lives,
         however it ends: the lock is the kernel's.
@@ -34,7 +34,7 @@ class StateFolder:
         _make(path)
         lock = _take(path / "lock")
         try:
-            return cls(path, lock, _key(path))
+            return cls(path, lock, _key(path) if key_file is None else read_key(path, key_file))
         except BaseException:
             os.close(lock)
             raise
@@ -84,19 +84,47 @@ def _key(folder: Path) -> bytes:
     return read_key(folder)
 
 
-def read_key(folder: Path) -> bytes:
-    """Read the node's key. Raises KeyMissing, or FolderNotOurs where others may read it too."""
-    path = folder / "node.key"
+def read_key(folder: Path, key_file: Path | None = None) -> bytes:
+    """Read the node's key: from the folder, or from a file elsewhere, as a credential of systemd's.
+
+    Raises KeyMissing, KeyExposed where others may read it too, or TwoKeys where the folder has another one.
+    """
+    own = folder / "node.key"
+    path = key_file or own
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        status = path.stat()
+        key = path.read_bytes()
     except FileNotFoundError:
-        raise KeyMissing(path) from None
-    if mode & 0o077:
-        raise FolderNotOurs(path, f"others may read it (mode {mode:04o}): run chmod 0600 {path}")
-    key = path.read_bytes()
+        hint = (
+            ""
+            if key_file is None
+            else f"[secrets] key_file names it: head -c {KEY_SIZE} /dev/urandom makes one"
+        )
+        raise KeyMissing(path, hint) from None
+    except OSError as error:
+        raise KeyMissing(path, f"it cannot be read: {error.strerror}") from None
+    if others := _others(path, status):
+        raise KeyExposed(path, others)
     if len(key) != KEY_SIZE:
         raise KeyMissing(path, f"it has {len(key)} bytes, not {KEY_SIZE}")
+    if path != own and own.exists() and own.read_bytes() != key:
+        raise TwoKeys(path, f"{own} is another")
     return key
+
+
+def _others(path: Path, status: os.stat_result) -> str:
+    """Say who else can read a key, and what to do about it; nothing where nobody can.
+
+    systemd lets a service's user read its credentials by an ACL, which shows as the group's bits.
+    """
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    given = credentials is not None and path.is_relative_to(credentials)
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & (0o037 if given else 0o077):
+        return f"others may read it (mode {mode:04o}): run chmod 0600 {path}"
+    if status.st_uid not in (0, os.geteuid()):
+        return f"it belongs to user {status.st_uid}: run chown {os.geteuid()} {path}"
+    return ""
 
 
 def _write_key(path: Path) -> None:

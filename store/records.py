@@ -188,6 +188,14 @@ class ResourceChange(msgspec.Struct, frozen=True):
     record: Resource | None = None
 
 
+class Sealed(msgspec.Struct, frozen=True):
+    """A sensitive value, sealed: ``name`` is the output's, ``box`` what was made of the value (``sealing``)."""
+
+    execution: str
+    name: str
+    box: bytes
+
+
 class IdempotencyKey(msgspec.Struct, frozen=True):
     """A client's key for a submission: kept for ever, longer than its saga."""
 
@@ -209,6 +217,7 @@ class Commit(msgspec.Struct):
     executions: list[NewExecution] = []
     changes: list[ExecutionChange] = []
     resources: list[ResourceChange] = []
+    sealed: list[Sealed] = []
 
 
 class Note(msgspec.Struct):
@@ -217,6 +226,8 @@ class Note(msgspec.Struct):
     events: list[NewEvent]
     resources: list[ResourceChange] = []
     """Along with the records that they are about."""
+    unsealed: list[tuple[str, str]] = []
+    """Sealed values that go, by (execution, name): nobody needs them any more."""
 
 
 class Saga(msgspec.Struct, frozen=True):

@@ -65,6 +65,8 @@ _PUT_RESOURCES = Bulk(
     " created_at, updated_at, stack, needs, protect) VALUES",
     columns=14,
 )
+_PUT_SEALED = Bulk("INSERT OR REPLACE INTO sealed (execution, name, number, box) VALUES", columns=4)
+_DELETE_SEALED = Bulk("DELETE FROM sealed WHERE (execution, name) IN (VALUES", columns=2, tail=")")
 _DELETE_RESOURCES = Bulk("DELETE FROM resources WHERE (type, identity) IN (VALUES", columns=2, tail=")")
 
 
@@ -105,17 +107,23 @@ class Rows:
         self._keys: list[Row] = []
         self._resources: dict[tuple[str, str], Resource | None] = {}
         """What each record is to be in the end: several changes of one may come in one group."""
+        self._sealed: dict[tuple[str, str], Row] = {}
+        self._unsealed: list[tuple[str, str]] = []
 
     def add(self, commit: Commit | Note) -> int:
         """Add a commit's rows and give the number of its last event."""
         for change in commit.resources:
             self._resources[change.type, change.identity] = change.record
         if isinstance(commit, Note):
+            self._unsealed += commit.unsealed
             for event in commit.events:
                 self._events([event], self._known(event.saga).number if event.saga else None)
             return self.head.seq
         number = self._saga(commit)
         self._events(commit.events, number)
+        for sealed in commit.sealed:
+            key = sealed.execution, sealed.name
+            self._sealed[key] = (*key, number, sealed.box)
         for new in commit.executions:
             self._executions.append(
                 (number, new.id, new.step, new.step_name, new.direction, new.nature, new.generation, new.operation,
@@ -142,6 +150,8 @@ class Rows:
         _INSERT_KEYS.run(db, self._keys)
         if self._resources:
             self._write_resources(db)
+        _DELETE_SEALED.run(db, self._unsealed)
+        _PUT_SEALED.run(db, list(self._sealed.values()))
 
     def _write_resources(self, db: sqlite3.Connection) -> None:
         gone = [key for key, record in self._resources.items() if record is None]

@@ -204,6 +204,7 @@ class SagaActor:
             executions=draft.rows.executions,
             changes=draft.rows.changes,
             resources=draft.rows.resources,
+            sealed=draft.rows.sealed,
         )
         if birth is not None:
             commit.new, commit.plan, commit.key = birth.new, birth.plan, birth.key

@@ -6,17 +6,20 @@ decided on or comes back from disk days later.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from actors.clock import Clock
 from actors.saga.dossier import Dossier, Entry, Intent
-from actors.saga.references import find, mentions, reveal
+from actors.saga.references import BadReference, find, mentions, reveal
 from providers.contract import Call, Driver, Image, Verb
 from providers.registry import Registry, UnknownOperation
-from store.errors import SecretUnusable
+from store.errors import SealBroken, SecretUnusable
 from store.secrets import Secrets
+
+if TYPE_CHECKING:
+    from actors.saga.seals import Seals
 
 
 class NotReady(Exception):
@@ -55,10 +58,12 @@ class Calls:
             return self._typed(arguments, verb), (), ""
         names = tuple(sorted({ref.path[0] for _, ref in find(arguments) if ref.root == "secret"}))
         try:
-            real = reveal(arguments, self.secrets.get)
+            real = reveal(arguments, self.secrets.value)
             mark = self.secrets.fingerprint(names) if names else ""
         except SecretUnusable as why:
-            raise NotReady("secret", str(why)) from why
+            raise _unusable(why) from why
+        except BadReference as why:
+            raise NotReady("reference", str(why)) from why
         return self._typed(real, verb), names, mark
 
     def _typed(self, arguments: Any, verb: Verb) -> Any:
@@ -67,8 +72,19 @@ class Calls:
         except msgspec.ValidationError as why:
             raise NotReady("arguments", self.secrets.redact(f"its arguments do not fit: {why}")) from why
 
-    def call(self, key: str, intent: Intent, typed: Any, original: Entry | None = None) -> Call:
-        """Make a call of an execution; `original`: the one that it restores."""
+    def call(
+        self, driver: Driver, key: str, intent: Intent, typed: Any, original: Entry | None = None
+    ) -> Call:
+        """Make a call of an execution; `original`: the one that it restores. Raises NotReady."""
+        try:
+            before, after = self.opened(driver, intent.before), self.opened(driver, intent.after)
+        except SecretUnusable as why:
+            raise _unusable(why) from why
+        outputs: dict[str, Any] = {}
+        if original is not None and intent.restore and original.outputs:
+            from actors.saga.seals import legible
+
+            outputs = legible(self.secrets, original.id, original.outputs)
         return Call(
             verb=intent.verb,
             arguments=typed,
@@ -76,12 +92,12 @@ class Calls:
             name=intent.name,
             now=self.clock.now(),
             resource=intent.resource,
-            before=intent.before,
-            after=intent.after,
+            before=before,
+            after=after,
             fields=intent.fields,
-            restore=intent.after if intent.restore else None,
+            restore=after if intent.restore else None,
             approved=intent.approved,
-            outputs=(original.outputs or {}) if original is not None and intent.restore else {},
+            outputs=outputs,
         )
 
     def again(self, dossier: Dossier, step: int, entry: Entry) -> tuple[Driver, Call]:
@@ -91,12 +107,31 @@ class Calls:
         # An intent of an earlier release does not say as what its arguments are typed.
         like = verb if original is None else original.verb
         typed, _, _ = self.reveal(entry.arguments, driver.verbs[entry.intent.typed_as or like])
-        return driver, self.call(entry.key, entry.intent, typed, original)
+        return driver, self.call(driver, entry.key, entry.intent, typed, original)
 
     def same(self, driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image) -> bool:
-        """Compare with what was recorded, in which secrets are references."""
-        return driver.same(fields, wanted, live) or driver.same(fields, wanted, self.redacted(live))
+        """Compare with what was recorded, in which secrets are references. Raises SecretUnusable."""
+        wanted = self.opened(driver, wanted) or wanted
+        if driver.same(fields, wanted, live):
+            return True
+        redacted = msgspec.structs.replace(live, fields=self.secrets.redact(live.fields))
+        return driver.same(fields, wanted, redacted)
 
-    def redacted(self, image: Image) -> Image:
-        """Give an image as it may be written down: secrets are references."""
-        return msgspec.structs.replace(image, fields=self.secrets.redact(image.fields))
+    def seals(self, driver: Driver, execution: str) -> Seals:
+        """Give what seals the sensitive values of an execution. Loaded with the first one: an idle node has none."""
+        from actors.saga.seals import Seals
+
+        return Seals(self.secrets, driver, execution)
+
+    def opened(self, driver: Driver, image: Image | None) -> Image | None:
+        """Give a recorded image as the driver knows it. Raises SecretUnusable."""
+        if image is None or driver.sensitive.isdisjoint(image.fields):
+            return image
+        from actors.saga.seals import opened
+
+        return opened(self.secrets, driver, image)
+
+
+def _unusable(why: SecretUnusable) -> NotReady:
+    """What is sealed and cannot be opened is for somebody to mend; a secret that is not there is the step's."""
+    return NotReady("secret", str(why), stuck=isinstance(why, SealBroken))

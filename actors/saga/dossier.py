@@ -11,12 +11,14 @@ from typing import Any
 
 import msgspec
 
+from actors.saga import keys
 from actors.saga.plan import Plan
 from actors.saga.references import BadReference, Lookup, Ref, dig
 from actors.saga.state import Direction, State
 from providers.contract import Approved, Image, Resource
-from store.records import Execution, NewExecution
+from store.records import Execution, NewExecution, Sealed
 from store.records import Resource as Record
+from store.sealed import name_of, referred
 
 PAYLOAD = 1 << 20
 """Arguments, outputs and images of one execution, together, in bytes (SPEC §4)."""
@@ -79,9 +81,27 @@ class Entry(msgspec.Struct):
         return self.intent.typed_as or self.operation.rpartition(".")[2]
 
     @property
+    def told(self) -> dict[str, Any] | None:
+        """Give its outputs as references find them: of what is sealed, the reference to that."""
+        return None if self.outputs is None else as_told(self.id, self.outputs)
+
+    @property
     def left(self) -> Image | None:
         """Give the image that it left behind, as far as is known."""
         return self.after or self.intent.after
+
+
+def as_told(id: str, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Give the outputs of the execution with this id as references find them.
+
+    Only what is its own and in its own place is a reference. A text that looks like another one came from outside, and
+    must not bring a secret to light.
+    """
+    return {name: _own(value, name_of(id, name)) for name, value in outputs.items()}
+
+
+def _own(value: Any, name: str) -> Any:
+    return Ref("secret", (name,)) if referred(value) == name else value
 
 
 class Carry(msgspec.Struct):
@@ -94,6 +114,8 @@ class Carry(msgspec.Struct):
     handle: Any = None
     before: Image | None = None
     """What a forced undo overwrote."""
+    sealed: list[Sealed] = []
+    """What of it is sensitive: elsewhere its references stand."""
 
 
 INTENT = msgspec.msgpack.Decoder(Intent)
@@ -196,8 +218,9 @@ class Dossier:
     def _outputs_of(self, state: State, step: int, ref: Ref) -> dict[str, Any]:
         now = state.steps[step]
         if now.given is not None:
-            return dict(now.given)
-        outputs = self.outputs(step)
+            return as_told(keys.given_id(self.header.id, step), dict(now.given))
+        entry = self.entries.get((step, "forward"))
+        outputs = None if entry is None else entry.told
         if outputs is None:
             msg = f"{ref} does not resolve: step {self.plan.steps[step].name} has no outputs (it is {now.status})"
             raise BadReference(msg)

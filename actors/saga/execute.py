@@ -7,19 +7,20 @@ machine. It decides nothing about sagas. What the rows on disk are to hold trave
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
 
+from actors.saga import keys, outcomes
 from actors.saga import messages as m
-from actors.saga import outcomes
 from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.later import NONE, Since
 from actors.saga.outcomes import Attempt, settled
+from actors.saga.plan import Plan
 from actors.saga.prepare import Draft
 from actors.saga.state import Direction, Error
 from actors.saga.wants import Perform, Poll, Settle
@@ -39,6 +40,9 @@ from providers.contract import (
     Working,
 )
 from store.errors import SecretUnusable
+
+if TYPE_CHECKING:
+    from actors.saga.seals import Seals
 
 FIND_TIMEOUT = 60.0
 FIND_TRIES = 5
@@ -66,6 +70,7 @@ async def _nobody(_: Entry) -> Since:
 
 
 _ENDS = Outcome | Verdict
+_NOTHING: Mapping[str, Image] = {}
 
 
 class Executor:
@@ -86,12 +91,13 @@ class Executor:
         except NotReady as why:
             # A driver that is gone is nothing to fail over: settling will ask.
             ended = Unknown if why.stuck else Failed
-            return self._answer(want, entry, ended(why.code, str(why)), {})
+            return self._answer(want, entry, ended(why.code, str(why)))
         call = msgspec.structs.replace(call, attempt=want.attempt, generation=want.generation)
+        seals = self._calls.seals(driver, entry.id)
         before: dict[str, Image] = {}
-        work = self._guarded(dossier, want, driver, call, entry, before)
+        work = self._guarded(dossier, want, driver, call, entry, before, seals)
         outcome = await attempt.outcome(work, entry.intent.limit, _ENDS)
-        return self._answer(want, entry, outcome, before)
+        return self._answer(want, entry, outcome, before, seals)
 
     async def _guarded(
         self,
@@ -101,6 +107,7 @@ class Executor:
         call: Call,
         entry: Entry,
         before: dict[str, Image],
+        seals: Seals,
     ) -> Outcome | Verdict:
         """Call the driver; what takes something back first looks whether that is still needed, and who else was there."""
         original = dossier.original(want.step, want.direction)
@@ -114,7 +121,7 @@ class Executor:
                 if verdict is not None:
                     return verdict
                 if want.force and want.direction == "undo":
-                    before["image"] = self._calls.redacted(live)
+                    before["image"] = seals.image(live, "before")
                     call = msgspec.structs.replace(call, before=live)
         return await driver.apply(call)
 
@@ -140,6 +147,7 @@ class Executor:
         if force or expected is None:
             return None
         fields = original.intent.fields
+        expected = self._calls.opened(driver, expected) or expected
         changed = not self._calls.same(driver, fields, expected, live)
         if not changed and not another:
             return None
@@ -172,21 +180,29 @@ class Executor:
             try:
                 driver, call = self._calls.again(dossier, want.step, entry)
             except NotReady as why:
-                return self._answer(wanted, entry, Unknown(why.code, str(why)), {})
+                return self._answer(wanted, entry, Unknown(why.code, str(why)))
             call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
             outcome = await attempt.outcome(driver.poll(call), entry.intent.limit)
+            seals = self._calls.seals(driver, entry.id)
             if not isinstance(outcome, Working) or outcome.handle != entry.handle:
-                return self._answer(wanted, entry, outcome, {})
+                return self._answer(wanted, entry, outcome, seals=seals)
             wait = self._due(outcome) - self._calls.clock.now()
             if wait > SHORT_POLL:
-                return self._answer(wanted, entry, outcome, {})
+                return self._answer(wanted, entry, outcome)
             await attempt.rest(max(wait, 50) / 1000)
 
     def _due(self, outcome: Working) -> int:
         return self._calls.clock.now() + outcome.poll_after if outcome.until is None else outcome.until
 
-    def _answer(self, want: Perform, entry: Entry, outcome: Any, before: dict[str, Image]) -> m.Answered:
-        """Put an outcome into words for the machine, secrets taken out."""
+    def _answer(
+        self,
+        want: Perform,
+        entry: Entry,
+        outcome: Any,
+        before: Mapping[str, Image] = _NOTHING,
+        seals: Seals | None = None,
+    ) -> m.Answered:
+        """Put an outcome into words for the machine, secrets taken out. Without ``seals`` no driver was asked."""
         common: dict[str, Any] = {
             "step": want.step,
             "direction": want.direction,
@@ -204,11 +220,11 @@ class Executor:
                 **common,
                 kind="working",
                 due=self._due(outcome),
-                detail=outcome.detail,
+                detail=self._calls.secrets.redact(outcome.detail),
                 payload=payload,
                 carry=Carry(handle=outcome.handle),
             )
-        outcome, carry, digest = self._payload(entry, outcome)
+        outcome, carry, digest = self._payload(entry, outcome, seals)
         carry.before = before.get("image")
         return m.Answered(
             **common,
@@ -223,26 +239,27 @@ class Executor:
             carry=carry,
         )
 
-    def _payload(self, entry: Entry, outcome: Any) -> tuple[Any, Carry, str]:
+    def _payload(self, entry: Entry, outcome: Any, seals: Seals | None) -> tuple[Any, Carry, str]:
         """Give the outcome, what of it goes to disk, and the digest of that. Too much of it fails the step."""
-        if not isinstance(outcome, Succeeded | Partial):
+        if seals is None or not isinstance(outcome, Succeeded | Partial):
             return outcome, Carry(), ""
-        outputs = self._calls.secrets.redact(outcome.outputs)
         try:
+            after = None if outcome.after is None else seals.image(outcome.after, "after")
+            outputs = seals.outputs(outcome.outputs)
             encoded = msgspec.json.encode(outputs)
         except (TypeError, ValueError) as error:
-            return _unwritable(outcome, f"its outputs are not JSON: {error}"), Carry(), ""
-        if len(encoded) + (size := len(msgspec.json.encode(entry.arguments))) > PAYLOAD:
+            return _unwritable(outcome, f"its outputs are not JSON: {error}"), Carry(sealed=seals.rows), ""
+        out = len(encoded) + sum(len(row.box) for row in seals.rows)
+        if out + (size := len(msgspec.json.encode(entry.arguments))) > PAYLOAD:
             why = (
-                f"its outputs are {len(encoded)} bytes, with its arguments {len(encoded) + size}, more than {PAYLOAD}; "
+                f"its outputs are {out} bytes, with its arguments {out + size}, more than {PAYLOAD}; "
                 "what it did is undone with the rest"
             )
-            return Partial("too_large", why), Carry(after=outcome.after), ""
-        after = None if outcome.after is None else self._calls.redacted(outcome.after)
+            return Partial("too_large", why), Carry(after=after, sealed=seals.rows), ""
         digest = hashlib.sha256(
             encoded + (b"" if after is None else msgspec.msgpack.encode(after))
         ).hexdigest()
-        return outcome, Carry(outputs=outputs, after=after), digest
+        return outcome, Carry(outputs=outputs, after=after, sealed=seals.rows), digest
 
     # -- after a crash, and settling ---------------------------------------------------------------------------------
 
@@ -254,7 +271,8 @@ class Executor:
             driver, call = self._calls.again(dossier, want.step, entry)
             ended = await settled(lambda: driver.end(call))
             if isinstance(ended, BaseException):
-                error = Error("lost", f"{error.message}; ending what it left raised {ended}")
+                why = self._calls.secrets.redact(f"ending what it left raised {ended}")
+                error = Error("lost", outcomes.clip(f"{error.message}; {why}"))
         except NotReady as why:
             error = Error("lost", f"{error.message}; {why}")
         return m.Answered(
@@ -280,7 +298,8 @@ class Executor:
         if not want.finds:
             return self._cannot(want, entry)
         call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
-        return self._found(want, entry, await self._find(driver, call, want.since + entry.intent.settle))
+        finding = await self._find(driver, call, want.since + entry.intent.settle)
+        return self._found(want, entry, finding, self._calls.seals(driver, entry.id))
 
     async def _find(self, driver: Driver, call: Call, certain: int) -> Any:
         tries, wait = 0, 0.05
@@ -308,9 +327,9 @@ class Executor:
                 same = False
         return m.Found(**_of(want), kind="cannot", same_secrets=same)
 
-    def _found(self, want: Settle, entry: Entry, finding: Any) -> m.Found:
+    def _found(self, want: Settle, entry: Entry, finding: Any, seals: Seals | None = None) -> m.Found:
         if isinstance(finding, Done):
-            done, carry, digest = self._payload(entry, Succeeded(finding.outputs, finding.after))
+            done, carry, digest = self._payload(entry, Succeeded(finding.outputs, finding.after), seals)
             if isinstance(done, Succeeded):
                 return m.Found(**_of(want), kind="done", payload=digest, id=_id(carry.outputs), carry=carry)
             finding = Unclear(done.message)
@@ -327,15 +346,29 @@ class Executor:
     async def look(self, dossier: Dossier, step: int, direction: Direction, given: dict[str, str]) -> Carry:
         """For ``resolve --as done``: read the resource for its after-image, and take the outputs that were given."""
         entry = dossier.entries[step, direction]
-        outputs: dict[str, Any] = dict(given)
-        after: Image | None = None
         try:
             driver, call = self._calls.again(dossier, step, entry)
-            live = await settled(lambda: driver.read(call), FIND_TIMEOUT)
-            after = self._calls.redacted(live) if isinstance(live, Image) else None
         except NotReady:
-            after = None
-        return Carry(outputs=self._calls.secrets.redact(outputs), after=after)
+            return self._given(entry.operation, entry.id, given)
+        live = await settled(lambda: driver.read(call), FIND_TIMEOUT)
+        carry = self._given(entry.operation, entry.id, given)
+        if isinstance(live, Image):
+            seals = self._calls.seals(driver, entry.id)
+            carry.after = seals.image(live, "after")
+            carry.sealed += seals.rows
+        return carry
+
+    def stand_in(self, saga: str, plan: Plan, step: int, given: dict[str, Any]) -> Carry:
+        """For ``skip``: take the outputs that were given for a step, and seal what is sensitive of them."""
+        return self._given(plan.steps[step].operation, keys.given_id(saga, step), given)
+
+    def _given(self, operation: str, execution: str, given: dict[str, Any]) -> Carry:
+        try:
+            driver, _ = self._calls.driver(operation, "")
+        except NotReady:
+            return Carry(outputs=self._calls.secrets.redact(given))
+        seals = self._calls.seals(driver, execution)
+        return Carry(outputs=seals.outputs(given), sealed=seals.rows)
 
 
 def _ask_again(finding: Any) -> int | None:

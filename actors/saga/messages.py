@@ -180,6 +180,7 @@ class Skip(Verb, frozen=True, kw_only=True):
 
     step: int
     output: dict[str, str] = {}
+    carry: Any = None
 
 
 class Resolve(Verb, frozen=True, kw_only=True):

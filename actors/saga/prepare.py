@@ -207,7 +207,7 @@ class Preparer:
             secrets=names,
             mark=mark,
         )
-        call = self._calls.call(key, intent, typed)
+        call = self._calls.call(driver, key, intent, typed)
         if want.direction == "forward" and dossier.header.corrects is not None:
             original = original or _corrected(dossier.past, step, intent.resource)
         return Draft(
@@ -248,7 +248,7 @@ class Preparer:
             secrets=names,
             mark=mark,
         )
-        call = self._calls.call(key, intent, typed, original)
+        call = self._calls.call(driver, key, intent, typed, original)
         operation = f"{driver.type}.{inverse}"
         return Draft(
             step,
@@ -266,16 +266,17 @@ class Preparer:
     def _prepared(
         self, dossier: Dossier, state: State, want: Prepare, draft: Draft, planned: Planned
     ) -> m.Prepared:
-        intent = draft.intent
+        intent, id_ = draft.intent, keys.execution_id(draft.call.key)
+        seals = self._calls.seals(draft.driver, id_)
+        before = planned.before and seals.image(planned.before, "before")
         if intent.restore:
             # Of a step of its own the before-image is kept as it was found, so that it too can be put back.
-            before = planned.before and self._calls.redacted(planned.before)
             intent = msgspec.structs.replace(intent, before=before or intent.before)
         else:
             intent = msgspec.structs.replace(
                 intent,
-                before=planned.before and self._calls.redacted(planned.before),
-                after=planned.after and self._calls.redacted(planned.after),
+                before=before,
+                after=planned.after and seals.image(planned.after, "after"),
                 fields=planned.fields,
                 approved=_approved(state.steps[want.step].ask) if draft.declared.asks else None,
             )
@@ -291,7 +292,7 @@ class Preparer:
             raise NotReady("too_large", f"its arguments and images are {size} bytes, more than {PAYLOAD}")
         key = draft.call.key
         entry = Entry(
-            id=keys.execution_id(key),
+            id=id_,
             key=key,
             direction=want.direction,
             operation=draft.operation,
@@ -324,7 +325,7 @@ class Preparer:
             nature=None if draft.nature == "forward" else draft.nature,
             hash=_hash(draft, arguments, intent) if _asks(draft) else "",
             message=self._message(draft) if draft.declared.asks else "",
-            carry=Carry(entry=entry, row=row),
+            carry=Carry(entry=entry, row=row, sealed=seals.rows),
         )
 
     def _message(self, draft: Draft) -> str:

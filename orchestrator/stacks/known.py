@@ -12,6 +12,7 @@ import msgspec
 
 from actors.saga import references
 from actors.saga.references import BadReference, Ref
+from store.sealed import referred
 
 
 class NotKnownYet(Exception):
@@ -67,7 +68,9 @@ class Known:
             name = ref.path[0]
             msg = f"{ref}: what is on record of {name} has no `{field}`; `sagactl resources import` reads it anew"
             raise BadReference(msg)
-        return references.dig(values[field], tuple(below), ref)
+        value = references.dig(values[field], tuple(below), ref)
+        sealed = referred(value)
+        return value if sealed is None else Ref("secret", (sealed,))
 
     def written(self, template: Any) -> Any:
         """Give a template as a step of the plan has it: outputs of other steps as references, all else as it is."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from actors.resources import RESOURCE_EVENTS, ResourceEvent
+from actors.reveals import BESIDE, Revealed
 from actors.saga.events import EVENTS, Event, RunEvent
 
 PAGE = Path(__file__).parents[3] / "docs" / "events.md"
@@ -50,9 +51,14 @@ PARTS = (
         "resource.",
         "Of the registry, by somebody's word (`actors/resources.py`): `saga` is null, `resource` names type and name.",
     ),
+    (
+        "Of secrets",
+        "secret.",
+        "Of a saga or of a resource's record (`actors/reveals.py`): `saga` or `resource` says of which.",
+    ),
 )
 
-ALL: dict[str, type[Event | ResourceEvent]] = {**EVENTS, **RESOURCE_EVENTS}
+ALL: dict[str, type[Event | ResourceEvent | Revealed]] = {**EVENTS, **RESOURCE_EVENTS, **BESIDE}
 
 
 def page() -> str:
@@ -72,11 +78,11 @@ def _part(title: str, prefix: str, note: str) -> Iterator[str]:
     yield ""
 
 
-def _meaning(kind: type[Event | ResourceEvent]) -> str:
+def _meaning(kind: type[Event | ResourceEvent | Revealed]) -> str:
     return re.sub(r"\s+", " ", kind.__doc__ or "").replace("``", "`").strip()
 
 
-def _fields(kind: type[Event | ResourceEvent]) -> str:
+def _fields(kind: type[Event | ResourceEvent | Revealed]) -> str:
     shared = {"actor", "direction"} if issubclass(kind, RunEvent) else {"actor"}
     told = [
         f"`{field.encode_name}`: {_type(field.type)}{_default(field)}"

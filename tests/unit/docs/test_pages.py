@@ -128,7 +128,7 @@ def test_every_table_of_the_database_is_explained() -> None:
 
 def test_the_saga_file_of_the_readme_compiles(tmp_path: Path) -> None:
     """It is there to be copied. The mistaken one has its mistakes."""
-    blobs = Contents(Blobs(tmp_path / "blobs"))
+    blobs = Contents(Blobs(tmp_path / "blobs", b"k" * 32))
     compiler = Compiler(registry.load({"command": {"allow": ["*"]}}, blobs))
     sagas = [block for block in tour.blocks(tour.README.read_text()) if block.body.startswith("saga:")]
     compiled = {block.body.split()[1]: compiler.source(block.body, format="yaml") for block in sagas}
@@ -139,7 +139,9 @@ def test_the_saga_file_of_the_readme_compiles(tmp_path: Path) -> None:
 
 def test_the_batch_files_of_the_readme_compile(tmp_path: Path) -> None:
     """With the saga files that it shows, and those of the examples."""
-    compiler = Compiler(registry.load({"command": {"allow": ["*"]}}, Contents(Blobs(tmp_path / "blobs"))))
+    compiler = Compiler(
+        registry.load({"command": {"allow": ["*"]}}, Contents(Blobs(tmp_path / "blobs", b"k" * 32)))
+    )
     blocks = tour.blocks(tour.README.read_text())
     files = {Path(block.path).name: block.body for block in blocks if block.path}
     files |= {path.name: path.read_text() for path in (ROOT / "examples").glob("*.yaml")}
