@@ -180,7 +180,6 @@ def test_a_key_is_not_rotated(harbour: Harbour, way: str) -> None:
 
 def test_the_secret_of_a_rotated_key_is_in_the_file_alone(harbour: Harbour) -> None:
     """Not in the record, the log or an answer: an output that is sensitive is sealed."""
-    pytest.importorskip("store.vault", reason="sensitive outputs are not sealed yet")
     old = key(harbour)
     document = harbour.run("rotate-key", old=old, name="backup-2")
     secret = harbour.one("spaces_key", "backup-2")["secret_key"]
