@@ -13,6 +13,7 @@ from actors.saga.dossier import IMAGE, INTENT, Header
 from actors.saga.holds import Waiting, left_behind
 from actors.saga.plan import Plan
 from actors.saga.state import Error, State, StepState
+from actors.services import Shown as Service
 from orchestrator import answers
 from orchestrator.files.problems import Problem
 from providers.contract import Image
@@ -146,6 +147,18 @@ def execution(row: Execution, compensated_by: list[str]) -> answers.Execution:
         reason=row.reason,
         started_at=rfc3339(row.started_at),
         finished_at=_at(row.finished_at),
+    )
+
+
+def reach(service: Service) -> answers.Reach:
+    """Give the document of a service that drivers ask."""
+    return answers.Reach(
+        name=service.name,
+        circuit=service.position,
+        failures=service.failures,
+        error=service.error,
+        since=_at(service.since),
+        until=_at(service.until),
     )
 
 

@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from actors.batch.members import Members
+from actors.clock import rfc3339
 from actors.directory import Directory
 from actors.rolling_back import RollingBack
 from actors.saga.host import Host
+from actors.services import Shown
 from config.problems import SettingsError, suggest
 from config.settings import Settings, TypePolicy
 from orchestrator import VERSION, answers, documents
@@ -126,11 +128,14 @@ class Service:
         return documents.encode(answers.Providers(providers=described, refused=refused))
 
     def _with_rule(self, described: dict[str, Any]) -> dict[str, Any]:
-        """Add what becomes of the undos of a type's steps here, if their file says no more."""
+        """Add what becomes of the undos of a type's steps here, if their file says no more, and how its service is."""
         node = self.settings.policy.types.get(described["type"], TypePolicy()).undo
         rule = undo_rule(described["policy"], node)
         undo = {"driver": described["policy"], "node": node, "effective": rule.word, "asks_first": rule.asks}
-        return {**described, "undo_policy": undo}
+        return {**described, "undo_policy": undo, "reach": self._reach(described["service"])}
+
+    def _reach(self, service: str | None) -> answers.Reach | None:
+        return None if service is None else documents.reach(self._host.services.shown(service))
 
     def settle_in(self, settings: Settings) -> None:
         """Go by other settings from now on."""
@@ -155,6 +160,7 @@ class Service:
                 sagas=[documents.count(each) for each in counts],
                 in_memory=len(self._directory.live),
                 restarts=self._directory.supervisor.restarts,
+                providers=[documents.reach(each) for each in self._reached()],
                 warnings=warnings,
             )
         )
@@ -168,6 +174,12 @@ class Service:
             if type_ not in self._registry.drivers and type_ not in self._registry.refused:
                 hint = suggest(type_, self._registry.drivers)
                 yield f'the settings have [policy."{type_}"], and there is no such type: {hint}'
+        for each in self._reached():
+            if each.since is not None:
+                yield (
+                    f"{each.name} has not answered since {rfc3339(each.since)} ({each.error}): what would ask it waits, "
+                    f"and it is asked again at {rfc3339(each.until or 0)}"
+                )
         for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
             held = self._directory.state(row).hold
             yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
@@ -175,6 +187,9 @@ class Service:
             yield f"the disk is full: {self._host.journal.storage.why}"
         for saga in await self._overlooked():
             yield f"saga {saga} should go on and does not, which is a bug of sagad: see `sagactl why {saga}` and its log"
+
+    def _reached(self) -> list[Shown]:
+        return [self._host.services.shown(name) for name in self._registry.services()]
 
     async def _overlooked(self) -> list[str]:
         """Name sagas that neither move nor have a reason. None while there is one: no room, no disk, a drain, a start."""
@@ -197,6 +212,7 @@ class Service:
             restarts=self._directory.supervisor.restarts,
             quarantined=sum(row.sagas for row in rows if row.hold == "quarantined"),
             last_seq=self._host.journal.last_seq,
+            providers={each.name: (each.position, each.failures) for each in self._reached()},
         )
 
     async def reload(self, caller: Caller) -> bytes:

@@ -6,6 +6,8 @@ decided on or comes back from disk days later.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -13,7 +15,8 @@ import msgspec
 from actors.clock import Clock
 from actors.saga.dossier import Dossier, Entry, Intent
 from actors.saga.references import find, mentions, reveal
-from providers.contract import Call, Driver, Image, Verb
+from actors.services import Asking, Postponed, Services
+from providers.contract import Call, Driver, Failed, Image, Verb, Working
 from providers.registry import Registry, UnknownOperation
 from store.errors import SecretUnusable
 from store.secrets import Secrets
@@ -32,11 +35,14 @@ class NotReady(Exception):
 class Calls:
     """Makes driver calls, with these drivers, these secrets and this clock."""
 
-    def __init__(self, registry: Registry, secrets: Secrets, clock: Clock) -> None:
-        """Keep them."""
+    def __init__(
+        self, registry: Registry, secrets: Secrets, clock: Clock, services: Services | None = None
+    ) -> None:
+        """Keep them. ``services``: those that the drivers ask over a network."""
         self.registry = registry
         self.secrets = secrets
         self.clock = clock
+        self.services = services or Services(clock, secrets.redact)
 
     def driver(self, operation: str, version: str) -> tuple[Driver, str]:
         """Give the driver and the verb. Raises NotReady where it is gone, or of another major version."""
@@ -92,6 +98,31 @@ class Calls:
         like = verb if original is None else original.verb
         typed, _, _ = self.reveal(entry.arguments, driver.verbs[entry.intent.typed_as or like])
         return driver, self.call(entry.key, entry.intent, typed, original)
+
+    @contextmanager
+    def asking(self, driver: Driver) -> Iterator[Asking]:
+        """Make one call of a driver, and say what came of it. Raises Postponed where its service is not to be asked now."""
+        if not driver.service:
+            yield Asking()
+            return
+        with self.services.asking(driver.service) as asking:
+            yield asking
+
+    def postponed(self, driver: Driver) -> Postponed | None:
+        """Tell whether a driver's service is not to be asked now. Nothing may be begun that would have to ask it."""
+        return self.services.shut(driver.service) if driver.service else None
+
+    def held_up(self, driver: Driver, outcome: Any) -> Postponed | None:
+        """Tell whether a call has ended by its service alone, so that it was no attempt.
+
+        The service was not to be asked; or it is down, this call has changed nothing, and nobody asks it for a while.
+        """
+        if isinstance(outcome, Failed) and outcome.unasked:
+            return Postponed(
+                self.secrets.redact(outcome.message), self.clock.now() + (outcome.retry_after or 0)
+            )
+        nothing = isinstance(outcome, Failed | Working) and outcome.down
+        return self.postponed(driver) if nothing else None
 
     def same(self, driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image) -> bool:
         """Compare with what was recorded, in which secrets are references."""

@@ -355,6 +355,15 @@ class Delayed(RunEvent, frozen=True, kw_only=True):
     generation: int = 1
 
 
+class Postponed(RunEvent, frozen=True, kw_only=True):
+    """The service that it has to ask is not to be asked before ``due``: nothing was done, and no attempt is spent."""
+
+    type = "postponed"
+    why: str
+    due: int
+    generation: int = 1
+
+
 class WentUnknown(RunEvent, frozen=True, kw_only=True):
     """An attempt is over and nobody knows what it did."""
 

@@ -47,6 +47,7 @@ class Host:
         self.preparer = Preparer(calls, self.locks, self.resources)
         self.executor = Executor(calls, Later(queries))
         self.secrets = calls.secrets
+        self.services = calls.services
         self.clock = clock
         self.passivate = passivate
         self.beat = beat

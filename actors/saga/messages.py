@@ -70,6 +70,8 @@ class NotPrepared(FromRun, frozen=True, kw_only=True):
     rate_limited: bool = False
     retry_after: int | None = None
     stuck: bool = False
+    postponed: int | None = None
+    """Its service is not to be asked before then: that is no failure."""
 
 
 class Blocked(FromRun, frozen=True, kw_only=True):
@@ -83,13 +85,14 @@ class Answered(FromRun, frozen=True, kw_only=True):
     """An attempt is over, its code has ended, and this is what came of it.
 
     ``lost``: nothing came of it but a crash of ours. ``already``, ``conflict``: what an undo, or a step that takes back
-    another saga's, found before it began.
+    another saga's, found before it began. ``postponed``: its service is not to be asked before ``due``, so nothing was done.
     """
 
     attempt: int
     kind: Literal[
-        "succeeded", "failed", "partial", "compensated", "unknown", "working", "lost", "already", "conflict"
-    ]
+        "succeeded", "failed", "partial", "compensated", "unknown", "working", "lost", "already", "conflict",
+        "postponed",
+    ]  # fmt: skip
     error: Error | None = None
     transient: bool = False
     rate_limited: bool = False
@@ -103,11 +106,12 @@ class Answered(FromRun, frozen=True, kw_only=True):
 
 
 class Found(FromRun, frozen=True, kw_only=True):
-    """What settling found out. ``cannot``: the driver has no way to look."""
+    """What settling found out. ``cannot``: the driver has no way to look. ``postponed``: nobody can before ``due``."""
 
     attempt: int
-    kind: Literal["done", "not_done", "unclear", "cannot"]
+    kind: Literal["done", "not_done", "unclear", "cannot", "postponed"]
     same_secrets: bool = True
+    due: int = 0
     error: Error | None = None
     payload: str = ""
     id: str | None = None

@@ -22,6 +22,7 @@ from actors.saga.plan import PlanStep, Undo
 from actors.saga.references import BadReference, Lookup, mentions, record
 from actors.saga.state import Ask, Direction, Error, Nature, State, StepState, Touch, WayBack
 from actors.saga.wants import Prepare
+from actors.services import Postponed
 from providers.contract import (
     ABSENT,
     Approved,
@@ -71,6 +72,8 @@ class Preparer:
             if self._reads(dossier, want):
                 return None
             draft = self.draft(dossier, state, want)
+            if wait := self._calls.postponed(draft.driver):
+                return _postponed(want, wait)
             return self._blocked(dossier, state, want, draft) or self._prepared(
                 dossier, state, want, draft, Planned()
             )
@@ -93,6 +96,8 @@ class Preparer:
         """Prepare an execution: resolve its arguments, check them, lock the resource, read it. Changes nothing."""
         try:
             draft = self.draft(dossier, state, want)
+            if wait := self._calls.postponed(draft.driver):
+                return _postponed(want, wait)
             if blocked := self._blocked(dossier, state, want, draft):
                 return blocked
             try:
@@ -102,6 +107,8 @@ class Preparer:
                 raise
         except NotReady as why:
             return _not_prepared(want, why)
+        except Postponed as wait:
+            return _postponed(want, wait)
         except Ended as ended:
             return self._refused(want, ended.outcome)
 
@@ -127,9 +134,11 @@ class Preparer:
         )
 
     async def _plan(self, draft: Draft) -> Planned:
-        planned = await settled(lambda: draft.driver.plan(draft.call))
+        with self._calls.asking(draft.driver) as asking:
+            planned = await settled(lambda: draft.driver.plan(draft.call))
+            asking.came(planned)
         if isinstance(planned, Ended):
-            raise planned
+            raise self._calls.held_up(draft.driver, planned.outcome) or planned
         if isinstance(planned, BaseException):
             raise Ended(Failed("plan", f"reading raised {type(planned).__name__}: {planned}", transient=True))
         if not isinstance(planned, Planned):
@@ -431,6 +440,16 @@ def _not_prepared(want: Prepare, why: NotReady) -> m.NotPrepared:
         generation=want.generation,
         error=Error(why.code, outcomes.clip(str(why))),
         stuck=why.stuck,
+    )
+
+
+def _postponed(want: Prepare, wait: Postponed) -> m.NotPrepared:
+    return m.NotPrepared(
+        step=want.step,
+        direction=want.direction,
+        generation=want.generation,
+        error=Error("provider", outcomes.clip(wait.why)),
+        postponed=wait.until,
     )
 
 

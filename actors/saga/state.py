@@ -99,7 +99,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``calling``: attempt number ``attempt`` is with the driver. ``polling``: the driver answered working; ask again at
     ``due``. ``retrying``: the last attempt failed; the next one starts at ``due``. ``settling``: the attempt is over
-    and nobody knows yet what it did. ``unknown``: nobody could find out. ``conflict`` (undo only): somebody else
+    and nobody knows yet what it did; that is found out, where it is ``postponed`` not before ``due``. ``unknown``: nobody could find out. ``conflict`` (undo only): somebody else
     changed the resource. ``over``: it has its outcome.
     """
 
@@ -128,6 +128,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the current attempt began."""
     error: Error | None = None
     """Why the last attempt did not succeed, or why it is unknown or in conflict."""
+    postponed: str = ""
+    """Why the service that it has to ask is not asked before ``due``. An attempt that was to begin is still to come."""
 
 
 class Ask(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -24,10 +24,11 @@ LONGEST = 3600.0
 class Limits:
     """The limits of one provider, for all its types."""
 
-    def __init__(self, wall: Callable[[], float]) -> None:
-        """Begin with nothing sent. ``wall`` gives the time of day in seconds, in which the service gives its resets."""
+    def __init__(self, name: str, wall: Callable[[], float]) -> None:
+        """Begin with nothing sent. ``name`` is the service's; ``wall`` gives the time of day in seconds, in which the service gives its resets."""
         self.count = 250
         self.per = 60.0
+        self._name = name
         self._wall = wall
         self._sent: deque[float] = deque()
         self._free_at = 0.0
@@ -47,7 +48,7 @@ class Limits:
         async with self._slots:
             while (wait := self._wait()) > 0:
                 if wait > PATIENCE:
-                    raise Ended(limited(wait, "sagad may not ask again yet"))
+                    raise Ended(limited(wait, f"{self._name} may not be asked again yet", unasked=True))
                 await asyncio.sleep(wait)
             self._sent.append(self._now())
             yield
@@ -80,14 +81,15 @@ class Limits:
         return asyncio.get_running_loop().time()
 
 
-def limited(seconds: float, what: str) -> Failed:
-    """Make the failure of what was not done because of the limits."""
+def limited(seconds: float, what: str, *, unasked: bool = False) -> Failed:
+    """Make the failure of what was not done because of the limits: the service's word, or ours before it was asked."""
     return Failed(
         "rate_limited",
         f"{what}; it may be asked again in {seconds:.0f} s",
         transient=True,
         rate_limited=True,
         retry_after=max(1, round(seconds * 1000)),
+        unasked=unasked,
     )
 
 
