@@ -196,6 +196,7 @@ def _on_success(deciding: Deciding, message: m.Answered, _: Run) -> None:
         how="already" if message.kind == "already" else "answered",
         payload=message.payload,
         id=message.id,
+        moved=message.moved,
     )
 
 
@@ -377,7 +378,14 @@ def found(deciding: Deciding, message: m.Found) -> None:
         _postpone(deciding, message, _error(message), message.due)
     elif message.kind == "done":
         _settled(deciding, message, "done")
-        deciding.succeed(message.step, message.direction, how="found", payload=message.payload, id=message.id)
+        deciding.succeed(
+            message.step,
+            message.direction,
+            how="found",
+            payload=message.payload,
+            id=message.id,
+            moved=message.moved,
+        )
     elif message.kind == "not_done":
         _settled(deciding, message, "not_done")
         _again_or_failed(deciding, message, run)

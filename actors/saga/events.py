@@ -406,6 +406,14 @@ class CleanedUp(StepEvent, frozen=True, kw_only=True):
     error: Error
 
 
+class Moved(StepEvent, frozen=True, kw_only=True):
+    """Taking back a deletion has given the resource another id, `to`: later undos and references follow it."""
+
+    type = "resource.moved"
+    resource: Touch
+    to: str
+
+
 class Queued(StepEvent, frozen=True, kw_only=True):
     """The step touches what another step of the saga is at work on; it waits for that one."""
 

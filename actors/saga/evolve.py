@@ -19,11 +19,13 @@ from actors.saga.state import (
     Error,
     Held,
     LockWait,
+    Move,
     Pause,
     Run,
     State,
     Status,
     StepState,
+    Touch,
 )
 from actors.saga.steps import anew, closed, counts, let_be, of_hook, remains, still_done, undo_anew
 
@@ -484,6 +486,23 @@ def _cleaned_up(state: State, event: e.CleanedUp, at: int) -> State:
     return _failing(state, event, at, status="compensated", did=False, forward=_over(state, event))
 
 
+def _moved(state: State, event: e.Moved, _: int) -> State:
+    was = event.resource
+    move = Move(type=was.type, id=was.id or "", to=event.to)
+    steps = tuple(
+        replace(step, resource=renamed(step.resource, event.to))
+        if step.resource is not None and (step.resource.type, step.resource.id) == (was.type, was.id)
+        else step
+        for step in state.steps
+    )
+    return replace(state, moves=(*state.moves, move), steps=steps)
+
+
+def renamed(resource: Touch, to: str) -> Touch:
+    """Give a resource under another id; what was named by its id is so still."""
+    return replace(resource, id=to, name=to if resource.name == resource.id else resource.name)
+
+
 def _queued(state: State, event: e.Queued, _: int) -> State:
     return _step(state, event.step, behind=event.behind, resource=event.resource)
 
@@ -598,6 +617,7 @@ _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.AnswerIgnored: _answer_ignored,
     e.PartlyDone: _partly_done,
     e.CleanedUp: _cleaned_up,
+    e.Moved: _moved,
     e.Queued: _queued,
     e.Reset: _reset,
     e.Skipped: _skipped,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import msgspec
@@ -99,7 +99,7 @@ class Executor:
             return _postponed(want, wait)
         if held_up := self._calls.held_up(driver, outcome):
             return _postponed(want, held_up)
-        return self._answer(want, entry, outcome, before)
+        return _with_move(dossier, self._answer(want, entry, outcome, before))
 
     async def _guarded(
         self,
@@ -191,7 +191,7 @@ class Executor:
             if held_up := self._calls.held_up(driver, outcome):
                 return _postponed(want, held_up)
             if not isinstance(outcome, Working) or outcome.handle != entry.handle:
-                return self._answer(wanted, entry, outcome, {})
+                return _with_move(dossier, self._answer(wanted, entry, outcome, {}))
             rest = self._due(outcome) - self._calls.clock.now()
             if rest > SHORT_POLL:
                 return self._answer(wanted, entry, outcome, {})
@@ -299,7 +299,7 @@ class Executor:
             finding = await self._find(driver, call, want.since + entry.intent.settle)
         except Postponed as wait:
             return m.Found(**_of(want), kind="postponed", due=wait.until, error=Error("provider", wait.why))
-        return self._found(want, entry, finding)
+        return _with_move(dossier, self._found(want, entry, finding))
 
     async def _find(self, driver: Driver, call: Call, certain: int) -> Any:
         tries, pause = 0, 0.05
@@ -367,6 +367,17 @@ def _ask_again(finding: Any) -> Working | None:
     """Tell when to ask a ``find`` again that could not look yet: that is no failed try."""
     outcome = finding.outcome if isinstance(finding, Ended) else None
     return outcome if isinstance(outcome, Working) else None
+
+
+_Message = TypeVar("_Message", m.Answered, m.Found)
+
+
+def _with_move(dossier: Dossier, message: _Message) -> _Message:
+    """Say of an execution that is done whether by it a resource has another id."""
+    if message.kind not in ("succeeded", "done"):
+        return message
+    move = dossier.move(message.step, message.direction, message.carry.outputs)
+    return message if move is None else msgspec.structs.replace(message, moved=move)
 
 
 def _postponed(want: Perform | Poll, wait: Postponed) -> m.Answered:

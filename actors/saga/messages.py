@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from actors.saga.state import Direction, Error, Nature, Touch, WayBack
+from actors.saga.state import Direction, Error, Move, Nature, Touch, WayBack
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +103,8 @@ class Answered(FromRun, frozen=True, kw_only=True):
     detail: str = ""
     payload: str = ""
     id: str | None = None
+    moved: Move | None = None
+    """By what it has taken back, a resource has another id."""
 
 
 class Found(FromRun, frozen=True, kw_only=True):
@@ -115,6 +117,7 @@ class Found(FromRun, frozen=True, kw_only=True):
     error: Error | None = None
     payload: str = ""
     id: str | None = None
+    moved: Move | None = None
 
 
 # --- from the locks ------------------------------------------------------------------------------------------------
@@ -193,6 +196,7 @@ class Resolve(Verb, frozen=True, kw_only=True):
     as_: Literal["done", "failed", "retry"]
     payload: str = ""
     id: str | None = None
+    moved: Move | None = None
     carry: Any = None
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from actors.locks import Locks
 from actors.resources import Resources
-from actors.saga import keys, outcomes, register
+from actors.saga import keys, moved, outcomes, register
 from actors.saga import messages as m
 from actors.saga.calls import Calls, NotReady
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
@@ -161,7 +161,9 @@ class Preparer:
         """Make an intent of what is on record, without reading anything. Raises NotReady."""
         step = dossier.plan.steps[want.step]
         if want.direction == "undo" and step.undo.form != "given":
-            return self._restore(dossier, want, dossier.entries[want.step, "forward"], step.driver_version)
+            original = dossier.original(want.step, "undo")
+            assert original is not None
+            return self._restore(dossier, want, original, step.driver_version)
         if want.direction == "forward" and step.takes_back is not None:
             return self._taking_back(dossier, want, step, step.takes_back)
         asked = step.asked(want.direction)
@@ -181,7 +183,7 @@ class Preparer:
         undo = past.dossier.plan.steps[theirs].undo
         if undo.form != "given":
             return self._restore(dossier, want, original, step.driver_version)
-        find = past.dossier.lookup(past.state, theirs)
+        find = past.dossier.lookup(past.state, theirs, dossier.moves)
         return self._operation(dossier, want, find, undo.operation, undo.arguments, original=original)
 
     def _operation(
@@ -200,6 +202,7 @@ class Preparer:
             arguments = record(template, find) if mentions(template) else template
         except BadReference as why:
             raise NotReady("reference", str(why)) from why
+        arguments = moved.followed(dossier.moves, arguments, driver.type)
         typed, names, mark = self._calls.reveal(arguments, driver.verbs[verb])
         declared = driver.refine(verb, typed)
         problems = driver.check(verb, typed)
@@ -246,7 +249,7 @@ class Preparer:
             verb=inverse,
             name=original.intent.name,
             driver=f"{driver.type} {driver.version}",
-            resource=original.intent.resource,
+            resource=original.known,
             before=original.left,
             after=target,
             fields=original.intent.fields,

@@ -94,6 +94,14 @@ class Touch(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.path or f"{self.type} {self.name}"
 
 
+class Move(msgspec.Struct, frozen=True):
+    """A resource of this type that had one id has another one now: its deletion was taken back, and it was made anew."""
+
+    type: str
+    id: str
+    to: str
+
+
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """The current execution of a step in one direction.
 
@@ -381,6 +389,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """The approval that it needs before anything starts."""
     queued: bool = False
     """It waits for its batch to let it start."""
+    moves: tuple[Move, ...] = ()
+    """Which resources have other ids by what it took back, in that order."""
     locks: tuple[Touch, ...] = ()
     """What no other saga may touch until this one has ended."""
     keeps_locks: bool = False

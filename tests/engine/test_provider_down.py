@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,10 @@ def _wait_for_it(site: Site, saga: str) -> dict[str, Any]:
     return dict(site.daemon.saga(saga))
 
 
+def _is_completed(site: Site, saga: str) -> bool:
+    return bool(site.daemon.saga(saga)["status"] == "completed")
+
+
 def _circuit(site: Site) -> dict[str, Any]:
     (found,) = site.daemon.ask("GET", "/v1/health")[1]["providers"]
     return dict(found)
@@ -79,9 +84,7 @@ def test_sagas_wait_while_it_is_down_and_complete_when_it_is_back(site: Site) ->
     _up(site)
 
     for saga in sagas:  # one after the other: they want the same droplet's lock
-        site.daemon.wait_until(
-            lambda saga=saga: site.daemon.saga(saga)["status"] == "completed", 20, "it completes"
-        )
+        site.daemon.wait_until(partial(_is_completed, site, saga), 20, "it completes")
     assert site.posts() == 6
     assert _circuit(site)["circuit"] == "closed"
 

@@ -16,7 +16,7 @@ from actors.saga import messages as m
 from actors.saga.evolve import NO_STATE, evolve
 from actors.saga.holds import asking
 from actors.saga.machine import Decision, decide, submit
-from actors.saga.state import ENDED, Direction, Error, Run, State, Touch
+from actors.saga.state import ENDED, Direction, Error, Move, Run, State, Touch
 from actors.saga.verbs import column
 from actors.saga.wants import Perform, Poll, Prepare, Settle, Want, interrupted, wake, wants
 from tests.machine.cases import RESOURCES, Case, Chooser, Driver, Way
@@ -319,7 +319,8 @@ class Simulation:
             return self._answer(want, how, due=self.now + 4_000, error=SILENT)
         if how == "succeeded":
             self._effect_once(want)
-            return self._answer(want, how, payload="digest", id=f"the id of {self._name(want.step)}")
+            id_ = f"the id of {self._name(want.step)}"
+            return self._answer(want, how, payload="digest", id=id_, moved=self._move(want))
         if how in ("failed", "transient", "rate limited"):
             return self._answer(
                 want,
@@ -341,6 +342,14 @@ class Simulation:
         if how == "lost answer":
             self._effect_once(want)
         return self._answer(want, "unknown", error=Error("timeout", "no answer came"))
+
+    def _move(self, want: Perform | Poll) -> Move | None:
+        """What was taken back may have made what it is about anew, under another id."""
+        taken_back = want.direction == "undo" or want.step in self.past
+        resource = self.state.steps[want.step].resource
+        if not taken_back or resource is None or resource.path is not None or not self.choose.chance(2):
+            return None
+        return Move(type=resource.type, id=resource.id or resource.name, to=f"another {self.now}")
 
     def _effect_once(self, want: Perform | Poll) -> None:
         """A poll may find that what was begun is done by now, or do it; a new attempt does it in any case."""
