@@ -140,7 +140,7 @@ class Client:
         limits = self._limited()
         try:
             async with (
-                limits.turn(),
+                limits.turn() as turn,
                 self._client().request(
                     method,
                     url,
@@ -150,7 +150,7 @@ class Client:
                 ) as response,
             ):
                 data = await _read(response)
-                limits.heed(response.headers)
+                limits.heed(turn, response.headers)
                 return self._judge(where, response, data)
         except aiohttp.ClientConnectorCertificateError as error:
             raise Ended(
@@ -177,7 +177,7 @@ class Client:
 
     def _limited(self) -> Limits:
         if self._limits is None:
-            self._limits = Limits(SERVICE, time.time)
+            self._limits = Limits(SERVICE, self.settings.get("wall") or time.time)
         rate = self.settings.get("rate")
         count, per = (250, 60.0) if rate is None else (rate.count, rate.per / 1000)
         self._limits.allow(count, per, int(self.settings.get("parallel", 8)))
