@@ -16,6 +16,7 @@ import msgspec
 from actors import breaker
 from actors.breaker import Circuit, Position, Rules, Turn
 from actors.clock import Clock, rfc3339
+from actors.saga.calls import Postponed
 from providers.contract import Ended, Failed, Unknown, Working
 
 RULES = Rules()
@@ -23,16 +24,6 @@ RULES = Rules()
 
 TEXT = 500
 """An error's text is kept to this many characters."""
-
-
-class Postponed(Exception):
-    """A service is not to be asked before ``until`` (UTC milliseconds); the message says why, and takes no attempt."""
-
-    def __init__(self, why: str, until: int) -> None:
-        """Say why, and until when."""
-        super().__init__(why)
-        self.why = why
-        self.until = until
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -57,8 +48,8 @@ _FREE = Turn()
 class Asking:
     """One call of a driver, and what it tells of the driver's service."""
 
-    def __init__(self, name: str = "", turn: Turn = _FREE) -> None:
-        """Begin with nothing known. Without a name: of a driver that asks none."""
+    def __init__(self, name: str, turn: Turn) -> None:
+        """Begin with nothing known."""
         self.name = name
         self.turn = turn
         self.outcome: Any = None

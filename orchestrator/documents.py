@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,13 +13,15 @@ from actors.saga.dossier import IMAGE, INTENT, Header
 from actors.saga.holds import Waiting, left_behind
 from actors.saga.plan import Plan
 from actors.saga.state import Error, State, StepState
-from actors.services import Shown as Service
 from orchestrator import answers
 from orchestrator.files.problems import Problem
 from providers.contract import Image
 from store.audit import Report
 from store.queries import Count
 from store.records import Execution, Resource
+
+if TYPE_CHECKING:
+    from actors.services import Shown
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -150,7 +152,7 @@ def execution(row: Execution, compensated_by: list[str]) -> answers.Execution:
     )
 
 
-def reach(service: Service) -> answers.Reach:
+def reach(service: Shown) -> answers.Reach:
     """Give the document of a service that drivers ask."""
     return answers.Reach(
         name=service.name,

@@ -15,7 +15,6 @@ from actors.clock import rfc3339
 from actors.directory import Directory
 from actors.rolling_back import RollingBack
 from actors.saga.host import Host
-from actors.services import Shown
 from config.problems import SettingsError, suggest
 from config.settings import Settings, TypePolicy
 from orchestrator import VERSION, answers, documents
@@ -34,6 +33,7 @@ from orchestrator.submitting import Submitting
 from providers.registry import Registry
 
 if TYPE_CHECKING:
+    from actors.services import Shown
     from orchestrator.rehearsing import Rehearsing
 
 SHOWN = 20

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from actors.clock import Clock
 from actors.saga.dossier import Dossier, Entry, Intent
 from actors.saga.references import find, mentions, reveal
-from actors.services import Asking, Postponed, Services
 from providers.contract import Call, Driver, Failed, Image, Verb, Working
 from providers.registry import Registry, UnknownOperation
 from store.errors import SecretUnusable
 from store.secrets import Secrets
+
+if TYPE_CHECKING:
+    from actors.services import Services
 
 
 class NotReady(Exception):
@@ -32,6 +34,32 @@ class NotReady(Exception):
         self.stuck = stuck
 
 
+class Postponed(Exception):
+    """A service is not to be asked before ``until`` (UTC milliseconds); the message says why, and takes no attempt."""
+
+    def __init__(self, why: str, until: int) -> None:
+        """Say why, and until when."""
+        super().__init__(why)
+        self.why = why
+        self.until = until
+
+
+class Asking(Protocol):
+    """One call of a driver under way."""
+
+    def came(self, outcome: Any) -> None:
+        """Take what came of it: an outcome, a finding, or what it raised."""
+        ...
+
+
+class _NoService:
+    def came(self, outcome: Any) -> None:
+        pass
+
+
+_NO_SERVICE = _NoService()
+
+
 class Calls:
     """Makes driver calls, with these drivers, these secrets and this clock."""
 
@@ -42,7 +70,16 @@ class Calls:
         self.registry = registry
         self.secrets = secrets
         self.clock = clock
-        self.services = services or Services(clock, secrets.redact)
+        self._services = services
+
+    @property
+    def services(self) -> Services:
+        """Whether the drivers' services are asked. Loaded with the first driver that has one: many nodes have none."""
+        if self._services is None:
+            from actors.services import Services
+
+            self._services = Services(self.clock, self.secrets.redact)
+        return self._services
 
     def driver(self, operation: str, version: str) -> tuple[Driver, str]:
         """Give the driver and the verb. Raises NotReady where it is gone, or of another major version."""
@@ -103,7 +140,7 @@ class Calls:
     def asking(self, driver: Driver) -> Iterator[Asking]:
         """Make one call of a driver, and say what came of it. Raises Postponed where its service is not to be asked now."""
         if not driver.service:
-            yield Asking()
+            yield _NO_SERVICE
             return
         with self.services.asking(driver.service) as asking:
             yield asking

@@ -16,14 +16,13 @@ import msgspec
 
 from actors.saga import messages as m
 from actors.saga import outcomes
-from actors.saga.calls import Calls, NotReady
+from actors.saga.calls import Calls, NotReady, Postponed
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.later import NONE, Since
 from actors.saga.outcomes import Attempt, settled
 from actors.saga.prepare import Draft
 from actors.saga.state import Direction, Error
 from actors.saga.wants import Perform, Poll, Settle
-from actors.services import Postponed
 from providers.contract import (
     Call,
     Done,

@@ -15,14 +15,13 @@ from actors.locks import Locks
 from actors.resources import Resources
 from actors.saga import keys, moved, outcomes, register
 from actors.saga import messages as m
-from actors.saga.calls import Calls, NotReady
+from actors.saga.calls import Calls, NotReady, Postponed
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep, Undo
 from actors.saga.references import BadReference, Lookup, mentions, record
 from actors.saga.state import Ask, Direction, Error, Nature, State, StepState, Touch, WayBack
 from actors.saga.wants import Prepare
-from actors.services import Postponed
 from providers.contract import (
     ABSENT,
     Approved,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,48 @@ def test_that_somebody_is_wrong_does_not_count(site: Site) -> None:
     site.daemon.wait_ended(_begin(site))
 
     assert _circuit(site)["failures"] == 0
+
+
+# --- one that is busy -----------------------------------------------------------------------------------------------
+
+
+def _milliseconds(at: str) -> int:
+    return round(datetime.fromisoformat(at).timestamp() * 1000)
+
+
+BUSY = {
+    "the POST, and it says when": ("POST", POST, 1.5, "step.delayed", 1_500),
+    "the POST, and it does not say": ("POST", POST, None, "step.delayed", 1_000),
+    "the look before it": ("GET", "/v2/droplets/*", 1.5, "step.delayed", 1_500),
+    # One of up to five seconds would be waited out in memory.
+    "a poll": ("GET", "/v2/actions/*", 5.5, "step.working", 5_500),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", BUSY)
+def test_a_429_is_obeyed_and_the_wait_outlives_a_crash(site: Site, case: str) -> None:
+    """It is on disk until when; the daemon is killed meanwhile; nothing is asked before, and nothing is made twice."""
+    method, path, retry_after, event, least = BUSY[case]
+    if event == "step.working":
+        site.fake.lags.takes["snapshot"] = 1e9
+    site.fake.limit(retry_after=retry_after, method=method, path=path)
+    saga = _begin(site)
+
+    def waits() -> list[dict[str, Any]]:
+        return [
+            each
+            for each in site.daemon.events(saga)
+            if each["type"] == event and each["data"]["due"] - _milliseconds(each["at"]) >= least
+        ]
+
+    site.daemon.wait_until(lambda: bool(waits()), 10, "it waits as long as it was told")
+    site.daemon.kill()
+    site.fake.clock.advance(2e9)
+    site.daemon.start(module=BRISK)
+    document = site.daemon.wait_ended(saga)
+    after = [each for each in site.daemon.events(saga) if each["seq"] > waits()[0]["seq"]]
+
+    assert document["status"] == "completed", document
+    assert _milliseconds(after[0]["at"]) >= waits()[0]["data"]["due"]
+    assert site.posts() == 1

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from actors.breaker import Rules
-from actors.services import Postponed, Services
+from actors.saga.calls import Postponed
+from actors.services import Services
 from providers.contract import Ended, Failed, NotDone, Planned, Succeeded, Unknown, Working
 
 DOWN = Failed("http_503", "GET /v2/volumes was answered 503", transient=True, down=True)
