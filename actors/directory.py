@@ -26,7 +26,7 @@ from actors.saga.host import Host
 from actors.saga.ledger import checkpoint_alone, event_row
 from actors.saga.machine import decide, submit
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, MACHINE, Held, State, StepState
+from actors.saga.state import ENDED, MACHINE, Held, Move, State, StepState
 from actors.supervisor import Supervisor
 from store.queries import Live
 from store.records import Checkpoint, Commit, IdempotencyKey, NewEvent, NewSaga, Saga, state_sum
@@ -287,6 +287,7 @@ class Directory:
             state = await self._fold(saga, why)
             mailbox.letters.appendleft(Letter(m.Rebuild(why=why)))
         dossier = Dossier(self.header(row), plan, await self._past_of(row))
+        dossier.recall(state)
         if any(step.number for step in state.steps):
             dossier.load(await self.host.queries.executions(saga))
         return SagaActor(self.host, dossier, state, mailbox, self._report)
@@ -299,7 +300,17 @@ class Directory:
         state, why = _checkpointed(row)
         dossier = Dossier(self.header(row), self.plan(row.plan))
         dossier.load(await self.host.queries.executions(saga))
-        return Past(dossier, state or await self._fold(saga, why))
+        state = state or await self._fold(saga, why)
+        return Past(dossier, state, (*state.moves, *await self._moved_since(saga)))
+
+    async def _moved_since(self, saga: str) -> list[Move]:
+        """Give what other ids resources have by the sagas that have taken this one back so far, if in part."""
+        found: list[Move] = []
+        for rollback in self.host.queries.rollbacks(saga):
+            row = self.host.queries.saga(rollback)
+            state, why = (None, "") if row is None else _checkpointed(row)
+            found += (state or await self._fold(rollback, why)).moves
+        return found
 
     async def _past_of(self, row: NewSaga | Saga) -> Past | None:
         """Give the saga that this one takes back or corrects; None where it is neither, or the record of it is gone."""

@@ -518,6 +518,17 @@ class Count(Document, frozen=True, kw_only=True):
     sagas: int
 
 
+class Reach(Document, frozen=True, kw_only=True):
+    """Whether a provider is asked: `open` means that it is not, until then; `half_open` that one call finds out now."""
+
+    name: str
+    circuit: Literal["closed", "open", "half_open"]
+    failures: int
+    error: str | None
+    since: Time | None
+    until: Time | None
+
+
 class Health(Document, frozen=True, kw_only=True):
     """How the node is."""
 
@@ -530,6 +541,7 @@ class Health(Document, frozen=True, kw_only=True):
     sagas: list[Count]
     in_memory: int
     restarts: int
+    providers: list[Reach]
     warnings: list[str]
 
 

@@ -9,8 +9,9 @@ import msgspec
 
 from actors.resources import Forgotten, Imported, ResourceEvent, digest, encoded
 from actors.saga.host import Host
+from actors.saga.moved import id_of
 from actors.saga.outcomes import settled
-from actors.saga.register import id_of, identity
+from actors.saga.register import identity
 from actors.saga.state import Touch
 from config.problems import suggest
 from orchestrator import answers, documents

@@ -7,11 +7,12 @@ on is raised as a ``problems.Problem``; whatever changes a saga goes as a messag
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from actors.batch.members import Members
+from actors.clock import rfc3339
 from actors.directory import Directory
 from actors.rolling_back import RollingBack
 from actors.saga.host import Host
@@ -33,6 +34,7 @@ from orchestrator.submitting import Submitted, Submitting
 from providers.registry import Registry
 
 if TYPE_CHECKING:
+    from actors.services import Shown
     from orchestrator.applying import Applying
     from orchestrator.checking import Checking
     from orchestrator.revealing import Revealing
@@ -162,11 +164,14 @@ class Service:
         return documents.encode(answers.Providers(providers=described, refused=refused))
 
     def _with_rule(self, described: dict[str, Any]) -> dict[str, Any]:
-        """Add what becomes of the undos of a type's steps here, if their file says no more."""
+        """Add what becomes of the undos of a type's steps here, if their file says no more, and how its service is."""
         node = self.settings.policy.types.get(described["type"], TypePolicy()).undo
         rule = undo_rule(described["policy"], node)
         undo = {"driver": described["policy"], "node": node, "effective": rule.word, "asks_first": rule.asks}
-        return {**described, "undo_policy": undo}
+        return {**described, "undo_policy": undo, "reach": self._reach(described["service"])}
+
+    def _reach(self, service: str | None) -> answers.Reach | None:
+        return None if service is None else documents.reach(self._host.services.shown(service))
 
     def settle_in(self, settings: Settings) -> None:
         """Go by other settings from now on."""
@@ -191,6 +196,7 @@ class Service:
                 sagas=[documents.count(each) for each in counts],
                 in_memory=len(self._directory.live),
                 restarts=self._directory.supervisor.restarts,
+                providers=[documents.reach(each) for each in self._reached()],
                 warnings=warnings,
             )
         )
@@ -204,6 +210,8 @@ class Service:
             if type_ not in self._registry.drivers and type_ not in self._registry.refused:
                 hint = suggest(type_, self._registry.drivers)
                 yield f'the settings have [policy."{type_}"], and there is no such type: {hint}'
+        for text in self._silent():
+            yield text
         for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
             held = self._directory.state(row).hold
             yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
@@ -213,6 +221,18 @@ class Service:
             yield f"the disk is full: {self._host.journal.storage.why}"
         for saga in await self._overlooked():
             yield f"saga {saga} should go on and does not, which is a bug of sagad: see `sagactl why {saga}` and its log"
+
+    def _silent(self) -> Iterator[str]:
+        """Name the services that are not asked for a while."""
+        for each in self._reached():
+            if each.since is not None:
+                yield (
+                    f"{each.name} has not answered since {rfc3339(each.since)} ({each.error}): what would ask it waits, "
+                    f"and it is asked again at {rfc3339(each.until or 0)}"
+                )
+
+    def _reached(self) -> list[Shown]:
+        return [self._host.services.shown(name) for name in self._registry.services()]
 
     async def _overlooked(self) -> list[str]:
         """Name sagas that neither move nor have a reason. None while there is one: no room, no disk, a drain, a start."""
@@ -235,6 +255,7 @@ class Service:
             restarts=self._directory.supervisor.restarts,
             quarantined=sum(row.sagas for row in rows if row.hold == "quarantined"),
             last_seq=self._host.journal.last_seq,
+            providers={each.name: (each.position, each.failures) for each in self._reached()},
         )
 
     async def reload(self, caller: Caller) -> bytes:

@@ -107,6 +107,10 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     retry_after: int | None = None
     certain: bool = False
     """Nor has an earlier attempt of the same execution changed anything, whatever became of it."""
+    down: bool = False
+    """It says that the driver's ``service`` is down: no connection, a 5xx, no answer in time or none that can be read."""
+    unasked: bool = False
+    """The service may not be asked before ``retry_after``, and was not: that is a wait, and no attempt."""
 
 
 class Partial(msgspec.Struct, frozen=True, tag="partial"):
@@ -126,23 +130,26 @@ class Compensated(msgspec.Struct, frozen=True, tag="compensated"):
 
 
 class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
-    """Perhaps done, perhaps not. The engine settles it before anything else happens."""
+    """Perhaps done, perhaps not. The engine settles it before anything else happens. ``down``: see ``Failed``."""
 
     code: str
     message: str
+    down: bool = False
 
 
 class Working(msgspec.Struct, frozen=True, tag="working"):
     """Going on elsewhere. The engine commits ``handle`` and calls ``poll`` with it, also from another process.
 
     Ask again at ``until`` (UTC milliseconds) or ``poll_after`` milliseconds from now. ``detail`` is for ``why``. The handle
-    is written down as it is: nothing secret belongs into it.
+    is written down as it is: nothing secret belongs into it. ``down``: nobody could be asked, see ``Failed``; ``detail``
+    says why.
     """
 
     handle: Value
     poll_after: int = 1000
     until: int | None = None
     detail: str = ""
+    down: bool = False
 
 
 Outcome = Succeeded | Failed | Partial | Compensated | Unknown | Working
@@ -319,6 +326,9 @@ class Driver(abc.ABC):
     policy: ClassVar[Literal["auto", "none", "hold", "required"]] = "auto"
     lists: ClassVar[bool] = False
     """`inventory` gives all that there are: by pages, which takes fewer requests than asking after each."""
+    service: ClassVar[str] = ""
+    """The service that its calls ask over a network, which all types that name it share; empty: none. What they end with
+    tells the engine whether it is down (``Failed.down``): then nobody asks it for a while."""
 
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
         """Take the provider's settings table and the place for contents. Opens nothing."""

@@ -173,6 +173,10 @@ class Queries:
         row = self._quick.execute(self._sql["live_rollback"], {"saga": saga}).fetchone()
         return row[0] if row else None
 
+    def rollbacks(self, saga: str) -> list[str]:
+        """Give the sagas that take or took this one back, in order of submission."""
+        return [row[0] for row in self._quick.execute(self._sql["rollbacks"], (saga,))]
+
     # -- resources ---------------------------------------------------------------------------------------------
 
     def resource(self, type: str, identity: str) -> Resource | None:

@@ -84,6 +84,10 @@ WITH RECURSIVE up (id, of) AS (
 SELECT s.id FROM down JOIN sagas AS s USING (id)
 WHERE s.rollback_of IS NOT NULL AND s.status IN ('pending', 'running', 'compensating')
 
+-- name: rollbacks
+-- The sagas that take or took a saga back, in order of submission.
+SELECT id FROM sagas WHERE rollback_of = ? ORDER BY number
+
 -- name: resource_columns
 -- The columns of records.Resource, in its order.
 SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at,

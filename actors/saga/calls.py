@@ -6,20 +6,23 @@ decided on or comes back from disk days later.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from actors.clock import Clock
 from actors.saga.dossier import Dossier, Entry, Intent
 from actors.saga.references import BadReference, find, mentions, reveal
-from providers.contract import Call, Driver, Image, Verb
+from providers.contract import Call, Driver, Failed, Image, Verb, Working
 from providers.registry import Registry, UnknownOperation
 from store.errors import SealBroken, SecretUnusable
 from store.secrets import Secrets
 
 if TYPE_CHECKING:
     from actors.saga.seals import Seals
+    from actors.services import Services
 
 
 class NotReady(Exception):
@@ -32,14 +35,52 @@ class NotReady(Exception):
         self.stuck = stuck
 
 
+class Postponed(Exception):
+    """A service is not to be asked before ``until`` (UTC milliseconds); the message says why, and takes no attempt."""
+
+    def __init__(self, why: str, until: int) -> None:
+        """Say why, and until when."""
+        super().__init__(why)
+        self.why = why
+        self.until = until
+
+
+class Asking(Protocol):
+    """One call of a driver under way."""
+
+    def came(self, outcome: Any) -> None:
+        """Take what came of it: an outcome, a finding, or what it raised."""
+        ...
+
+
+class _NoService:
+    def came(self, outcome: Any) -> None:
+        pass
+
+
+_NO_SERVICE = _NoService()
+
+
 class Calls:
     """Makes driver calls, with these drivers, these secrets and this clock."""
 
-    def __init__(self, registry: Registry, secrets: Secrets, clock: Clock) -> None:
-        """Keep them."""
+    def __init__(
+        self, registry: Registry, secrets: Secrets, clock: Clock, services: Services | None = None
+    ) -> None:
+        """Keep them. ``services``: those that the drivers ask over a network."""
         self.registry = registry
         self.secrets = secrets
         self.clock = clock
+        self._services = services
+
+    @property
+    def services(self) -> Services:
+        """Whether the drivers' services are asked. Loaded with the first driver that has one: many nodes have none."""
+        if self._services is None:
+            from actors.services import Services
+
+            self._services = Services(self.clock, self.secrets.redact)
+        return self._services
 
     def driver(self, operation: str, version: str) -> tuple[Driver, str]:
         """Give the driver and the verb. Raises NotReady where it is gone, or of another major version."""
@@ -108,6 +149,31 @@ class Calls:
         like = verb if original is None else original.verb
         typed, _, _ = self.reveal(entry.arguments, driver.verbs[entry.intent.typed_as or like])
         return driver, self.call(driver, entry.key, entry.intent, typed, original)
+
+    @contextmanager
+    def asking(self, driver: Driver) -> Iterator[Asking]:
+        """Make one call of a driver, and say what came of it. Raises Postponed where its service is not to be asked now."""
+        if not driver.service:
+            yield _NO_SERVICE
+            return
+        with self.services.asking(driver.service) as asking:
+            yield asking
+
+    def postponed(self, driver: Driver) -> Postponed | None:
+        """Tell whether a driver's service is not to be asked now. Nothing may be begun that would have to ask it."""
+        return self.services.shut(driver.service) if driver.service else None
+
+    def held_up(self, driver: Driver, outcome: Any) -> Postponed | None:
+        """Tell whether a call has ended by its service alone, so that it was no attempt.
+
+        The service was not to be asked; or it is down, this call has changed nothing, and nobody asks it for a while.
+        """
+        if isinstance(outcome, Failed) and outcome.unasked:
+            return Postponed(
+                self.secrets.redact(outcome.message), self.clock.now() + (outcome.retry_after or 0)
+            )
+        nothing = isinstance(outcome, Failed | Working) and outcome.down
+        return self.postponed(driver) if nothing else None
 
     def same(self, driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image) -> bool:
         """Compare with what was recorded, in which secrets are references. Raises SecretUnusable."""

@@ -355,6 +355,15 @@ class Delayed(RunEvent, frozen=True, kw_only=True):
     generation: int = 1
 
 
+class Postponed(RunEvent, frozen=True, kw_only=True):
+    """The service that it has to ask is not to be asked before ``due``: nothing was done, and no attempt is spent."""
+
+    type = "postponed"
+    why: str
+    due: int
+    generation: int = 1
+
+
 class WentUnknown(RunEvent, frozen=True, kw_only=True):
     """An attempt is over and nobody knows what it did."""
 
@@ -395,6 +404,14 @@ class CleanedUp(StepEvent, frozen=True, kw_only=True):
 
     type = "step.cleaned_up"
     error: Error
+
+
+class Moved(StepEvent, frozen=True, kw_only=True):
+    """Taking back a deletion has given the resource another id, `to`: later undos and references follow it."""
+
+    type = "resource.moved"
+    resource: Touch
+    to: str
 
 
 class Queued(StepEvent, frozen=True, kw_only=True):

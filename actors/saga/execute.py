@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import msgspec
 
 from actors.saga import keys, outcomes
 from actors.saga import messages as m
-from actors.saga.calls import Calls, NotReady
+from actors.saga.calls import Calls, NotReady, Postponed
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.later import NONE, Since
 from actors.saga.outcomes import Attempt, settled
@@ -95,9 +95,16 @@ class Executor:
         call = msgspec.structs.replace(call, attempt=want.attempt, generation=want.generation)
         seals = self._calls.seals(driver, entry.id)
         before: dict[str, Image] = {}
-        work = self._guarded(dossier, want, driver, call, entry, before, seals)
-        outcome = await attempt.outcome(work, entry.intent.limit, _ENDS)
-        return self._answer(want, entry, outcome, before, seals)
+        try:
+            with self._calls.asking(driver) as asking:
+                work = self._guarded(dossier, want, driver, call, entry, before, seals)
+                outcome = await attempt.outcome(work, entry.intent.limit, _ENDS)
+                asking.came(outcome)
+        except Postponed as wait:
+            return _postponed(want, wait)
+        if held_up := self._calls.held_up(driver, outcome):
+            return _postponed(want, held_up)
+        return _with_move(dossier, self._answer(want, entry, outcome, before, seals))
 
     async def _guarded(
         self,
@@ -182,14 +189,21 @@ class Executor:
             except NotReady as why:
                 return self._answer(wanted, entry, Unknown(why.code, str(why)))
             call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
-            outcome = await attempt.outcome(driver.poll(call), entry.intent.limit)
+            try:
+                with self._calls.asking(driver) as asking:
+                    outcome = await attempt.outcome(driver.poll(call), entry.intent.limit)
+                    asking.came(outcome)
+            except Postponed as wait:
+                return _postponed(want, wait)
+            if held_up := self._calls.held_up(driver, outcome):
+                return _postponed(want, held_up)
             seals = self._calls.seals(driver, entry.id)
             if not isinstance(outcome, Working) or outcome.handle != entry.handle:
-                return self._answer(wanted, entry, outcome, seals=seals)
-            wait = self._due(outcome) - self._calls.clock.now()
-            if wait > SHORT_POLL:
+                return _with_move(dossier, self._answer(wanted, entry, outcome, seals=seals))
+            rest = self._due(outcome) - self._calls.clock.now()
+            if rest > SHORT_POLL:
                 return self._answer(wanted, entry, outcome)
-            await attempt.rest(max(wait, 50) / 1000)
+            await attempt.rest(max(rest, 50) / 1000)
 
     def _due(self, outcome: Working) -> int:
         return self._calls.clock.now() + outcome.poll_after if outcome.until is None else outcome.until
@@ -298,16 +312,26 @@ class Executor:
         if not want.finds:
             return self._cannot(want, entry)
         call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
-        finding = await self._find(driver, call, want.since + entry.intent.settle)
-        return self._found(want, entry, finding, self._calls.seals(driver, entry.id))
+        try:
+            finding = await self._find(driver, call, want.since + entry.intent.settle)
+        except Postponed as wait:
+            return m.Found(**_of(want), kind="postponed", due=wait.until, error=Error("provider", wait.why))
+        found = self._found(want, entry, finding, self._calls.seals(driver, entry.id))
+        return _with_move(dossier, found)
 
     async def _find(self, driver: Driver, call: Call, certain: int) -> Any:
-        tries, wait = 0, 0.05
+        tries, pause = 0, 0.05
         while True:
             asked = msgspec.structs.replace(call, now=self._calls.clock.now())
-            finding = await settled(partial(driver.find, asked), FIND_TIMEOUT)
+            with self._calls.asking(driver) as asking:
+                finding = await settled(partial(driver.find, asked), FIND_TIMEOUT)
+                asking.came(finding)
+            if isinstance(finding, Ended) and (wait := self._calls.held_up(driver, finding.outcome)):
+                raise wait
             if (again := _ask_again(finding)) is not None:
-                await anyio.sleep(again / 1000)
+                if again.poll_after > SHORT_POLL:
+                    raise Postponed(self._calls.secrets.redact(again.detail), self._due(again))
+                await anyio.sleep(max(again.poll_after, 10) / 1000)
                 continue
             if isinstance(finding, BaseException):
                 tries += 1
@@ -315,8 +339,8 @@ class Executor:
                     return Unclear(f"looking for it raised {type(finding).__name__}: {finding}")
             elif not isinstance(finding, NotDone) or self._calls.clock.now() >= certain:
                 return finding
-            await anyio.sleep(wait)
-            wait = min(wait * 2, 5.0)
+            await anyio.sleep(pause)
+            pause = min(pause * 2, 5.0)
 
     def _cannot(self, want: Settle, entry: Entry) -> m.Found:
         same = True
@@ -371,11 +395,34 @@ class Executor:
         return Carry(outputs=seals.outputs(given), sealed=seals.rows)
 
 
-def _ask_again(finding: Any) -> int | None:
-    """Give the milliseconds after which to ask a ``find`` again that could not look yet: that is no failed try."""
-    if isinstance(finding, Ended) and isinstance(finding.outcome, Working):
-        return max(finding.outcome.poll_after, 10)
-    return None
+def _ask_again(finding: Any) -> Working | None:
+    """Tell when to ask a ``find`` again that could not look yet: that is no failed try."""
+    outcome = finding.outcome if isinstance(finding, Ended) else None
+    return outcome if isinstance(outcome, Working) else None
+
+
+_Message = TypeVar("_Message", m.Answered, m.Found)
+
+
+def _with_move(dossier: Dossier, message: _Message) -> _Message:
+    """Say of an execution that is done whether by it a resource has another id."""
+    if message.kind not in ("succeeded", "done"):
+        return message
+    move = dossier.move(message.step, message.direction, message.carry.outputs)
+    return message if move is None else msgspec.structs.replace(message, moved=move)
+
+
+def _postponed(want: Perform | Poll, wait: Postponed) -> m.Answered:
+    return m.Answered(
+        step=want.step,
+        direction=want.direction,
+        generation=want.generation,
+        attempt=want.attempt,
+        kind="postponed",
+        error=Error("provider", outcomes.clip(wait.why)),
+        due=wait.until,
+        carry=Carry(),
+    )
 
 
 def _of(want: Settle) -> dict[str, Any]:

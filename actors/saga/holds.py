@@ -12,7 +12,19 @@ from typing import Literal
 import msgspec
 
 from actors.saga.plan import Approvals, Plan
-from actors.saga.state import ENDED, HOLDS, Ask, Direction, Error, Held, Hold, Run, State, StepState
+from actors.saga.state import (
+    ENDED,
+    HOLDS,
+    Ask,
+    Direction,
+    Error,
+    Held,
+    Hold,
+    Phase,
+    Run,
+    State,
+    StepState,
+)
 
 Wait = Literal["timer", "retry", "queue", "provider", "storage", "drain"]
 
@@ -357,8 +369,14 @@ def named(plan: Plan, index: int, direction: Direction) -> str:
 _OF: dict[Direction, str] = {"forward": "", "hook": "the hook of ", "undo": "the undo of "}
 
 
+POSTPONED: tuple[Phase, ...] = ("retrying", "polling", "settling")
+"""The phases in which an execution may wait for its service."""
+
+
 def _waiting(what: str, run: Run) -> Waiting:
     """Say what an execution waits for that is not being called."""
+    if run.postponed and run.phase in POSTPONED:
+        return Waiting(for_="provider", until=run.due, detail=f"{what} waits: {run.postponed}")
     if run.phase == "retrying":
         why = f" ({run.error.message})" if run.error else ""
         return Waiting(for_="retry", until=run.due, detail=f"{what} is tried again{why}")

@@ -13,7 +13,7 @@ from actors.saga import register
 from actors.saga.dossier import Carry, Dossier, Entry
 from actors.saga.holds import waits
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, MACHINE, Direction, Error, State, Touch
+from actors.saga.state import ENDED, MACHINE, Direction, Error, Move, State, Touch
 from actors.saga.wants import Poll, Want, wake, wants
 from store.queries import KEPT
 from store.records import Checkpoint, ExecutionChange, NewEvent, NewExecution, ResourceChange, Sealed
@@ -81,6 +81,8 @@ class Rows:
             if isinstance(event, e.Started):
                 assert carry is not None
                 self._start(dossier, event, carry)
+            elif isinstance(event, e.Moved):
+                dossier.moves += (Move(type=event.resource.type, id=event.resource.id or "", to=event.to),)
             elif isinstance(event, e.StepEvent):
                 self._change(dossier, event, carry, at)
                 if isinstance(event, e.Succeeded | e.PartlyDone):

@@ -210,7 +210,8 @@ def _run_stops(index: int, direction: Direction, run: Run) -> e.Event | None:
 def _run_due(state: State, index: int, direction: Direction, run: Run, now: int) -> e.Event | None:
     """An attempt whose time has come begins; one that was never prepared is prepared first (``wants``)."""
     if run.phase == "retrying" and run.attempt and run.due <= now and not state.paused:
-        return e.Attempted(step=index, direction=direction, attempt=run.attempt + 1)
+        number = run.attempt if run.postponed else run.attempt + 1
+        return e.Attempted(step=index, direction=direction, attempt=number)
     return None
 
 

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors.resources import Key, Resources, encoded, key_of
+from actors.saga import moved
 from actors.saga.dossier import Dossier, Entry, Intent
+from actors.saga.moved import id_of
 from actors.saga.plan import Action, Stack
 from actors.saga.state import Direction
 from providers import contract
@@ -79,30 +81,9 @@ def identity(resource: contract.Resource, outputs: dict[str, Any] | None) -> str
     return resource.path or id_of(outputs) or resource.id or resource.name
 
 
-def id_of(outputs: dict[str, Any] | None) -> str | None:
-    """Give the id among outputs."""
-    found = (outputs or {}).get("id")
-    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else None
-
-
 def _followed(dossier: Dossier, key: Key) -> Key:
     """Give the key under which a resource is known now: taking back a delete may have given it another id."""
-    moved = dict(_moves(dossier))
-    seen = {key}
-    while (to := moved.get(key)) is not None and to not in seen:
-        seen.add(key := to)
-    return key
-
-
-def _moves(dossier: Dossier) -> Iterator[tuple[Key, Key]]:
-    for (step, direction), entry in dossier.entries.items():
-        to, resource = id_of(entry.outputs), entry.intent.resource
-        if to is None or resource is None or resource.path is not None or not entry.intent.restore:
-            continue
-        original = dossier.original(step, direction)
-        for record in original.intent.recorded or () if original is not None else ():
-            if record.id is not None and record.id != to:
-                yield key_of(record), (record.type, to)
+    return key[0], moved.follow(dossier.moves, *key)
 
 
 # --- once its outcome is known --------------------------------------------------------------------------------------

@@ -139,9 +139,10 @@ class App(DeployingDriver):
             answer = await self.client.post(self.where("propose"), body)
             part(answer, "spec", f"POST {self.where('propose')}", "name")
         except Ended as ended:
-            if not isinstance(ended.outcome, Unknown):
+            lost = ended.outcome
+            if not isinstance(lost, Unknown):
                 raise
-            raise Ended(Failed(ended.outcome.code, ended.outcome.message, transient=True)) from ended
+            raise Ended(Failed(lost.code, lost.message, transient=True, down=lost.down)) from ended
         return answer
 
     async def make(self, call: Call) -> Outcome:

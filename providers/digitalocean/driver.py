@@ -47,7 +47,7 @@ from providers.contract import (
     Working,
 )
 from providers.digitalocean.calls import goal, known_id, makes, milliseconds, young
-from providers.digitalocean.client import Client, Thing, part, path
+from providers.digitalocean.client import SERVICE, Client, Thing, part, path
 from providers.digitalocean.verbs import SETTLE
 
 POLL = 5_000
@@ -58,6 +58,7 @@ class CloudDriver(Driver):
 
     version = "1.0"
     lists = True
+    service = SERVICE
     collection: ClassVar[str]
     """What lists them, below /v2: `volumes`."""
     one: ClassVar[str]
@@ -246,16 +247,20 @@ class CloudDriver(Driver):
         try:
             return await self.follow(call)
         except Ended as ended:
-            if not isinstance(ended.outcome, Failed):
+            failed = ended.outcome
+            if not isinstance(failed, Failed) or failed.unasked:
                 raise
-            return self._patient(call, ended.outcome) or Unknown(ended.outcome.code, ended.outcome.message)
+            return self._patient(call, failed) or Unknown(failed.code, failed.message, failed.down)
 
     async def find(self, call: Call) -> Finding:
         """Tell whether the call took effect. Raises Ended with Working while that cannot be told yet."""
         try:
             return await self.tell(call)
         except Ended as ended:
-            again = self._patient(call, ended.outcome) if isinstance(ended.outcome, Failed) else None
+            failed = ended.outcome
+            if not isinstance(failed, Failed) or failed.unasked:
+                raise
+            again = self._patient(call, failed)
             if again is None:
                 raise
             raise Ended(again) from ended
@@ -265,7 +270,7 @@ class CloudDriver(Driver):
         if not failed.transient:
             return None
         wait = max(failed.retry_after or 0, self.poll_after)
-        return Working(handle=call.handle, poll_after=wait, detail=failed.message)
+        return Working(handle=call.handle, poll_after=wait, detail=failed.message, down=failed.down)
 
     async def follow(self, call: Call) -> Outcome:
         """Ask how ``call.handle`` goes on."""

@@ -239,3 +239,28 @@ def test_no_token_is_written_anywhere(site: Site, tmp_path: Path) -> None:
 
     for file in (path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "secrets"):
         assert FakeDigitalOcean.token.encode() not in file.read_bytes(), file
+
+
+def test_a_firewall_that_is_made_anew_gets_its_earlier_rules_back(site: Site) -> None:
+    """Changed, then deleted, then something fails: the change is taken back from the firewall with the new id."""
+    ssh = {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["192.0.2.0/24"]}}
+    web = {"protocol": "tcp", "ports": "80", "sources": {"addresses": ["0.0.0.0/0"]}}
+    body = {"name": "wall", "inbound_rules": [ssh], "droplet_ids": [site.droplet]}
+    wall = str(site.ask("POST", "/v2/firewalls", body)["firewall"]["id"])
+    site.fake.clock.advance(60)
+    steps = [
+        {
+            "name": "open",
+            "do": "digitalocean.firewall.update",
+            "with": {"id": wall, "inbound_rules": [ssh, web]},
+        },
+        {"name": "drop", "do": "digitalocean.firewall.delete", "with": {"id": wall}},
+        FAIL,
+    ]
+    document = site.daemon.submit({"saga": "walls", "steps": steps})
+    (left,) = site.fake.objects("firewall")
+
+    assert document["status"] == "rolled_back", document
+    assert left["id"] != wall
+    assert [rule["ports"] for rule in left["inbound_rules"]] == ["22"]
+    assert left["droplet_ids"] == [site.droplet]

@@ -84,7 +84,7 @@ def test_the_tables_are_exact(kind: str, table: dict[Any, frozenset[Any]]) -> No
         ("wait", Wait.__args__),  # type: ignore[attr-defined]
         ("code", s.ErrorCode.__args__),  # type: ignore[attr-defined]
         ("answer", KINDS),
-        ("finding", ("done", "not_done", "unclear", "cannot")),
+        ("finding", ("done", "not_done", "unclear", "cannot", "postponed")),
         ("event", tuple(e.EVENTS)),
     ],
 )
