@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from actors.resources import HIDDEN
 from actors.saga import references
 from actors.saga.references import BadReference, Ref
 
@@ -31,6 +32,8 @@ class Settled(msgspec.Struct):
     """What that step puts out."""
     fresh: bool = False
     """It is to be made, or made anew."""
+    unknown: frozenset[str] = frozenset()
+    """Fields that an action of this plan will bring about."""
 
 
 class Known:
@@ -60,12 +63,17 @@ class Known:
 
     def _value(self, ref: Ref) -> Any:
         there, (field, *below) = self._settled[ref.path[0]], ref.path[1:]
+        if field in there.unknown:
+            raise NotKnownYet
         values = there.spec if field in there.spec else there.outputs
         if field not in values:
             if there.fresh:
                 raise NotKnownYet
             name = ref.path[0]
             msg = f"{ref}: what is on record of {name} has no `{field}`; `sagactl resources import` reads it anew"
+            raise BadReference(msg)
+        if _is_secret(values[field]):
+            msg = f"{ref} is a secret, which a plan cannot hold: refer to the secret itself"
             raise BadReference(msg)
         return references.dig(values[field], tuple(below), ref)
 
@@ -99,6 +107,11 @@ class Known:
 
     def _inside(self, ref: Ref) -> str:
         return references.as_text(ref, self._ref(ref))
+
+
+def _is_secret(value: Any) -> bool:
+    """Tell whether a recorded value is what stands where a secret would."""
+    return value == HIDDEN or (isinstance(value, str) and "${secret." in value)
 
 
 def _literal(text: str, behind: str | Ref) -> str:
