@@ -173,7 +173,7 @@ def _string(text: str, lookup: Lookup, *, keep_secrets: bool) -> Any:
     run: list[str] = []
     for part in parts:
         if isinstance(part, Ref) and part.root == "secret" and keep_secrets:
-            out.append(_before_reference(escape("".join(run))))
+            out.append(before_reference(escape("".join(run))))
             out.append(str(part))
             run = []
         else:
@@ -182,8 +182,8 @@ def _string(text: str, lookup: Lookup, *, keep_secrets: bool) -> Any:
     return "".join(out) + (escape(rest) if keep_secrets else rest)
 
 
-def _before_reference(text: str) -> str:
-    """Dollars just before a reference would make it a literal: write each of them as one."""
+def before_reference(text: str) -> str:
+    """Give literal text as it is written just before a reference, which dollars would make a literal: each as one."""
     bare = text.rstrip("$")
     return bare + "${$}" * (len(text) - len(bare))
 

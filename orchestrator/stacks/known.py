@@ -90,34 +90,28 @@ class Known:
     def _text(self, text: str) -> Any:
         parts = references.parse(text)
         if len(parts) == 1 and isinstance(parts[0], Ref):
-            return self._ref(parts[0])
-        return "".join(
-            self._inside(part) if isinstance(part, Ref) else _literal(part, behind)
-            for part, behind in zip(parts, [*parts[1:], ""], strict=True)
-        )
+            kept = self._kept(parts[0])
+            return references.escape(self._value(parts[0])) if kept is None else str(kept)
+        found, literal = "", ""
+        for part in parts:
+            kept = self._kept(part) if isinstance(part, Ref) else None
+            if kept is not None:
+                found += references.before_reference(references.escape(literal)) + str(kept)
+                literal = ""
+            else:
+                literal += references.as_text(part, self._value(part)) if isinstance(part, Ref) else part
+        return found + references.escape(literal)
 
-    def _ref(self, ref: Ref) -> Any:
-        """Give a whole reference: to another step's output, as it is, or the value that is there."""
+    def _kept(self, ref: Ref) -> Ref | None:
+        """Give what a reference is in a step, where it stays one: to another step's output, or as it is."""
         if ref.root != "resources":
-            return str(ref)
+            return ref
         there = self._settled[ref.path[0]]
         if there.step is not None and (there.fresh or ref.path[1] in there.puts_out):
-            return str(Ref("steps", (there.step, *ref.path[1:])))
-        return references.escape(self._value(ref))
-
-    def _inside(self, ref: Ref) -> str:
-        return references.as_text(ref, self._ref(ref))
+            return Ref("steps", (there.step, *ref.path[1:]))
+        return None
 
 
 def _is_secret(value: Any) -> bool:
     """Tell whether a recorded value is what stands where a secret would."""
     return value == HIDDEN or (isinstance(value, str) and "${secret." in value)
-
-
-def _literal(text: str, behind: str | Ref) -> str:
-    """Give literal text as part of a template: also where dollars come just before a reference."""
-    escaped: str = references.escape(text)
-    if not isinstance(behind, Ref):
-        return escaped
-    bare = escaped.rstrip("$")
-    return bare + "${$}" * (len(escaped) - len(bare))
