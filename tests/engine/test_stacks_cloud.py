@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.fakes.digitalocean import Clock, FakeDigitalOcean
 
 pytestmark = pytest.mark.slow
 
+EXAMPLES = Path(__file__).parents[2] / "examples" / "stacks"
 NAMES = ("data", "node", "wall", "www")
 
 
@@ -59,7 +62,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     secrets = folder / "secrets"
     secrets.mkdir(mode=0o700)
     (secrets / "do-token").write_text(FakeDigitalOcean.token)
-    fake = FakeDigitalOcean(Clock(step=1.0))
+    fake = FakeDigitalOcean(Clock(step=10.0))
     with fake.in_thread():
         settings = (
             f'[secrets]\ndir = "{secrets}"\n[providers.digitalocean]\ntoken = "do-token"\nrate = "100000/1m"\n'
@@ -309,26 +312,60 @@ def test_killed_between_a_post_and_its_outcome(site: Site) -> None:
     assert len(site.objects()) == len(NAMES)
 
 
-def test_a_plan_over_five_hundred_goes_by_pages(site: Site) -> None:
-    """Three pages of a listing are all that is asked, and our own work is little beside that of making them."""
-    volumes = [
-        res("digitalocean.volume", f"v{n}", {"name": f"v{n}", "region": "nyc3", "size_gigabytes": 10})
-        for n in range(500)
+def test_the_example_does_what_it_says(site: Site) -> None:
+    """Rehearsed, applied, and destroyed once nobody protects the volume any more."""
+    text = (EXAMPLES / "web-node.yaml").read_text()
+    given = {"source": text, "format": "yaml"}
+    rehearsed = site.daemon.ask("POST", "/v1/rehearse", given)[1]
+    made = site.daemon.ask("POST", "/v1/plans/apply?wait=30s", given)[1]
+    unprotected = {"source": text.replace("protect: true", "protect: false"), "format": "yaml"}
+    refused = [
+        site.daemon.ask("POST", "/v1/plans/apply", {**each, "destroy": True}) for each in (given, unprotected)
     ]
-    many = stack(*volumes, name="many")
-    start = cpu(site.daemon)
-    assert applied(site.daemon, many, wait="90s")["status"] == "completed"
-    made, asked_before = cpu(site.daemon), len(site.fake.requests)
-    assert planned(site.daemon, many)["actions"] == []
-    spent, requests = cpu(site.daemon) - made, site.fake.requests[asked_before:]
-    print(f"applied: {made - start} ticks, planned: {spent} ticks")
+    taken_away = site.daemon.ask("POST", "/v1/plans/apply?wait=30s", unprotected)[1]
+    gone = site.daemon.ask("POST", "/v1/plans/apply?wait=30s", {**unprotected, "destroy": True})[1]
 
-    assert {(each.method, each.path) for each in requests} == {("GET", "/v2/volumes")}
-    assert len(requests) == 3
-    assert spent < (made - start) / 4
+    assert (rehearsed["steps"], rehearsed["clean"]) == (4, True), rehearsed
+    assert outcomes(made) == [("create", name, "success") for name in NAMES]
+    assert [status for status, _ in refused] == [422] * 2
+    assert taken_away["did"] == "nothing"
+    assert gone["status"] == "completed"
+
+
+def test_a_plan_over_five_hundred_goes_by_pages(site: Site) -> None:
+    """Three pages of a listing are all that is asked, and our own work is less than that of starting the daemon."""
+    spec = {"region": "nyc3", "size_gigabytes": 10}
+    ids = fill(site, 500)
+    site.daemon.stop()
+    with closing(sqlite3.connect(site.daemon.state / "sagad.db")) as database, database:
+        database.executemany(
+            "INSERT INTO resources (type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at,"
+            " updated_at, stack) VALUES ('digitalocean.volume', ?1, ?2, ?1, ?3, 1, ?3, NULL, NULL, 0, 0, 'many')",
+            [(id_, name, json.dumps({"name": name, **spec}).encode()) for name, id_ in ids.items()],
+        )
+    site.daemon.start()
+    starting, before = cpu(site.daemon), len(site.fake.requests)
+    many = stack(*(res("digitalocean.volume", name, {"name": name, **spec}) for name in ids), name="many")
+    assert planned(site.daemon, many)["actions"] == []
+    spent, requests = cpu(site.daemon) - starting, site.fake.requests[before:]
+    print(f"started: {starting} ticks, planned: {spent} ticks")
+
+    assert [(each.method, each.path) for each in requests] == [("GET", "/v2/volumes")] * 3
+    assert spent < starting
     with site.fake.cloud.lock:
         for each in site.fake.cloud.existing("volume"):
             site.fake.cloud.remove(each)
+
+
+def fill(site: Site, count: int) -> dict[str, str]:
+    """Have so many volumes in the account; give their ids by their names."""
+    first = {"name": "v0", "region": "nyc3", "size_gigabytes": 10}
+    fields = site.ask("POST", "/v2/volumes", first)["volume"]
+    with site.fake.cloud.lock:
+        more = {f"v{n}": site.fake.cloud.uuid() for n in range(1, count)}
+        for name, id_ in more.items():
+            site.fake.cloud.add("volume", id_, {**fields, "id": id_, "name": name})
+    return {"v0": fields["id"], **more}
 
 
 def cpu(daemon: Daemon) -> int:
