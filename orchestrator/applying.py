@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakValueDictionary
 
 import anyio
 import msgspec
@@ -72,7 +73,7 @@ class Applying:
         self._registry = registry
         self._submitting = submitting
         self._accepted = accepted
-        self._locks: dict[str, anyio.Lock] = {}
+        self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     # -- planning ----------------------------------------------------------------------------------------------------
 

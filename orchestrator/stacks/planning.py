@@ -255,6 +255,11 @@ class Planner:
                 hint = "put it back, or take `protect` away with an apply first"
                 self._sketch.problems.append(Problem(record.name, what, hint))
                 continue
+            if (error := self._seen[key_of(record)].error) is not None:
+                hint = f"or `sagactl resources forget {record.type} {record.identity}`, if it is to stay as it is"
+                what = f"{record.type} {record.identity} cannot be deleted: {error}"
+                self._sketch.problems.append(Problem(record.name, what, hint))
+                continue
             yield Planned("delete", record.type, record.name, [], None, record)
 
     def _settled(self, wanted: Wanted, action: Planned | None) -> Settled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.daemon import Daemon
+from tests.daemon import Daemon, Unreachable
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -87,3 +87,19 @@ def refused(answer: Answer) -> tuple[int, str]:
 def records(daemon: Daemon) -> list[dict[str, Any]]:
     """The registry."""
     return list(daemon.ask("GET", "/v1/resources?limit=1000")[1]["resources"])
+
+
+def one_life(daemon: Daemon, id_: str, point: str, number: int) -> dict[str, Any]:
+    """Start the daemon to die at that commit; give the saga where it has ended before that."""
+    try:
+        daemon.start(module=("tests.faults.dying", point, str(number)))
+        document = daemon.wait_ended(id_)
+    except TimeoutError:  # it has not died
+        raise
+    except (OSError, Unreachable):
+        document = {}
+    if document:
+        daemon.kill()
+    elif daemon.process is not None:
+        daemon.process.wait()
+    return document

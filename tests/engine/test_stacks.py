@@ -18,6 +18,7 @@ from tests.engine.stacks import (
     asked,
     folder,
     nothing_to_do,
+    one_life,
     outcomes,
     page,
     planned,
@@ -685,6 +686,17 @@ def test_what_cannot_be_finalized_is_taken_back(service: Service, name: str) -> 
     assert service.there() == before | {f"{name}1": 4}
 
 
+def test_what_was_made_in_part_is_taken_back(service: Service, name: str) -> None:
+    """Its action is compensated, and what it said of itself is told."""
+    half = res("cloud.thing", name, {"name": name, "half": True})
+    failed = applied(service.daemon, stack(half, name=name))
+
+    assert (failed["status"], outcomes(failed)) == ("rolled_back", [("create", name, "compensated")])
+    assert failed["outcomes"][0]["error"]["message"] == "no more than that"
+    assert name not in service.there()
+    assert planned(service.daemon, stack(name=name))["actions"] == []
+
+
 def test_what_is_imported_is_kept_by_its_name(service: Service, name: str) -> None:
     """What nobody keeps is not looked for; what was imported is the stack's from the first apply on."""
     service.set(**{"900": {"name": name, "size": 1, "tags": []}})
@@ -707,6 +719,26 @@ def test_what_is_secret_is_not_put_into_a_plan(service: Service, name: str) -> N
 
     assert status == 422
     assert "is a secret" in problem["errors"][0]["problem"]
+
+
+def test_a_type_that_is_gone_is_in_the_way(service: Service, name: str) -> None:
+    """Of what is kept and of what is wanted; nothing is planned around it. `forget` is the way out."""
+    file = shelves(name, 1)
+    applied(service.daemon, file)
+    service.daemon.stop()
+    service.daemon.start()
+    wanted, left_out = asked(service.daemon, file), asked(service.daemon, stack(name=name))
+    service.daemon.ask("POST", f"/v1/resources/cloud.shelf/{name}0/forget", {})
+    forgotten = asked(service.daemon, stack(name=name))
+    service.daemon.stop()
+    service.daemon.start(module=("tests.engine.cloud",))
+
+    assert [answer[0] for answer in (wanted, left_out, forgotten)] == [422] * 3
+    assert [each["where"] for each in wanted[1]["errors"]] == ["resources[0].type", "resources[1].type"]
+    assert {each["where"] for each in left_out[1]["errors"]} == {f"{name}0", f"{name}-t"}
+    assert all("is not available" in each["problem"] for each in left_out[1]["errors"])
+    assert [each["where"] for each in forgotten[1]["errors"]] == [f"{name}-t"]
+    assert outcomes(applied(service.daemon, stack(name=name))) == [("delete", f"{name}-t", "success")]
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------
@@ -757,21 +789,3 @@ def test_killed_again_and_again_it_ends_as_it_would_have(
             "place/index.html": "two",
         }
         assert {status for _, _, status in outcomes(ended)} == {"success"}
-
-
-def one_life(daemon: Daemon, id_: str, point: str, number: int) -> dict[str, Any]:
-    """Start the daemon to die at that commit; give the saga where it has ended before that."""
-    try:
-        daemon.start(module=("tests.faults.dying", point, str(number)))
-        document = daemon.wait_ended(id_)
-    except (OSError, RuntimeError):
-        document = {}
-    except Exception as error:  # it died before it was ready
-        if "sagad ended with -9" not in str(error):
-            raise
-        document = {}
-    if document:
-        daemon.kill()
-    elif daemon.process is not None:
-        daemon.process.wait()
-    return document

@@ -13,7 +13,17 @@ from typing import Any
 import pytest
 
 from tests.daemon import Daemon
-from tests.engine.stacks import actions, applied, asked, nothing_to_do, outcomes, planned, res, stack
+from tests.engine.stacks import (
+    actions,
+    applied,
+    asked,
+    nothing_to_do,
+    one_life,
+    outcomes,
+    planned,
+    res,
+    stack,
+)
 from tests.fakes.digitalocean import Clock, FakeDigitalOcean
 
 pytestmark = pytest.mark.slow
@@ -310,6 +320,35 @@ def test_killed_between_a_post_and_its_outcome(site: Site) -> None:
     assert {status for _, _, status in outcomes(ended)} == {"success"}
     assert nothing_to_do(site.daemon, web())
     assert len(site.objects()) == len(NAMES)
+
+
+def test_killed_again_and_again_it_ends_as_it_would_have(site: Site) -> None:
+    """Every life of the daemon is a few commits long."""
+    saga = applied(site.daemon, web(policy={"approve": "start"}))["id"]
+    site.daemon.say(saga, "approve")
+    site.daemon.kill()
+    lives, ended = 0, dict[str, Any]()
+    while not ended:
+        lives += 1
+        ended = one_life(site.daemon, saga, "before", 6)
+    site.daemon.start()
+
+    assert lives > 1
+    assert outcomes(ended) == [("create", each, "success") for each in NAMES]
+    assert nothing_to_do(site.daemon, web())
+    assert len(site.objects()) == len(NAMES)
+
+
+def test_a_reference_that_does_not_resolve_is_the_outcome_of_its_action(site: Site) -> None:
+    """What only the run can tell: what was made is taken back."""
+    file = web()
+    file["resources"][2]["spec"]["name"] = "${resources.node.tags.5}"
+    failed = applied(site.daemon, file)
+    wall = failed["outcomes"][2]
+
+    assert (failed["status"], wall["status"], site.objects()) == ("rolled_back", "error", {})
+    assert "there is no `5`" in wall["error"]["message"]
+    assert {status for _, name, status in outcomes(failed) if name != "wall"} <= {"compensated", "skipped"}
 
 
 def test_the_example_does_what_it_says(site: Site) -> None:
