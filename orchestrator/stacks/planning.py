@@ -88,11 +88,18 @@ class Planner:
 
     async def plan(self) -> Sketch:
         """Give the actions, or everything that is in their way."""
-        self._seen = await self._look(self._owned)
+        self._seen = await self._look([*self._owned, *self._imported()])
         for declared in self._stack.resources:
             await self._one(declared)
         self._sketch.actions += self._gone()
         return self._sketch
+
+    def _imported(self) -> Iterator[Resource]:
+        """Give what nobody owns yet and the file may mean, so that all is looked at together."""
+        names = {(each.type, each.name) for each in self._owned}
+        for declared in self._stack.resources:
+            if (declared.type, declared.name) not in names:
+                yield from filter(_free, self._find.called(declared.type, declared.name))
 
     # -- one resource ------------------------------------------------------------------------------------------------
 
