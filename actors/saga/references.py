@@ -180,7 +180,7 @@ def _string(text: str, lookup: Lookup, *, keep_secrets: bool) -> Any:
     for part in parts:
         value = part if isinstance(part, str) or (part.root == "secret" and keep_secrets) else lookup(part)
         if isinstance(value, Ref):
-            out.append(_before_reference(escape("".join(run))))
+            out.append(before_reference(escape("".join(run))))
             out.append(str(value))
             run = []
         else:
@@ -189,8 +189,8 @@ def _string(text: str, lookup: Lookup, *, keep_secrets: bool) -> Any:
     return "".join(out) + (escape(rest) if keep_secrets else rest)
 
 
-def _before_reference(text: str) -> str:
-    """Dollars just before a reference would make it a literal: write each of them as one."""
+def before_reference(text: str) -> str:
+    """Give literal text as it is written just before a reference, which dollars would make a literal: each as one."""
     bare = text.rstrip("$")
     return bare + "${$}" * (len(text) - len(bare))
 

@@ -167,6 +167,38 @@ class Link(Driver):
         return written(there, thing_id=id_)
 
 
+class Finish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing to say."""
+
+
+class Shelf(Thing):
+    """A thing that is of no use until all of them are announced. `$CLOUD` says how often they were, or that it fails."""
+
+    type = "cloud.shelf"
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        **Thing.verbs,
+        "finalize": Verb(arguments=Finish, repeat="idempotent", changes=False),
+    }
+
+    def resource(self, verb: str, arguments: Any) -> Resource | None:  # type: ignore[override]
+        """Name it, if it is about one."""
+        return None if verb == "finalize" else super().resource(verb, arguments)
+
+    async def plan(self, call: Call) -> Planned:
+        """Look at it, if it is about one."""
+        return Planned() if call.verb == "finalize" else await super().plan(call)
+
+    async def apply(self, call: Call) -> Outcome:
+        """Announce them, or do what is to be done to one."""
+        if call.verb != "finalize":
+            return await super().apply(call)
+        there = things()
+        if there.get("finalize") == {"fails": True}:
+            return Failed("refused", "nobody listens")
+        there["finalized"] = {"times": there.get("finalized", {"times": 0})["times"] + 1}
+        return written(there)
+
+
 def things() -> Things:
     """Give what there is, by id."""
     path = Path(os.environ["CLOUD"])
@@ -184,6 +216,7 @@ if __name__ == "__main__":
 
     registry.BUILT_IN["cloud.thing"] = "tests.engine.cloud:Thing"
     registry.BUILT_IN["cloud.link"] = "tests.engine.cloud:Link"
+    registry.BUILT_IN["cloud.shelf"] = "tests.engine.cloud:Shelf"
     from orchestrator.daemon import main
 
     main(sys.argv[1:])

@@ -16,6 +16,7 @@ from actors.saga.machine import SAGA, STEP, Decision
 from actors.saga.state import ENDED, State
 from actors.saga.wants import Perform, Poll, wake, wants
 from actors.saga.why import why
+from tests.machine import outcomes
 
 if TYPE_CHECKING:
     from tests.machine.simulation import Simulation
@@ -285,6 +286,7 @@ class Laws:
                 intent = (want.step, want.direction, want.generation, want.attempt)
                 assert intent in self.intents, "a call without an intent"
         self._sentence(state)
+        outcomes.check(self.plan, state, ended=state.status in ENDED)
         if state.status in ENDED:
             self._ended(state)
         else:

@@ -20,7 +20,6 @@ RUNS = int(os.environ.get("MACHINE_RUNS", "2000"))
 
 NOT_YET = {
     "code": {
-        "finalize_failed": "batches come with a later issue",
         "internal": "only where the record of the way back has no error, which no run reaches",
     },
     "wait": {

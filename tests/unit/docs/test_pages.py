@@ -16,6 +16,7 @@ from orchestrator.cli.app import SECTIONS
 from orchestrator.files.batch import compile_batch
 from orchestrator.files.compile import Compiler
 from orchestrator.files.load import load
+from orchestrator.files.stack import compile_stack
 from providers import registry
 from store.blobs import Blobs
 from tests.unit.docs import events, tour
@@ -135,6 +136,15 @@ def test_the_saga_file_of_the_readme_compiles(tmp_path: Path) -> None:
 
     assert [*map(str, compiled["publish-site"].problems), *map(str, compiled["bell"].problems)] == []
     assert compiled["mistaken"].problems != ()
+
+
+def test_the_stack_file_of_the_readme_compiles(tmp_path: Path) -> None:
+    """It is there to be copied."""
+    drivers = registry.load({}, Contents(Blobs(tmp_path / "blobs", b"k" * 32)))
+    stacks = [block.body for block in tour.blocks(tour.README.read_text()) if block.body.startswith("stack:")]
+    found = [compile_stack(load(each, format="yaml"), drivers) for each in stacks]
+
+    assert [[each.name for each in one.resources] for one in found] == [["folder", "page"]]
 
 
 def test_the_batch_files_of_the_readme_compile(tmp_path: Path) -> None:
