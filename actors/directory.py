@@ -282,7 +282,7 @@ class Directory:
         if row is None:
             raise NoSuchSaga(saga)
         plan = self.plan(row.plan)
-        state, why = _checkpointed(row)
+        state, why = checkpointed(row)
         if state is None:
             state = await self._fold(saga, why)
             mailbox.letters.appendleft(Letter(m.Rebuild(why=why)))
@@ -296,7 +296,7 @@ class Directory:
         row = self.host.queries.saga(saga)
         if row is None:
             raise NoSuchSaga(saga)
-        state, why = _checkpointed(row)
+        state, why = checkpointed(row)
         dossier = Dossier(self.header(row), self.plan(row.plan))
         dossier.load(await self.host.queries.executions(saga))
         return Past(dossier, state or await self._fold(saga, why))
@@ -318,7 +318,7 @@ class Directory:
         after = 0
         while page := await self.host.queries.live(after):
             for row in page:
-                state, why = _checkpointed(row)
+                state, why = checkpointed(row)
                 state = state or await self._fold(row.id, why)
                 if state.locks or state.seen.locked:
                     states.append((row.id, row.batch, state))
@@ -349,7 +349,7 @@ class Directory:
 
     def state(self, row: Saga) -> State:
         """Give a row's state as its checkpoint has it, to look at; one that cannot be read looks quarantined."""
-        state, why = _checkpointed(row)
+        state, why = checkpointed(row)
         if state is not None:
             return state
         plan = self.plan(row.plan)
@@ -386,7 +386,7 @@ class Directory:
         if row is None:
             return
         now = self.host.clock.now()
-        state, _ = _checkpointed(row)
+        state, _ = checkpointed(row)
         if state is not None:
             await self._quarantine(row, state, why, now)
             return
@@ -418,7 +418,7 @@ def _answer_all(mailbox: Mailbox, error: Exception) -> None:
             letter.answer(error)
 
 
-def _checkpointed(row: Saga | Live) -> tuple[State | None, str]:
+def checkpointed(row: Saga | Live) -> tuple[State | None, str]:
     """Give the state of a row's checkpoint, or why it cannot be used."""
     if state_sum(row.state) != row.state_sum:
         return None, DAMAGED

@@ -456,6 +456,22 @@ class Replayed(Document, frozen=True, kw_only=True):
     differing: list[Differing]
 
 
+class Examination(Document, frozen=True, kw_only=True):
+    """What came of looking at one thing. `remedy` says what to do, where something is to be done."""
+
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    remedy: str | None
+
+
+class Examined(Document, frozen=True, kw_only=True):
+    """How everything is. `ok`: nothing fails."""
+
+    ok: bool
+    checks: list[Examination]
+
+
 class Count(Document, frozen=True, kw_only=True):
     """How many sagas have this status and hold."""
 

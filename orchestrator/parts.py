@@ -50,6 +50,7 @@ async def parts(
     from actors.supervisor import Supervisor
     from actors.timers import Watchman
     from orchestrator import logs
+    from orchestrator.keep import Keep
     from orchestrator.service import Service
     from providers import registry as drivers
     from store.blobs import Blobs
@@ -101,6 +102,7 @@ async def parts(
             reload=reload,
         )
         reload.service = service
+        service.keep = Keep(service, host, folder, blobs, read)
         async with anyio.create_task_group() as tasks:
             await tasks.start(directory.run)
             await directory.restore_locks()

@@ -32,6 +32,7 @@ from orchestrator.submitting import Submitting
 from providers.registry import Registry
 
 if TYPE_CHECKING:
+    from orchestrator.keep import Keep
     from orchestrator.rehearsing import Rehearsing
 
 SHOWN = 20
@@ -59,6 +60,8 @@ class Service:
         self.version = VERSION
         self.settings = settings
         self.ready = False
+        self.keep: Keep | None = None
+        """What looks after the state folder, where there is one."""
         self.warnings: list[str] = []
         self._host = host
         self._directory = directory
@@ -140,7 +143,7 @@ class Service:
     async def health(self) -> bytes:
         """Say how the node is: live and ready, and everything that somebody should look at."""
         counts = await self._host.queries.counts()
-        warnings = [text async for text in self._warnings()]
+        warnings = [text async for text in self.all_warnings()]
         status: answers.NodeStatus = (
             "draining" if self._host.draining else "ok" if not warnings else "warning"
         )
@@ -159,7 +162,8 @@ class Service:
             )
         )
 
-    async def _warnings(self) -> AsyncIterator[str]:
+    async def all_warnings(self) -> AsyncIterator[str]:
+        """Say everything that somebody should look at."""
         for text in self.warnings:
             yield text
         for name, why in self._registry.refused.items():

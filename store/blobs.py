@@ -41,13 +41,16 @@ class Blobs:
     `reveal_bytes`); digest and size are of what is stored.
     """
 
-    def __init__(self, folder: Path, inward: Transform = iter, outward: Transform = iter) -> None:
+    def __init__(
+        self, folder: Path, inward: Transform = iter, outward: Transform = iter, *, tidy: bool = True
+    ) -> None:
+        """Use this folder. ``tidy``: clear away what was never finished, which nobody else may be at."""
         self._folder = folder
         self._inward = inward
         self._outward = outward
         self._naming = threading.Lock()
         folder.mkdir(mode=0o700, exist_ok=True)
-        for leftover in folder.glob(".new-*"):
+        for leftover in folder.glob(".new-*") if tidy else ():
             leftover.unlink()
 
     def keep(self, chunks: Iterable[bytes]) -> StoredBlob:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from actors.node import NODE_EVENTS, NodeEvent
 from actors.resources import RESOURCE_EVENTS, ResourceEvent
 from actors.saga.events import EVENTS, Event, RunEvent
 
@@ -50,9 +51,10 @@ PARTS = (
         "resource.",
         "Of the registry, by somebody's word (`actors/resources.py`): `saga` is null, `resource` names type and name.",
     ),
+    ("Of the node", "node.", "Beside all sagas (`actors/node.py`): `saga` and `resource` are null."),
 )
 
-ALL: dict[str, type[Event | ResourceEvent]] = {**EVENTS, **RESOURCE_EVENTS}
+ALL: dict[str, type[Event | ResourceEvent | NodeEvent]] = {**EVENTS, **RESOURCE_EVENTS, **NODE_EVENTS}
 
 
 def page() -> str:
@@ -72,11 +74,11 @@ def _part(title: str, prefix: str, note: str) -> Iterator[str]:
     yield ""
 
 
-def _meaning(kind: type[Event | ResourceEvent]) -> str:
+def _meaning(kind: type[Event | ResourceEvent | NodeEvent]) -> str:
     return re.sub(r"\s+", " ", kind.__doc__ or "").replace("``", "`").strip()
 
 
-def _fields(kind: type[Event | ResourceEvent]) -> str:
+def _fields(kind: type[Event | ResourceEvent | NodeEvent]) -> str:
     shared = {"actor", "direction"} if issubclass(kind, RunEvent) else {"actor"}
     told = [
         f"`{field.encode_name}`: {_type(field.type)}{_default(field)}"
