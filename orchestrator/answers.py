@@ -480,6 +480,20 @@ class Count(Document, frozen=True, kw_only=True):
     sagas: int
 
 
+class Retention(Document, frozen=True, kw_only=True):
+    """What was dropped since the start because it has had its time (`[retention]`), and when that was last looked for.
+
+    `needed`: sagas that have had their time and are kept, because a resource or one of their kin needs them. `error`:
+    why the last round broke off.
+    """
+
+    last: Time | None
+    sagas: int
+    blobs: int
+    needed: int
+    error: str | None
+
+
 class Health(Document, frozen=True, kw_only=True):
     """How the node is."""
 
@@ -492,6 +506,7 @@ class Health(Document, frozen=True, kw_only=True):
     sagas: list[Count]
     in_memory: int
     restarts: int
+    retention: Retention | None
     warnings: list[str]
 
 

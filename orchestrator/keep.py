@@ -11,9 +11,15 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchestrator import VERSION, documents
+import anyio
+from msgspec.structs import asdict
+
+from actors.clock import rfc3339
+from orchestrator import VERSION, answers, documents
 
 if TYPE_CHECKING:
+    from actors.directory import Directory
+    from actors.retention import Retention
     from actors.saga.host import Host
     from config.settings import Settings
     from orchestrator.access import Caller
@@ -23,6 +29,10 @@ if TYPE_CHECKING:
     from store.node import StateFolder
 
 
+SETTLED = 30.0
+"""Seconds after the start in which nothing is loaded that is not needed yet."""
+
+
 class Keep:
     """What a node has on disk, and what is done to keep it."""
 
@@ -30,6 +40,7 @@ class Keep:
         self,
         service: Service,
         host: Host,
+        directory: Directory,
         folder: StateFolder,
         blobs: Blobs,
         read: Callable[[], Settings],
@@ -37,9 +48,11 @@ class Keep:
         """Look after this folder. ``read`` reads the settings anew."""
         self._service = service
         self._host = host
+        self._directory = directory
         self._folder = folder
         self._blobs = blobs
         self._read = read
+        self._retention: Retention | None = None
         self._examining = asyncio.Lock()
         self.blobs_stay = asyncio.Lock()
         """Held while blobs are read that must not be dropped, and while some are."""
@@ -52,6 +65,31 @@ class Keep:
         async with BackingUp(self._host, self._folder, self.blobs_stay).backup(caller) as made:
             yield made
 
+    async def tend(self) -> None:
+        """Drop from the record what has had its time, for as long as the daemon lives."""
+        await anyio.sleep(SETTLED)  # until then nothing of it need be loaded
+        from actors.retention import Retention
+
+        self._retention = Retention(
+            self._host,
+            self._directory,
+            self._blobs,
+            self.blobs_stay,
+            lambda: asdict(self._service.settings.retention),
+        )
+        await self._retention.run()
+
+    @property
+    def retention(self) -> answers.Retention | None:
+        """Say what retention has done since the start; None where it has not begun."""
+        if self._retention is None:
+            return None
+        report = self._retention.report
+        last = None if report.last is None else rfc3339(report.last)
+        return answers.Retention(
+            last=last, sagas=report.sagas, blobs=report.blobs, needed=report.needed, error=report.error
+        )
+
     async def doctor(self) -> bytes:
         """Look at everything that can be wrong with this node. Changes nothing, and may take long."""
         from orchestrator.doctor.examine import Patient, examined
@@ -61,6 +99,24 @@ class Keep:
         found = [ok("daemon", f"sagad {VERSION} answers")]
         remedy = "`sagactl why ID` says more of a saga, the daemon's log of the rest"
         found += [warn("daemon", text, remedy) async for text in self._service.all_warnings()]
+        found += self._look_at_retention()
         async with self._examining:
             found += await self._host.queries.apart(partial(patient.look, self._read))
         return documents.encode(examined(found))
+
+    def _look_at_retention(self) -> list[answers.Examination]:
+        from orchestrator.doctor.findings import fail, ok
+
+        done = self.retention
+        if done is None or (done.last is None and done.error is None):
+            return [ok("retention", "it has not gone round since the start")]
+        if done.error is not None:
+            return [
+                fail(
+                    "retention",
+                    f"its last round broke off: {done.error}",
+                    "see the log; it is tried again within the hour",
+                )
+            ]
+        said = f"{done.sagas} sagas and {done.blobs} blobs dropped since the start, last round {done.last}"
+        return [ok("retention", f"{said}; {done.needed} that have had their time are still needed")]

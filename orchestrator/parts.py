@@ -29,6 +29,7 @@ class Parts:
     def start(self) -> None:
         """Begin to wake what was in flight and what is due."""
         self.tasks.start_soon(self._watchman.run)
+        self.tasks.start_soon(self.service.keep.tend)
 
     async def drain(self, grace: int) -> None:
         """Start nothing new and let what runs end, for so many milliseconds."""
@@ -102,7 +103,7 @@ async def parts(
             reload=reload,
         )
         reload.service = service
-        service.keep = Keep(service, host, folder, blobs, read)
+        service.keep = Keep(service, host, directory, folder, blobs, read)
         async with anyio.create_task_group() as tasks:
             await tasks.start(directory.run)
             await directory.restore_locks()

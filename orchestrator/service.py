@@ -158,6 +158,7 @@ class Service:
                 sagas=[documents.count(each) for each in counts],
                 in_memory=len(self._directory.live),
                 restarts=self._directory.supervisor.restarts,
+                retention=None if self.keep is None else self.keep.retention,
                 warnings=warnings,
             )
         )
@@ -175,6 +176,8 @@ class Service:
         for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
             held = self._directory.state(row).hold
             yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
+        if self.keep is not None and (done := self.keep.retention) is not None and done.error is not None:
+            yield f"retention broke off, and is tried again within the hour: {done.error}"
         if self._host.journal.full:
             yield f"the disk is full: {self._host.journal.storage.why}"
         for saga in await self._overlooked():

@@ -70,6 +70,10 @@ class Blobs:
         """
         return self._outward([blob.data] if blob.data is not None else self._read(blob))
 
+    def any(self) -> bool:
+        """Tell whether there is anything in the folder."""
+        return next(self._folder.iterdir(), None) is not None
+
     def drop_unreferenced(self, keep: Collection[str], *, older_than: float = 3600) -> int:
         """Remove the contents whose digests are not in `keep`, and say how many.
 

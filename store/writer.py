@@ -158,6 +158,8 @@ class Writer:
         results = [rows.add(commit) for commit in part]
         rows.write(db)
         self._remember(rows.known)
+        if rows.prunings:
+            self._known.clear()  # some of those sagas are gone
         return [*results]
 
     def _attempt_guarded(

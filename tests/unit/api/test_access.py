@@ -60,6 +60,8 @@ NEEDED = {
     "POST /v1/batches": "operator",
     "POST /v1/batches/{id}/cancel": "operator",
     "POST /v1/batches/{id}/rollback": "operator",
+    "POST /v1/backup": "admin",
+    "GET /v1/doctor": "operator",
     "POST /v1/reload": "admin",
     "POST /v1/drain": "admin",
 }
