@@ -234,6 +234,11 @@ class Directory:
         """Give a saga's actor, if it is in memory right now."""
         return self._actors.get(saga)
 
+    def stalled(self, now: int) -> list[tuple[str, int, str]]:
+        """Give the sagas that are in memory and do not come on: since when, and at what."""
+        found = [(saga, actor.stalled(now)) for saga, actor in self._actors.items()]
+        return [(saga, *stalled) for saga, stalled in found if stalled is not None]
+
     # -- living ----------------------------------------------------------------------------------------------------
 
     def _begin(self, saga: str, actor: SagaActor | None) -> Mailbox:

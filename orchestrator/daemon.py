@@ -124,6 +124,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     log = logger()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with parts(settings, lambda: _settings(arguments), _beat(notifier, watchdog)) as made:
+            from actors.pulse import Pulse
             from orchestrator.api import serve as serve_api
 
             server = await serve_api(
@@ -139,12 +140,13 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
             notifier.ready()
             made.tasks.start_soon(_tell_status, made, notifier)
             try:
-                async for number in signals:
-                    if number != signal.SIGHUP:
-                        break
-                    notifier.reloading()
-                    await _reload(made, log)
-                    notifier.ready()
+                with Pulse():
+                    async for number in signals:
+                        if number != signal.SIGHUP:
+                            break
+                        notifier.reloading()
+                        await _reload(made, log)
+                        notifier.ready()
             finally:
                 notifier.stopping()
                 notifier.extend_timeout((settings.daemon.shutdown_grace + STOPPING) * 1000)

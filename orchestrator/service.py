@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from actors.batch.members import Members
+from actors.clock import rfc3339
 from actors.directory import Directory
 from actors.rolling_back import RollingBack
 from actors.saga.host import Host
@@ -173,13 +174,22 @@ class Service:
             if type_ not in self._registry.drivers and type_ not in self._registry.refused:
                 hint = suggest(type_, self._registry.drivers)
                 yield f'the settings have [policy."{type_}"], and there is no such type: {hint}'
-        for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
-            held = self._directory.state(row).hold
-            yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
         if self.keep is not None and (done := self.keep.retention) is not None and done.error is not None:
             yield f"retention broke off, and is tried again within the hour: {done.error}"
         if self._host.journal.full:
             yield f"the disk is full: {self._host.journal.storage.why}"
+        async for text in self._of_sagas():
+            yield text
+
+    async def _of_sagas(self) -> AsyncIterator[str]:
+        """Name the sagas that are left alone, do not come on, or were overlooked."""
+        for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
+            held = self._directory.state(row).hold
+            since = f" since {rfc3339(held.since)}" if held else ""
+            yield f"saga {row.id} is quarantined{since}: {held.detail if held else 'see the log'}"
+        if not self._host.journal.full:  # while it is, every turn waits for room
+            for name, at, what in self._directory.stalled(self._host.clock.now())[:SHOWN]:
+                yield f"saga {name} {what}, since {rfc3339(at)}: see `sagactl why {name}` and the log"
         for saga in await self._overlooked():
             yield f"saga {saga} should go on and does not, which is a bug of sagad: see `sagactl why {saga}` and its log"
 

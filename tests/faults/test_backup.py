@@ -55,7 +55,7 @@ def append(path: Path, word: str) -> dict[str, Any]:
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """A daemon of its own."""
-    with Daemon(tmp_path) as daemon:
+    with Daemon(tmp_path, '[daemon]\nshutdown_grace = "100ms"\n') as daemon:
         yield daemon
 
 
