@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     arguments = _arguments(argv)
     faulthandler.enable()
+    _leave_no_core()
     try:
         settings = _settings(arguments)
     except SettingsError as error:
@@ -54,6 +56,21 @@ def main(argv: list[str] | None = None) -> None:
 
     logs.configure(settings.daemon.log_level)
     sys.exit(_run(settings, arguments))
+
+
+def _leave_no_core() -> None:
+    """Have nothing of the memory, nor of the environment, lie on the disk after a crash: secrets may be in both.
+
+    A limit of 0 does not hold where a program is handed the core (core(5)); what goes into a core does. Commands have
+    these too; a limit they may raise. Under the unit LimitCORE= has done it, and nobody may change limits.
+    """
+    import resource
+
+    with suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    with suppress(OSError):
+        Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:

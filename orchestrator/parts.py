@@ -144,7 +144,11 @@ def _provider_settings(settings: Settings, secrets: Any) -> dict[str, dict[str, 
     """
     providers = settings.providers
     return {
-        "local": {"roots": [str(root) for root in providers.local.roots]},
+        "local": {
+            "roots": [str(root) for root in providers.local.roots],
+            # Whatever the roots: the node's key, the record and the secrets are no saga's to read or change.
+            "closed": [str(settings.daemon.state_dir), *map(str, _secret_folders(settings))],
+        },
         "command": {"allow": list(providers.command.allow)},
         "http": {"allow": list(providers.http.allow)},
         "digitalocean": {
