@@ -21,9 +21,10 @@ VALUE = "k7Rz-93hfQ_vWm2!xLp"
 STARTERS = "whoever-started-it-had-this-in-the-environment"
 
 
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon with a secret, started from an environment with another."""
+    tmp_path = tmp_path_factory.mktemp("secret")
     secrets = tmp_path / "secrets"
     secrets.mkdir(mode=0o700)
     (secrets / "token").write_text(VALUE)
@@ -48,8 +49,9 @@ def leaks(folder: Path) -> list[str]:
     return sorted(path.name for path in found)
 
 
-def test_a_secret_is_nowhere_in_clear(daemon: Daemon, tmp_path: Path) -> None:
+def test_a_secret_is_nowhere_in_clear(daemon: Daemon) -> None:
     """It is an argument, an environment, a content, an output, an error and, in a large file, an image: it is in none."""
+    tmp_path = daemon.folder
     page, big = tmp_path / "page", tmp_path / "big"
     big.write_text(f"{'x' * 40_000}{VALUE}{'y' * 40_000}")
     reference = "${secret.token}"
@@ -91,9 +93,9 @@ def test_a_secret_is_nowhere_in_clear(daemon: Daemon, tmp_path: Path) -> None:
     "name",
     ["other", "../state/node.key", "../secrets/token", "token/..", "/etc/passwd", "token\0", ".hidden", ""],
 )
-def test_a_secret_that_was_not_given_cannot_be_read(daemon: Daemon, tmp_path: Path, name: str) -> None:
+def test_a_secret_that_was_not_given_cannot_be_read(daemon: Daemon, name: str) -> None:
     """A name is no path; what is not in the folder is nowhere."""
-    (tmp_path / "secrets" / ".hidden").write_text("hidden-value")
+    (daemon.folder / "secrets" / ".hidden").write_text("hidden-value")
     step = run("said", "echo", f"${{secret.{name}}}")
     status, said = daemon.ask("POST", "/v1/sagas?wait=20s", {"saga": saga("curious", [step])})
 
@@ -121,7 +123,7 @@ def test_a_command_does_not_see_the_environment_of_whoever_started_the_daemon(da
     } == set()
 
 
-def test_a_crash_leaves_nothing_of_the_memory_on_the_disk(daemon: Daemon, tmp_path: Path) -> None:
+def test_a_crash_leaves_nothing_of_the_memory_on_the_disk(daemon: Daemon) -> None:
     """No core, whatever whoever started it allows; and where a program is handed the core, nothing is in it."""
     assert daemon.process is not None
     process = Path(f"/proc/{daemon.process.pid}")
@@ -135,4 +137,4 @@ def test_a_crash_leaves_nothing_of_the_memory_on_the_disk(daemon: Daemon, tmp_pa
         daemon.submit(saga("other", [run("said", "echo", "${secret.token}"), FAIL]))["status"]
         == "rolled_back"
     )
-    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+    assert daemon.state.stat().st_mode & 0o077 == 0
