@@ -27,7 +27,7 @@ from actors.saga.ledger import checkpoint_alone, event_row
 from actors.saga.machine import decide, submit
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, MACHINE, Held, State, StepState
-from actors.supervisor import Supervisor
+from actors.supervisor import Hopeless, Supervisor, reason
 from store.queries import Live
 from store.records import Checkpoint, Commit, IdempotencyKey, NewEvent, NewSaga, Saga, state_sum
 
@@ -45,7 +45,7 @@ class NoSuchSaga(LookupError):
     """There is no saga with this id."""
 
 
-class Unreadable(Exception):
+class Unreadable(Hopeless):
     """A saga's record cannot be folded into a state: neither its checkpoint nor its events."""
 
 
@@ -323,8 +323,9 @@ class Directory:
         after = 0
         while page := await self.host.queries.live(after):
             for row in page:
-                state, why = checkpointed(row)
-                state = state or await self._fold(row.id, why)
+                state = await self._restored(row)
+                if state is None:
+                    continue
                 if state.locks or state.seen.locked:
                     states.append((row.id, row.batch, state))
                 if (state.queued or state.keeps_locks) and self._is_over(row.batch):
@@ -333,6 +334,15 @@ class Directory:
         self.host.locks.restore(states)
         for saga in untold:
             self.tell(saga, m.BatchEnded())
+
+    async def _restored(self, row: Live) -> State | None:
+        """Give a saga's state; one whose record cannot be read is held, and the others do not notice."""
+        state, why = checkpointed(row)
+        try:
+            return state or await self._fold(row.id, why)
+        except Unreadable as damaged:
+            await self._give_up(row.id, f"{reason(damaged)}; its locks are not known")
+            return None
 
     def _is_over(self, batch: str | None) -> bool:
         row = None if batch is None else self.host.queries.saga(batch)
@@ -395,6 +405,8 @@ class Directory:
         if state is not None:
             await self._quarantine(row, state, why, now)
             return
+        if row.hold == "quarantined":
+            return  # as at the last start
         event = e.Quarantined(why=why)
         note = NewEvent(saga, now, e.type_of(event), event.version, e.encode(event))
         held = checkpoint_of(row, hold="quarantined", wake=None, at=now)

@@ -6,7 +6,7 @@ What this is put together from is imported when it is first asked for: most days
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from orchestrator import VERSION, answers, documents
 
 if TYPE_CHECKING:
     from actors.directory import Directory
+    from actors.inspection import Inspection
     from actors.retention import Retention
     from actors.saga.host import Host
     from config.settings import Settings
@@ -53,6 +54,7 @@ class Keep:
         self._blobs = blobs
         self._read = read
         self._retention: Retention | None = None
+        self._inspection: Inspection | None = None
         self._examining = asyncio.Lock()
         self.blobs_stay = asyncio.Lock()
         """Held while blobs are read that must not be dropped, and while some are."""
@@ -66,18 +68,24 @@ class Keep:
             yield made
 
     async def tend(self) -> None:
-        """Drop from the record what has had its time, for as long as the daemon lives."""
+        """Drop what has had its time, and inspect the record, for as long as the daemon lives."""
         await anyio.sleep(SETTLED)  # until then nothing of it need be loaded
+        from actors.inspection import Inspection
         from actors.retention import Retention
 
-        self._retention = Retention(
-            self._host,
-            self._directory,
-            self._blobs,
-            self.blobs_stay,
-            lambda: asdict(self._service.settings.retention),
-        )
-        await self._retention.run()
+        keep_for = lambda: asdict(self._service.settings.retention)  # noqa: E731  the settings change with a reload
+        self._retention = Retention(self._host, self._directory, self._blobs, self.blobs_stay, keep_for)
+        self._inspection = Inspection(self._host, self._directory, self._folder.node_key)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._retention.run)
+            tasks.start_soon(self._inspection.run)
+
+    def warnings(self) -> Iterator[str]:
+        """Say what these found wrong."""
+        if self._retention is not None and self._retention.report.error is not None:
+            yield f"retention broke off, and is tried again within the hour: {self._retention.report.error}"
+        if self._inspection is not None and self._inspection.problem is not None:
+            yield f"{self._inspection.problem}: `sagactl doctor` says what to do"
 
     @property
     def retention(self) -> answers.Retention | None:

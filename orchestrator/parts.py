@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,8 @@ async def parts(
         service.keep = Keep(service, host, directory, folder, blobs, read)
         async with anyio.create_task_group() as tasks:
             await tasks.start(directory.run)
-            await directory.restore_locks()
+            with _damage_told(folder.database):
+                await directory.restore_locks()
             yield Parts(
                 service=service,
                 host=host,
@@ -116,6 +117,21 @@ async def parts(
                 reload=reload,
             )
             tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Say of a page that cannot be read what is said of it at the start."""
+    import sqlite3
+
+    from store.errors import DatabaseDamaged
+
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DatabaseDamaged(path, str(error)) from error
 
 
 async def _shielded(close: Callable[[], Awaitable[None]]) -> None:

@@ -174,8 +174,8 @@ class Service:
             if type_ not in self._registry.drivers and type_ not in self._registry.refused:
                 hint = suggest(type_, self._registry.drivers)
                 yield f'the settings have [policy."{type_}"], and there is no such type: {hint}'
-        if self.keep is not None and (done := self.keep.retention) is not None and done.error is not None:
-            yield f"retention broke off, and is tried again within the hour: {done.error}"
+        for text in self.keep.warnings() if self.keep is not None else ():
+            yield text
         if self._host.journal.full:
             yield f"the disk is full: {self._host.journal.storage.why}"
         async for text in self._of_sagas():

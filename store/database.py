@@ -83,20 +83,14 @@ def prepare(path: Path, node_key: bytes, options: str = "") -> tuple[str, Head]:
     nothing.
     """
     try:
-        if path.exists() and path.stat().st_size:
-            # Read-only, since closing a connection that may write folds the log into the file.
-            with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
-                check_version(db, path)
-                check_mark(db, path, node_key)
-        else:
-            check_mark(None, path, node_key)
+        found = _looked_at(path, node_key, options)
         if not options:
             path.touch(mode=0o600)  # SQLite gives its other files the same mode
         with closing(connect(path, options)) as db:
             db.execute("PRAGMA journal_mode = WAL")
-            _migrate(db, node_key)
-            check_schema(db, path)
-            return _check_tail(db, path, node_key)
+            if _migrate(db, node_key):
+                check_schema(db, path)
+            return found or _check_tail(db, path, node_key)
     except sqlite3.DatabaseError as error:
         if isinstance(error, (sqlite3.OperationalError, sqlite3.IntegrityError)):
             raise
@@ -105,18 +99,39 @@ def prepare(path: Path, node_key: bytes, options: str = "") -> tuple[str, Head]:
         raise DatabaseDamaged(path, str(error)) from error
 
 
-def check_version(db: sqlite3.Connection, path: Path) -> None:
-    """Raise NotADatabase or DatabaseTooNew where this is no database for this release. An empty one is."""
+def _looked_at(path: Path, node_key: bytes, options: str) -> tuple[str, Head] | None:
+    """Check a database without touching it, and give what `prepare` does; None where there is nothing in it.
+
+    Read-only, since closing a connection that may write folds the log into the file.
+    """
+    if not (path.exists() and path.stat().st_size):
+        check_mark(None, path, node_key)
+        return None
+    with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
+        version = check_version(db, path)
+        check_mark(db, path, node_key)
+        if version == newest():
+            check_schema(db, path)
+        return _check_tail(db, path, node_key) if version else None
+
+
+def newest() -> int:
+    """Give the version of the schema that this release makes."""
+    return max(number for number, _ in migrations())
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> int:
+    """Give the schema's version; 0: it is empty. Raises NotADatabase or DatabaseTooNew."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if (application, version, tables) == (0, 0, 0):
-        return
+        return 0
     if application != APPLICATION_ID:
         raise NotADatabase(path, f"its application id is {application:#x}, not {APPLICATION_ID:#x}")
-    newest = max(number for number, _ in migrations())
-    if version > newest:
-        raise DatabaseTooNew(path, f"its schema has version {version}, and this sagad knows {newest}")
+    if version > newest():
+        raise DatabaseTooNew(path, f"its schema has version {version}, and this sagad knows {newest()}")
+    return int(version)
 
 
 def check_mark(db: sqlite3.Connection | None, path: Path, node_key: bytes) -> None:
@@ -133,7 +148,8 @@ def check_mark(db: sqlite3.Connection | None, path: Path, node_key: bytes) -> No
         raise RecordCutOff(path, f"{there}, and event {found.seq} was acknowledged")
 
 
-def _migrate(db: sqlite3.Connection, node_key: bytes) -> None:
+def _migrate(db: sqlite3.Connection, node_key: bytes) -> bool:
+    """Bring the schema up to date, and say whether there was anything to do."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     for number, sql in migrations():
         if number <= version:
@@ -148,6 +164,7 @@ def _migrate(db: sqlite3.Connection, node_key: bytes) -> None:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+    return bool(version < newest())
 
 
 def _first_row(node_key: bytes) -> str:

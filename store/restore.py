@@ -143,8 +143,7 @@ def _manifest(document: bytes, where: object) -> Manifest:
         manifest = msgspec.json.decode(document, type=Manifest)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise BackupDamaged(where, f"its manifest cannot be read: {error}") from error
-    newest = max(number for number, _ in database.migrations())
-    if manifest.schema > newest:
+    if manifest.schema > (newest := database.newest()):
         raise BackupTooNew(where, f"its schema has version {manifest.schema}, and this sagad knows {newest}")
     return manifest
 

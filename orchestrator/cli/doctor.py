@@ -40,9 +40,17 @@ def doctor(session: Session, state_dir: Path | None, config: Path | None) -> int
     the database, the chain, the checkpoints, the blobs and the secrets. It changes nothing. Where no daemon answers it
     looks by itself, for which it must be root or the user that sagad runs as. Exits 1 if anything fails.
     """
-    document = _from_daemon(session) if state_dir is None and config is None else None
+    document, nobody = (None, None) if state_dir or config else _from_daemon(session)
     if document is None:
         document = _apart(config, state_dir)
+    if nobody is not None:
+        finding = {
+            "check": "daemon",
+            "status": "warn",
+            "detail": nobody.lines[0],
+            "remedy": "; ".join(nobody.lines[1:]),
+        }
+        document["checks"].insert(0, finding)
     if session.json:
         session.document_of(document)
     else:
@@ -50,12 +58,12 @@ def doctor(session: Session, state_dir: Path | None, config: Path | None) -> int
     return DONE if document["ok"] else ERROR
 
 
-def _from_daemon(session: Session) -> dict[str, Any] | None:
+def _from_daemon(session: Session) -> tuple[dict[str, Any] | None, Unreachable | None]:
     try:
-        return dict(session.client.get("/v1/doctor", timeout=None).document())
+        return dict(session.client.get("/v1/doctor", timeout=None).document()), None
     except Unreachable as nobody:
         session.note(f"note: {nobody.lines[0]}; looking without it")
-        return None
+        return None, nobody
 
 
 def _apart(config: Path | None, state_dir: Path | None) -> dict[str, Any]:
