@@ -21,7 +21,7 @@ from actors.supervisor import Hopeless
 
 LOOK = 1.0
 """Seconds between two looks."""
-LOOKS = 5
+LOOKS = 10
 """Looks without a beat after which it is broken off. Looks are counted, not seconds: a machine that was suspended, or a
 daemon that was stopped by a signal, has done nothing wrong."""
 

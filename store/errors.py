@@ -40,7 +40,7 @@ class DatabaseDamaged(StoreError):
     lasting = True
     remedy = (
         "Nothing was changed. Keep a copy of the folder, check the disk, "
-        "and put back the last backup of the state folder."
+        "and put back the last backup of the state folder (`sagactl restore`)."
     )
 
 
@@ -57,7 +57,7 @@ class ChainBroken(StoreError):
     lasting = True
     remedy = (
         "Somebody or something changed the journal behind sagad's back. Keep a copy of the folder as evidence, "
-        "and put back the last backup of the state folder."
+        "and put back the last backup of the state folder (`sagactl restore`)."
     )
 
 

@@ -17,7 +17,7 @@ from store.records import Pruning
 from store.sql import queries
 
 _ENDS = ("completed", "rolled_back", "failed")
-_DIGEST = re.compile(rb"[0-9a-f]{64}")
+_DIGEST = re.compile(rb"(?=([0-9a-f]{64}))")  # also where it stands right behind other digits
 
 
 class Ended(NamedTuple):

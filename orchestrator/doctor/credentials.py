@@ -39,7 +39,7 @@ def look_at_secrets(
         yield warn("credentials", *problem)
     if not (loose or gone or bad):
         where = ", ".join(map(str, folders)) or "no folder is set"
-        yield ok("secrets", f"{where}; {len(named)} named, all there")
+        yield ok("secrets", f"{where}; all that are named are there, in number: {len(named)}")
 
 
 def _readable(folder: Path) -> Iterator[Path]:

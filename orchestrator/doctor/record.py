@@ -77,7 +77,9 @@ def _chain(db: sqlite3.Connection, node_key: bytes) -> Iterator[Examination]:
         yield fail("record", f"it does not prove itself: {report.problem}", PUT_BACK)
     else:
         pruned = f", {report.pruned} of them without contents by retention" if report.pruned else ""
-        yield ok("record", f"{report.events} events{pruned}, head {report.seq}:{report.head}")
+        yield ok(
+            "record", f"it proves itself: events: {report.events}{pruned}, head {report.seq}:{report.head}"
+        )
 
 
 def _checkpoints(db: sqlite3.Connection) -> Iterator[Examination]:
@@ -95,7 +97,7 @@ def _checkpoints(db: sqlite3.Connection) -> Iterator[Examination]:
         yield warn("checkpoints", "; ".join(differing[:NAMED]), remedy)
     else:
         more = f", {skipped} could not be compared" if skipped else ""
-        yield ok("checkpoints", f"{compared} sagas are what their events say{more}")
+        yield ok("checkpoints", f"all are what their events say, sagas: {compared}{more}")
 
 
 def look_at_blobs(folder: Path, blobs: Blobs, db: sqlite3.Connection) -> Iterator[Examination]:
@@ -110,7 +112,7 @@ def look_at_blobs(folder: Path, blobs: Blobs, db: sqlite3.Connection) -> Iterato
         remedy = "bring them back from a backup: what they are of cannot be put back without them"
         yield fail("blobs", f"{len(missing)} that the record names are not there: {said}", remedy)
     if not (damaged or missing):
-        yield ok("blobs", f"{len(there)} are what the record says")
+        yield ok("blobs", f"all are what the record says, in number: {len(there)}")
 
 
 def _damage(blobs: Blobs, path: Path) -> str:
