@@ -11,7 +11,7 @@ from pathlib import Path
 from actors.clock import rfc3339
 from actors.replay import replay
 from orchestrator.answers import Examination
-from orchestrator.doctor.findings import fail, ok, warn
+from orchestrator.doctor.findings import fail, looked, ok, warn
 from orchestrator.doctor.images import named_blobs
 from store import audit, database
 from store.backup import BLOB
@@ -52,15 +52,22 @@ def look_at_record(path: Path, node_key: bytes) -> Iterator[Examination]:
 
 
 def look_through(db: sqlite3.Connection, path: Path, node_key: bytes) -> Iterator[Examination]:
-    """Look at every page, every event and every checkpoint."""
-    problems = [row[0] for row in db.execute(f"PRAGMA integrity_check({NAMED})")]
+    """Look at every page, every event and every checkpoint; what is damaged in one keeps nobody from the others."""
+    yield from looked("database", lambda: _pages(db, path))
+    yield from looked("log", lambda: _log(path))
+    yield from looked("record", lambda: _chain(db, node_key))
+    yield from looked("checkpoints", lambda: _checkpoints(db))
+
+
+def _pages(db: sqlite3.Connection, path: Path) -> Iterator[Examination]:
+    try:
+        problems = [row[0] for row in db.execute(f"PRAGMA integrity_check({NAMED})")]
+    except sqlite3.DatabaseError as error:
+        problems = [str(error)]
     if problems != ["ok"]:
         yield fail("database", f"{path} is damaged: {'; '.join(problems)}", PUT_BACK)
     else:
         yield ok("database", f"{path}, {path.stat().st_size >> 20} MB, every page is well")
-    yield from _log(path)
-    yield from _chain(db, node_key)
-    yield from _checkpoints(db)
 
 
 def _log(path: Path) -> Iterator[Examination]:

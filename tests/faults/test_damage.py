@@ -1,4 +1,7 @@
-"""A damaged state folder is refused in words that name it and the way out; what is damaged of one saga holds that one."""
+"""A damaged state folder is refused in words that name it and the way out; what is damaged of one saga holds that one.
+
+Through the real daemon; more kinds of damage are in tests/unit/store/test_database.py and test_watermark.py.
+"""
 
 from __future__ import annotations
 
@@ -148,21 +151,15 @@ def execute(statement: str) -> Callable[[Path], None]:
 
 DAMAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "truncated": (cut(0.5), "damaged", "put back the last backup"),
-    "nearly nothing left": (cut(0.01), "damaged", "put back the last backup"),
     "empty": (cut(0), "lacks what was written to it last", RESTORE),
     "gone": (lambda state: (state / "sagad.db").unlink(), "lacks what was written to it last", RESTORE),
     "pages of zeros": (fill(4096, bytes(40 * 4096)), "damaged", "put back the last backup"),
     "rubbish at its beginning": (both(fill(0, b"rubbish" * 100), no_log), "not a database of sagad", "Move the file away"),
     "log removed": (no_log, "lacks what was written to it last", "sagad.db-wal"),
-    "log cut short": (lambda state: os.truncate(state / "sagad.db-wal", 5000), "lacks what was written to it last", "sagad.db-wal"),
     "a bit of the log flipped": (flip_log, "lacks what was written to it last", "sagad.db-wal"),
     "newer": (execute("PRAGMA user_version = 99"), "written by a newer sagad", "Start the newer sagad again"),
-    "another program's": (execute("PRAGMA application_id = 7"), "not a database of sagad", "--state-dir"),
-    "tables changed": (execute("CREATE TABLE mine (a)"), "not those that sagad made", "by hand"),
     "an event altered": (execute("UPDATE events SET body = cast('{}' AS BLOB) WHERE seq = (SELECT max(seq) - 3 FROM events)"), "does not prove itself", "as evidence"),
-    "the end taken off": (execute("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)"), "does not prove itself", "as evidence"),
     "key of another": (key(b"x" * 32), "does not prove itself", "node.key"),
-    "key cut short": (key(b"x" * 31), "key is missing or damaged", "Put node.key back"),
     "key gone": (lambda state: (state / "node.key").unlink(), "key is missing or damaged", "Put node.key back"),
     "key for all to read": (lambda state: (state / "node.key").chmod(0o644), "others may read it", "chmod 0600"),
 }  # fmt: skip
@@ -181,7 +178,7 @@ def test_a_damaged_folder_is_refused_with_the_way_out(daemon: Daemon, damage: st
     assert damage == "gone" or str(daemon.state) in doctor(daemon) or "prove itself" in doctor(daemon)
 
 
-@pytest.mark.parametrize("name", ["sagad.db", "sagad.db-wal", "node.key", "blobs", "lock"])
+@pytest.mark.parametrize("name", ["sagad.db", "node.key", "blobs"])
 def test_what_is_another_users_is_refused(daemon: Daemon, name: str) -> None:
     """As after a copy by root: it says whose it is, and the command that mends it."""
     if os.getuid() != 0:
@@ -233,5 +230,27 @@ def test_a_damaged_event_of_a_live_saga_holds_that_saga_alone(tmp_path: Path, ch
         assert checkpoint or "was altered" in warnings
         assert (ran, cancelled, again) == ("completed", (200, "rolled_back"), "quarantined")
         assert (said[0], "see `sagactl why" in said[1]["detail"]) == (500, True)
+    finally:
+        daemon.__exit__(ValueError)
+
+
+def test_a_page_that_cannot_be_read_is_said_to_whoever_needs_it(tmp_path: Path) -> None:
+    """The others are answered, and the doctor knows."""
+    daemon = Daemon(tmp_path)
+    try:
+        with daemon:
+            daemon.submit(saga("before", [ECHO]))
+        with closing(sqlite3.connect(daemon.state / "sagad.db")) as db:
+            ((page,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'idempotency_keys'")
+        fill((page - 1) * 4096, bytes(4096))(daemon.state)
+        daemon.start()
+        body = {"saga": saga("other", [ECHO])}
+        status, said = daemon.ask("POST", "/v1/sagas", body, {"Idempotency-Key": "k"})
+        other = daemon.submit(saga("other", [ECHO]))["status"]
+        checks = {each["check"]: each["status"] for each in daemon.ask("GET", "/v1/doctor")[1]["checks"]}
+
+        assert (status, said["code"], other) == (500, "database_damaged", "completed")
+        assert "sagactl doctor" in said["detail"]
+        assert (checks["database"], checks["record"]) == ("fail", "ok")
     finally:
         daemon.__exit__(ValueError)
