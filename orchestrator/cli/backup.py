@@ -31,9 +31,9 @@ _CHUNK = 1 << 18
 @click.option("-y", "--yes", is_flag=True, help="Replace the file where there is one.")
 @click.pass_obj
 def backup(session: Session, file: str, *, yes: bool) -> int:
-    """Take all that is on record, and the blobs, as one file.
+    """Take all that is on record as one file.
 
-    The daemon works on meanwhile: the file is of one moment. It gets its name once all of it is there and has been
+    Blobs are in it too. The daemon works on meanwhile: the file is of one moment. It gets its name once all of it is there and has been
     checked. The node's key is not in it: keep that (node.key in the state folder) in another safe place, for without
     it no backup can be restored. Neither are the settings and the secrets folder.
     """
@@ -155,9 +155,9 @@ def _tell(session: Session, path: Path, manifest: Manifest) -> None:
 @click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="The settings file.")
 @click.pass_obj
 def restore(session: Session, file: str, state_dir: Path | None, config: Path | None) -> int:
-    """Bring a backup back, into a state folder without a database; the daemon is stopped.
+    """Bring a backup back, while the daemon is stopped.
 
-    Everything is checked first: each part's digest, every page, the whole chain, and by the node's key (node.key in
+    The state folder must have no database. Everything is checked first: each part's digest, every page, the whole chain, and by the node's key (node.key in
     the state folder) whose it is. Nothing is overwritten. Sagas that had not ended come back on hold, since what they
     did after the backup is not on record: `sagactl ls --hold attention` lists them, and each waits for `resume`,
     `cancel` or `abandon`.

@@ -34,11 +34,12 @@ _STYLES = {"ok": "completed", "warn": "hold", "fail": "failed"}
 )
 @click.pass_obj
 def doctor(session: Session, state_dir: Path | None, config: Path | None) -> int:
-    """Look at everything that can be wrong with this node, and say what to do.
+    """Look at everything that can be wrong with this node.
 
-    The settings, who can get at the state folder and the socket, room and speed of the disk, the clock, every page of
-    the database, the chain, the checkpoints, the blobs and the secrets. It changes nothing. Where no daemon answers it
-    looks by itself, for which it must be root or the user that sagad runs as. Exits 1 if anything fails.
+    It says of each what to do about it: the settings, who can get at the state folder and the socket, room and speed of
+    the disk, the clock, every page of the database, the chain, the checkpoints, the blobs and the secrets. It changes
+    nothing. Where no daemon answers it looks by itself, for which it must be root or the user that sagad runs as. Exits 1
+    if anything fails.
     """
     document, nobody = (None, None) if state_dir or config else _from_daemon(session)
     if document is None:
