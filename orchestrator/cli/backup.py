@@ -40,7 +40,9 @@ def backup(session: Session, file: str, *, yes: bool) -> int:
     if file == "-":
         return _to_stdout(session)
     path = Path(file)
-    if path.exists():
+    if path.exists() and not path.is_file():
+        raise Misused(f"{path} is no file that could be replaced", "give a file; `-` is stdout")
+    if path.exists() and path.stat().st_size:
         from orchestrator.cli.verbs import ask
 
         ask(f"Replace {path}?", yes=yes, needed=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_asked(
 
     assert ended.returncode == 1
     assert "cannot write" in ended.stderr
+    assert daemon.requests == []
+
+
+def test_what_is_no_file_is_never_replaced(daemon: StandIn, sagactl: Sagactl, tmp_path: Path) -> None:
+    """A folder, a device: the last step of a backup would put a file in its place, as root even in that of /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    ended = [sagactl("backup", str(path), "--yes") for path in (tmp_path, pipe)]
+
+    assert [each.returncode for each in ended] == [2, 2]
+    assert pipe.is_fifo()
     assert daemon.requests == []
 
 
