@@ -8,7 +8,9 @@ operator's word always gets in); the others wait in the database, first come fir
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -25,7 +27,7 @@ from actors.saga.evolve import NO_STATE
 from actors.saga.host import Host
 from actors.saga.ledger import checkpoint_alone, event_row
 from actors.saga.machine import decide, submit
-from actors.saga.plan import Plan
+from actors.saga.plan import Plan, PlanStep
 from actors.saga.state import ENDED, MACHINE, Held, State, StepState
 from actors.supervisor import Hopeless, Supervisor, reason
 from store.queries import Live
@@ -385,9 +387,22 @@ class Directory:
             body = self.host.queries.plan(digest)
             if body is None:
                 raise Unreadable(f"its plan {digest.hex()[:12]} is not in the database")
+            if hashlib.sha256(body).digest() != digest:
+                raise Unreadable(f"its plan {digest.hex()[:12]} is damaged")
             known = _PLAN.decode(body)
             self._remember(digest, known)
         return known
+
+    def shown(self, row: Saga) -> tuple[Plan, State]:
+        """Give a row's plan and state, to look at; a saga of which one cannot be read looks quarantined."""
+        try:
+            return self.plan(row.plan), self.state(row)
+        except Unreadable as damaged:
+            state, _ = checkpointed(row)
+            state = state or State(steps=(), created_at=row.created_at, updated_at=row.updated_at)
+            steps = tuple(PlanStep(index, f"step {index}", "") for index in range(len(state.steps)))
+            held = Held(reason="quarantined", since=row.updated_at, detail=str(damaged))
+            return Plan(row.kind, steps), msgspec.structs.replace(state, quarantine=str(damaged), hold=held)
 
     def _remember(self, digest: bytes, plan: Plan) -> None:
         if digest not in self._plans:
@@ -403,8 +418,9 @@ class Directory:
         now = self.host.clock.now()
         state, _ = checkpointed(row)
         if state is not None:
-            await self._quarantine(row, state, why, now)
-            return
+            with suppress(Unreadable):  # its plan is what cannot be read
+                await self._quarantine(row, state, why, now)
+                return
         if row.hold == "quarantined":
             return  # as at the last start
         event = e.Quarantined(why=why)

@@ -234,6 +234,38 @@ def test_a_damaged_event_of_a_live_saga_holds_that_saga_alone(tmp_path: Path, ch
         daemon.__exit__(ValueError)
 
 
+@pytest.mark.parametrize(
+    "damage", ["UPDATE plans SET body = cast(replace(body, 'hello', 'other') AS BLOB)", "DELETE FROM plans"]
+)
+def test_a_damaged_plan_is_not_gone_by(tmp_path: Path, damage: str) -> None:
+    """Changed by one word it would be carried out; its digest tells. Its saga is held, and shown; the daemon runs."""
+    daemon = Daemon(tmp_path)
+    soon = {"name": "soon", "do": "wait.timer", "with": {"duration": "1s"}}
+    try:
+        with daemon:
+            live = daemon.submit(saga("waits", [soon, HOUR, ECHO]), wait=None)["id"]
+            daemon.wait_until(lambda: daemon.saga(live)["waiting"] is not None, 10, "it waits")
+        execute(damage)(daemon.state)
+        daemon.start()
+        at_once = daemon.saga(live)["hold"]["reason"]
+        daemon.wait_until(
+            lambda: live in str(daemon.ask("GET", "/v1/health")[1]["warnings"]), 10, "health names it"
+        )
+        status, said = daemon.say(live, "cancel")
+        listed = [each["id"] for each in daemon.ask("GET", "/v1/sagas")[1]["sagas"]]
+        ran = daemon.submit(saga("runs", [{**ECHO, "with": {"message": "else"}}]))["status"]
+
+        assert (at_once, daemon.saga(live)["hold"]["reason"], ran) == (
+            "quarantined",
+            "quarantined",
+            "completed",
+        )
+        assert (status, "see `sagactl why" in said["detail"]) == (500, True)
+        assert live in listed
+    finally:
+        daemon.__exit__(ValueError)
+
+
 def test_a_page_that_cannot_be_read_is_said_to_whoever_needs_it(tmp_path: Path) -> None:
     """The others are answered, and the doctor knows."""
     daemon = Daemon(tmp_path)
