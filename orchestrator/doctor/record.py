@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -57,6 +58,7 @@ def look_through(db: sqlite3.Connection, path: Path, node_key: bytes) -> Iterato
     yield from looked("log", lambda: _log(path))
     yield from looked("record", lambda: _chain(db, node_key))
     yield from looked("checkpoints", lambda: _checkpoints(db))
+    yield from looked("executions", lambda: _executions(db))
 
 
 def _pages(db: sqlite3.Connection, path: Path) -> Iterator[Examination]:
@@ -105,6 +107,34 @@ def _checkpoints(db: sqlite3.Connection) -> Iterator[Examination]:
     else:
         more = f", {skipped} could not be compared" if skipped else ""
         yield ok("checkpoints", f"all are what their events say, sagas: {compared}{more}")
+
+
+def _executions(db: sqlite3.Connection) -> Iterator[Examination]:
+    """Hold what each execution was to do against the digest in its intent's event, which the chain proves.
+
+    An undo's may have been written over by its own word: a forced one notes what it found.
+    """
+    compared, differing = 0, list[str]()
+    for number, saga in db.execute("SELECT number, id FROM sagas").fetchall():
+        intents = dict(db.execute(_INTENTS, (number,)).fetchall())
+        for id_, arguments, plan in db.execute(_EXECUTIONS, (number,)):
+            if id_ not in intents:
+                continue  # pruned, or of an undo
+            compared += 1
+            if hashlib.sha256(arguments + plan).hexdigest() != intents[id_]:
+                differing.append(f"execution {id_} of saga {saga}")
+    if differing:
+        said = f"not what their intents say: {', '.join(differing[:NAMED])}"
+        yield fail("executions", said, f"do not retry or roll back these sagas; {PUT_BACK}")
+    else:
+        yield ok("executions", f"all are what their intents say, in number: {compared}")
+
+
+_INTENTS = """
+SELECT cast(body AS TEXT) ->> '$.data.execution', cast(body AS TEXT) ->> '$.data.payload' FROM events
+WHERE number = ? AND body IS NOT NULL AND cast(body AS TEXT) ->> '$.type' IN ('step.started', 'hook.started')
+"""
+_EXECUTIONS = "SELECT id, arguments, plan FROM executions WHERE number = ?"
 
 
 def look_at_blobs(folder: Path, blobs: Blobs, db: sqlite3.Connection) -> Iterator[Examination]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.slow
 Mend = Callable[[], object]
 CHECKS = {
     "settings", "state folder", "files", "socket", "disk", "file system", "fsync", "clock", "database", "record",
-    "checkpoints", "blobs", "secrets",
+    "checkpoints", "executions", "blobs", "secrets",
 }  # fmt: skip
 
 
@@ -140,6 +142,17 @@ def leftover(daemon: Daemon) -> Mend:
     return path.unlink
 
 
+def other_arguments(daemon: Daemon) -> Mend:
+    """Change what an execution was to do; give what mends it."""
+
+    def execute(statement: str) -> None:
+        with closing(sqlite3.connect(daemon.state / "sagad.db", isolation_level=None)) as db:
+            db.execute(statement)
+
+    execute("UPDATE executions SET arguments = cast(replace(arguments, 'big', 'bag') AS BLOB)")
+    return lambda: execute("UPDATE executions SET arguments = cast(replace(arguments, 'bag', 'big') AS BLOB)")
+
+
 def bad_settings(daemon: Daemon) -> Mend:
     """Misspell a key; give what mends it."""
     good = daemon.config.read_text()
@@ -157,6 +170,7 @@ def bad_settings(daemon: Daemon) -> Mend:
         (spoil_blob, "fail blobs", "its digest is"),
         (lose_blob, "fail blobs", "not there"),
         (no_secret, "warn credentials", "needs secret `token`"),
+        (other_arguments, "fail executions", "not what their intents say"),
         (leftover, "warn leftovers", ".backup-1"),
         (bad_settings, "fail settings", "unknown key `demon`"),
     ],
@@ -202,8 +216,6 @@ def test_a_disk_that_is_scarce_slow_or_far_is_named(tmp_path: Path, monkeypatch:
 
 def test_a_clock_behind_the_record_is_named(daemon: Daemon) -> None:
     """Timers would wait until it has caught up."""
-    from contextlib import closing
-
     from orchestrator.doctor.record import look_at_clock, open_apart
 
     with closing(open_apart(daemon.state / "sagad.db", (daemon.state / "node.key").read_bytes())) as db:

@@ -115,6 +115,7 @@ def test_all_comes_back_and_what_lived_is_held(daemon: Daemon, tmp_path: Path) -
     assert verified["ok"]
     assert replayed["ok"]
     assert daemon.wait_ended(back["id"])["status"] == "completed"
+    assert [each for each in daemon.ask("GET", "/v1/doctor")[1]["checks"] if each["status"] == "fail"] == []
     assert big.read_bytes() == content
     assert log.read_text() == "one\n"
 
