@@ -109,30 +109,28 @@ def test_a_saga_whose_resource_is_kept_stays_until_that_is_forgotten(daemon: Dae
 
 def test_a_saga_goes_with_all_that_takes_it_back_or_not_at_all(daemon: Daemon, tmp_path: Path) -> None:
     """While a rollback of it is at work, or has failed and is kept, nothing of them goes."""
-    path = tmp_path / "old"
-    path.write_text("old")
-    step = {"name": "rm", "do": "local.file.delete", "with": {"path": str(path)}}
-    slow = {
-        "name": "slow",
-        "do": "test.sleep",
-        "with": {"duration": "1ms"},
-        "undo": {"do": "wait.timer", "with": {"duration": "1h"}},
-    }
-    with_it = daemon.submit(saga("deletes", [step, slow]), wait=None)["id"]
-    back = daemon.say(with_it, "rollback")
-    while back[0] != 200:  # it has not ended yet
-        back = daemon.say(with_it, "rollback")
-    rollback = back[1]["saga"]["id"]
+    keep_all(daemon)
+    step = {**ECHO, "undo": {"do": "wait.timer", "with": {"duration": "1h"}}}
+    done = daemon.submit(saga("done", [step]))["id"]
+    rollback = daemon.say(done, "rollback")[1]["saga"]["id"]
     daemon.wait_until(lambda: daemon.saga(rollback)["waiting"] is not None, 10, "the rollback is at work")
+    daemon.config.write_text(SETTINGS)
+    assert daemon.ask("POST", "/v1/reload")[1]["changed"] == ["retention"]
     rounds(daemon)
-    live = gone(daemon, with_it)
+    live = gone(daemon, done)
     daemon.say(rollback, "abandon", reason="a test")
     daemon.wait_ended(rollback)
     rounds(daemon)
 
     assert live is False
     assert daemon.saga(rollback)["status"] == "failed"
-    assert not gone(daemon, with_it)
+    assert not gone(daemon, done)
+
+
+def keep_all(daemon: Daemon) -> None:
+    """Have the daemon drop nothing for now."""
+    daemon.config.write_text(SETTINGS.replace("1ms", "never"))
+    assert daemon.ask("POST", "/v1/reload")[0] == 200
 
 
 def test_blobs_go_with_the_last_execution_that_names_them(daemon: Daemon, tmp_path: Path) -> None:
