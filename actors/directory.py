@@ -8,7 +8,9 @@ operator's word always gets in); the others wait in the database, first come fir
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -25,9 +27,9 @@ from actors.saga.evolve import NO_STATE
 from actors.saga.host import Host
 from actors.saga.ledger import checkpoint_alone, event_row
 from actors.saga.machine import decide, submit
-from actors.saga.plan import Plan
+from actors.saga.plan import Plan, PlanStep
 from actors.saga.state import ENDED, MACHINE, Held, Move, State, StepState
-from actors.supervisor import Supervisor
+from actors.supervisor import Hopeless, Supervisor, reason
 from store.queries import Live
 from store.records import Checkpoint, Commit, IdempotencyKey, NewEvent, NewSaga, Saga, state_sum
 
@@ -45,7 +47,7 @@ class NoSuchSaga(LookupError):
     """There is no saga with this id."""
 
 
-class Unreadable(Exception):
+class Unreadable(Hopeless):
     """A saga's record cannot be folded into a state: neither its checkpoint nor its events."""
 
 
@@ -234,6 +236,11 @@ class Directory:
         """Give a saga's actor, if it is in memory right now."""
         return self._actors.get(saga)
 
+    def stalled(self, now: int) -> list[tuple[str, int, str]]:
+        """Give the sagas that are in memory and do not come on: since when, and at what."""
+        found = [(saga, actor.stalled(now)) for saga, actor in self._actors.items()]
+        return [(saga, *stalled) for saga, stalled in found if stalled is not None]
+
     # -- living ----------------------------------------------------------------------------------------------------
 
     def _begin(self, saga: str, actor: SagaActor | None) -> Mailbox:
@@ -282,7 +289,7 @@ class Directory:
         if row is None:
             raise NoSuchSaga(saga)
         plan = self.plan(row.plan)
-        state, why = _checkpointed(row)
+        state, why = checkpointed(row)
         if state is None:
             state = await self._fold(saga, why)
             mailbox.letters.appendleft(Letter(m.Rebuild(why=why)))
@@ -297,7 +304,7 @@ class Directory:
         row = self.host.queries.saga(saga)
         if row is None:
             raise NoSuchSaga(saga)
-        state, why = _checkpointed(row)
+        state, why = checkpointed(row)
         dossier = Dossier(self.header(row), self.plan(row.plan))
         dossier.load(await self.host.queries.executions(saga))
         state = state or await self._fold(saga, why)
@@ -308,7 +315,7 @@ class Directory:
         found: list[Move] = []
         for rollback in self.host.queries.rollbacks(saga):
             row = self.host.queries.saga(rollback)
-            state, why = (None, "") if row is None else _checkpointed(row)
+            state, why = (None, "") if row is None else checkpointed(row)
             found += (state or await self._fold(rollback, why)).moves
         return found
 
@@ -329,8 +336,9 @@ class Directory:
         after = 0
         while page := await self.host.queries.live(after):
             for row in page:
-                state, why = _checkpointed(row)
-                state = state or await self._fold(row.id, why)
+                state = await self._restored(row)
+                if state is None:
+                    continue
                 if state.locks or state.seen.locked:
                     states.append((row.id, row.batch, state))
                 if (state.queued or state.keeps_locks) and self._is_over(row.batch):
@@ -339,6 +347,15 @@ class Directory:
         self.host.locks.restore(states)
         for saga in untold:
             self.tell(saga, m.BatchEnded())
+
+    async def _restored(self, row: Live) -> State | None:
+        """Give a saga's state; one whose record cannot be read is held, and the others do not notice."""
+        state, why = checkpointed(row)
+        try:
+            return state or await self._fold(row.id, why)
+        except Unreadable as damaged:
+            await self._give_up(row.id, f"{reason(damaged)}; its locks are not known")
+            return None
 
     def _is_over(self, batch: str | None) -> bool:
         row = None if batch is None else self.host.queries.saga(batch)
@@ -360,7 +377,7 @@ class Directory:
 
     def state(self, row: Saga) -> State:
         """Give a row's state as its checkpoint has it, to look at; one that cannot be read looks quarantined."""
-        state, why = _checkpointed(row)
+        state, why = checkpointed(row)
         if state is not None:
             return state
         plan = self.plan(row.plan)
@@ -381,9 +398,22 @@ class Directory:
             body = self.host.queries.plan(digest)
             if body is None:
                 raise Unreadable(f"its plan {digest.hex()[:12]} is not in the database")
+            if hashlib.sha256(body).digest() != digest:
+                raise Unreadable(f"its plan {digest.hex()[:12]} is damaged")
             known = _PLAN.decode(body)
             self._remember(digest, known)
         return known
+
+    def shown(self, row: Saga) -> tuple[Plan, State]:
+        """Give a row's plan and state, to look at; a saga of which one cannot be read looks quarantined."""
+        try:
+            return self.plan(row.plan), self.state(row)
+        except Unreadable as damaged:
+            state, _ = checkpointed(row)
+            state = state or State(steps=(), created_at=row.created_at, updated_at=row.updated_at)
+            steps = tuple(PlanStep(index, f"step {index}", "") for index in range(len(state.steps)))
+            held = Held(reason="quarantined", since=row.updated_at, detail=str(damaged))
+            return Plan(row.kind, steps), msgspec.structs.replace(state, quarantine=str(damaged), hold=held)
 
     def _remember(self, digest: bytes, plan: Plan) -> None:
         if digest not in self._plans:
@@ -397,10 +427,13 @@ class Directory:
         if row is None:
             return
         now = self.host.clock.now()
-        state, _ = _checkpointed(row)
+        state, _ = checkpointed(row)
         if state is not None:
-            await self._quarantine(row, state, why, now)
-            return
+            with suppress(Unreadable):  # its plan is what cannot be read
+                await self._quarantine(row, state, why, now)
+                return
+        if row.hold == "quarantined":
+            return  # as at the last start
         event = e.Quarantined(why=why)
         note = NewEvent(saga, now, e.type_of(event), event.version, e.encode(event))
         held = checkpoint_of(row, hold="quarantined", wake=None, at=now)
@@ -429,7 +462,7 @@ def _answer_all(mailbox: Mailbox, error: Exception) -> None:
             letter.answer(error)
 
 
-def _checkpointed(row: Saga | Live) -> tuple[State | None, str]:
+def checkpointed(row: Saga | Live) -> tuple[State | None, str]:
     """Give the state of a row's checkpoint, or why it cannot be used."""
     if state_sum(row.state) != row.state_sum:
         return None, DAMAGED

@@ -510,6 +510,22 @@ class Replayed(Document, frozen=True, kw_only=True):
     differing: list[Differing]
 
 
+class Examination(Document, frozen=True, kw_only=True):
+    """What came of looking at one thing. `remedy` says what to do, where something is to be done."""
+
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    remedy: str | None
+
+
+class Examined(Document, frozen=True, kw_only=True):
+    """How everything is. `ok`: nothing fails."""
+
+    ok: bool
+    checks: list[Examination]
+
+
 class Count(Document, frozen=True, kw_only=True):
     """How many sagas have this status and hold."""
 
@@ -529,6 +545,20 @@ class Reach(Document, frozen=True, kw_only=True):
     until: Time | None
 
 
+class Retention(Document, frozen=True, kw_only=True):
+    """What was dropped since the start because it has had its time (`[retention]`), and when that was last looked for.
+
+    `needed`: sagas that have had their time and are kept, because a resource or one of their kin needs them. `error`:
+    why the last round broke off.
+    """
+
+    last: Time | None
+    sagas: int
+    blobs: int
+    needed: int
+    error: str | None
+
+
 class Health(Document, frozen=True, kw_only=True):
     """How the node is."""
 
@@ -542,6 +572,7 @@ class Health(Document, frozen=True, kw_only=True):
     in_memory: int
     restarts: int
     providers: list[Reach]
+    retention: Retention | None
     warnings: list[str]
 
 

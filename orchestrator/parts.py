@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Parts:
     def start(self) -> None:
         """Begin to wake what was in flight and what is due."""
         self.tasks.start_soon(self._watchman.run)
+        self.tasks.start_soon(self.service.keep.tend)
 
     async def drain(self, grace: int) -> None:
         """Start nothing new and let what runs end, for so many milliseconds."""
@@ -50,6 +51,7 @@ async def parts(
     from actors.supervisor import Supervisor
     from actors.timers import Watchman
     from orchestrator import logs
+    from orchestrator.keep import Keep
     from orchestrator.service import Service
     from providers import registry as drivers
     from store.blobs import Blobs
@@ -107,9 +109,11 @@ async def parts(
             reload=reload,
         )
         reload.service = service
+        service.keep = Keep(service, host, directory, folder, blobs, read)
         async with anyio.create_task_group() as tasks:
             await tasks.start(directory.run)
-            await directory.restore_locks()
+            with _damage_told(folder.database):
+                await directory.restore_locks()
             yield Parts(
                 service=service,
                 host=host,
@@ -119,6 +123,21 @@ async def parts(
                 reload=reload,
             )
             tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Say of a page that cannot be read what is said of it at the start."""
+    import sqlite3
+
+    from store.errors import DatabaseDamaged
+
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DatabaseDamaged(path, str(error)) from error
 
 
 async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
@@ -147,7 +166,11 @@ def _provider_settings(settings: Settings, secrets: Any) -> dict[str, dict[str, 
     """
     providers = settings.providers
     return {
-        "local": {"roots": [str(root) for root in providers.local.roots]},
+        "local": {
+            "roots": [str(root) for root in providers.local.roots],
+            # Whatever the roots: the node's key, the record and the secrets are no saga's to read or change.
+            "closed": [str(settings.daemon.state_dir), *map(str, _secret_folders(settings))],
+        },
         "command": {"allow": list(providers.command.allow)},
         "http": {"allow": list(providers.http.allow)},
         "digitalocean": {

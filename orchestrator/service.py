@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from actors.services import Shown
     from orchestrator.applying import Applying
     from orchestrator.checking import Checking
+    from orchestrator.keep import Keep
     from orchestrator.revealing import Revealing
     from store.blobs import Blobs
 
@@ -66,6 +67,8 @@ class Service:
         self.version = VERSION
         self.settings = settings
         self.ready = False
+        self.keep: Keep | None = None
+        """What looks after the state folder, where there is one."""
         self.warnings: list[str] = []
         self._host = host
         self._directory = directory
@@ -181,7 +184,7 @@ class Service:
     async def health(self) -> bytes:
         """Say how the node is: live and ready, and everything that somebody should look at."""
         counts = await self._host.queries.counts()
-        warnings = [text async for text in self._warnings()]
+        warnings = [text async for text in self.all_warnings()]
         status: answers.NodeStatus = (
             "draining" if self._host.draining else "ok" if not warnings else "warning"
         )
@@ -197,11 +200,13 @@ class Service:
                 in_memory=len(self._directory.live),
                 restarts=self._directory.supervisor.restarts,
                 providers=[documents.reach(each) for each in self._reached()],
+                retention=None if self.keep is None else self.keep.retention,
                 warnings=warnings,
             )
         )
 
-    async def _warnings(self) -> AsyncIterator[str]:
+    async def all_warnings(self) -> AsyncIterator[str]:
+        """Say everything that somebody should look at."""
         for text in self.warnings:
             yield text
         for name, why in self._registry.refused.items():
@@ -212,13 +217,24 @@ class Service:
                 yield f'the settings have [policy."{type_}"], and there is no such type: {hint}'
         for text in self._silent():
             yield text
-        for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
-            held = self._directory.state(row).hold
-            yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
+        for text in self.keep.warnings() if self.keep is not None else ():
+            yield text
         for text in self._host.secrets.broken:
             yield text
         if self._host.journal.full:
             yield f"the disk is full: {self._host.journal.storage.why}"
+        async for text in self._of_sagas():
+            yield text
+
+    async def _of_sagas(self) -> AsyncIterator[str]:
+        """Name the sagas that are left alone, do not come on, or were overlooked."""
+        for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
+            held = self._directory.state(row).hold
+            since = f" since {rfc3339(held.since)}" if held else ""
+            yield f"saga {row.id} is quarantined{since}: {held.detail if held else 'see the log'}"
+        if not self._host.journal.full:  # while it is, every turn waits for room
+            for name, at, what in self._directory.stalled(self._host.clock.now())[:SHOWN]:
+                yield f"saga {name} {what}, since {rfc3339(at)}: see `sagactl why {name}` and the log"
         for saga in await self._overlooked():
             yield f"saga {saga} should go on and does not, which is a bug of sagad: see `sagactl why {saga}` and its log"
 

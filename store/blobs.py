@@ -51,15 +51,22 @@ class Blobs:
     """
 
     def __init__(
-        self, folder: Path, node_key: bytes, inward: Transform = iter, outward: Transform = iter
+        self,
+        folder: Path,
+        node_key: bytes,
+        inward: Transform = iter,
+        outward: Transform = iter,
+        *,
+        tidy: bool = True,
     ) -> None:
+        """Use this folder. ``tidy``: clear away what was never finished, which nobody else may be at."""
         self._folder = folder
         self._node_key = node_key
         self._inward = inward
         self._outward = outward
         self._naming = threading.Lock()
         folder.mkdir(mode=0o700, exist_ok=True)
-        for leftover in folder.glob(".new-*"):
+        for leftover in folder.glob(".new-*") if tidy else ():
             leftover.unlink()
 
     @cached_property
@@ -89,6 +96,10 @@ class Blobs:
     def kept(self, blob: StoredBlob) -> Iterator[bytes]:
         """Give a content as it was sealed, before `outward` has made of it what it was. Raises as `chunks` does."""
         return iter(self._whole(blob.data, blob)) if blob.data is not None else self._read(blob)
+
+    def any(self) -> bool:
+        """Tell whether there is anything in the folder."""
+        return next(self._folder.iterdir(), None) is not None
 
     def drop_unreferenced(self, keep: Collection[str], *, older_than: float = 3600) -> int:
         """Remove the contents whose digests are not in `keep`, and say how many.

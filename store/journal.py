@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
-from store import database
+from store import database, watermark
 from store.errors import JournalClosed, StorageFailing
 from store.records import Commit, NewEvent, Note
 from store.reserve import Reserve
 from store.runner import Runner
 from store.subscriptions import Subscription, Subscriptions
+from store.watermark import Watermark
 from store.writer import Locked, Writer, Written
 
 GROUP = 512
@@ -79,7 +80,9 @@ class Journal:
         the day when the disk is full; `options` go into SQLite's URI.
         """
         node, head = database.prepare(path, node_key, options)
-        writer = Writer(lambda: database.connect(path, options, patience=0), node, node_key, head)
+        # A simulated disk has no file beside its database.
+        mark = None if options else Watermark(path.with_name(watermark.NAME))
+        writer = Writer(lambda: database.connect(path, options, patience=0), node, node_key, head, mark)
         journal = cls(writer, node, runner, Reserve(path.with_name("reserve"), reserve))
         journal._look_for_room()
         return journal

@@ -6,6 +6,8 @@ import fcntl
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +34,7 @@ class StateFolder:
         however it ends: the lock is the kernel's.
         """
         _make(path)
+        _check_owner(path)
         lock = _take(path / "lock")
         try:
             return cls(path, lock, _key(path) if key_file is None else read_key(path, key_file))
@@ -52,6 +55,17 @@ class StateFolder:
         self.close()
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Take a state folder as `StateFolder.open` does, for a while, and make no key in it."""
+    _make(path)
+    lock = _take(path / "lock")
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def _make(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.stat()
@@ -60,6 +74,16 @@ def _make(path: Path) -> None:
     # systemd makes a StateDirectory 0755 unless the unit says otherwise.
     if stat.S_IMODE(status.st_mode) & 0o077:
         path.chmod(0o700)
+
+
+def _check_owner(folder: Path) -> None:
+    """Raise FolderNotOurs where something in the folder is another user's: put there by hand, or by a root's sagad."""
+    for name in ("lock", "sagad.db", "sagad.db-wal", "sagad.db-shm", "node.key", "head", "blobs"):
+        path = folder / name
+        with suppress(FileNotFoundError):
+            if (owner := path.stat().st_uid) != os.geteuid():
+                what = f"it belongs to user {owner}, and sagad runs as {os.geteuid()}"
+                raise FolderNotOurs(path, f"{what}: run chown {os.geteuid()} {path}")
 
 
 def _take(path: Path) -> int:

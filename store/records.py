@@ -220,6 +220,19 @@ class Commit(msgspec.Struct):
     sealed: list[Sealed] = []
 
 
+class Pruning(msgspec.Struct):
+    """What retention drops, all of it or nothing: JournalRefused where one of the sagas has changed meanwhile."""
+
+    newest: int
+    """The number of the newest saga when this was looked up: a later one may go by one of the plans."""
+    bodies: list[tuple[int, bytes]] = []
+    """Events by number, each with its body's digest, which stays."""
+    sagas: list[tuple[int, str, int]] = []
+    """Number, id and end of the sagas whose rows and executions go."""
+    plans: list[bytes] = []
+    """Plans that no saga went by."""
+
+
 class Note(msgspec.Struct):
     """Events that change no saga (of the node, of a resource, of a secret revealed): durable together, or not at all."""
 
@@ -228,6 +241,7 @@ class Note(msgspec.Struct):
     """Along with the records that they are about."""
     unsealed: list[tuple[str, str]] = []
     """Sealed values that go, by (execution, name): nobody needs them any more."""
+    pruning: Pruning | None = None
 
 
 class Saga(msgspec.Struct, frozen=True):

@@ -118,7 +118,7 @@ class PauseRequested(Event, frozen=True, kw_only=True):
 
 
 class Resumed(Event, frozen=True, kw_only=True):
-    """A pause or a quarantine was lifted."""
+    """A pause or a quarantine was lifted, or a saga that came back with a backup may go on."""
 
     type = "saga.resumed"
     reason: str | None = None
@@ -143,6 +143,13 @@ class Quarantined(Event, frozen=True, kw_only=True):
     """The saga's actor crashed too often; it is left alone until somebody resumes it."""
 
     type = "saga.quarantined"
+    why: str
+
+
+class Restored(Event, frozen=True, kw_only=True):
+    """The saga came back with a backup: what it did since is not on record, so it is left alone until somebody looks."""
+
+    type = "saga.restored"
     why: str
 
 

@@ -144,7 +144,7 @@ def _pause_requested(state: State, event: e.PauseRequested, at: int) -> State:
 
 
 def _resumed(state: State, _: e.Resumed, __: int) -> State:
-    return replace(state, paused=False, pause=None, quarantine=None)
+    return replace(state, paused=False, pause=None, quarantine=None, restored=False)
 
 
 def _held(state: State, event: e.Held, at: int) -> State:
@@ -157,7 +157,11 @@ def _released(state: State, _: e.Released, __: int) -> State:
 
 
 def _quarantined(state: State, event: e.Quarantined, _: int) -> State:
-    return replace(state, quarantine=event.why)
+    return replace(state, quarantine=event.why, restored=False)
+
+
+def _restored(state: State, event: e.Restored, _: int) -> State:
+    return replace(state, quarantine=event.why, restored=True)
 
 
 def _rebuilt(state: State, _: e.Rebuilt, __: int) -> State:
@@ -589,6 +593,7 @@ _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.Held: _held,
     e.Released: _released,
     e.Quarantined: _quarantined,
+    e.Restored: _restored,
     e.Rebuilt: _rebuilt,
     e.Stuck: _stuck,
     e.Unstuck: _unstuck,

@@ -188,6 +188,12 @@ class Commands:
         return f"`{' '.join(words)}`"
 
 
+def _returned(state: State, do: Commands) -> Iterator[str]:
+    """Say of a saga that came back with a backup what somebody must look at first."""
+    if state.restored:
+        yield f"{state.quarantine}; then {do('resume')}, {do('cancel')} or {do('abandon')}"
+
+
 def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     """Say what needs somebody, with what to do about it."""
     if state.stuck is not None:
@@ -292,11 +298,11 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         return None
     do = Commands(id)
     found: dict[Hold, str] = {}
-    if state.quarantine is not None:
+    if state.quarantine is not None and not state.restored:
         found["quarantined"] = (
             f"its actor crashed too often ({state.quarantine}): {do('resume')} lets it try again"
         )
-    needs = list(attention(plan, state, do))
+    needs = [*_returned(state, do), *attention(plan, state, do)]
     if needs:
         found["attention"] = "; ".join(needs)
     if state.paused:

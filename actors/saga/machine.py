@@ -316,6 +316,11 @@ def _quarantine(deciding: Deciding, message: m.Quarantine) -> None:
         deciding.emit(e.Quarantined(why=message.why))
 
 
+def _restore(deciding: Deciding, message: m.Restore) -> None:
+    if deciding.state.status not in ENDED:
+        deciding.emit(e.Restored(why=message.why))
+
+
 def _rebuild(deciding: Deciding, message: m.Rebuild) -> None:
     deciding.emit(e.Rebuilt(why=message.why))
 
@@ -332,6 +337,7 @@ _HANDLERS: dict[type[m.Message], Callable[[Deciding, Any], m.Reply | None]] = {
     m.Answered: answers.answered,
     m.Found: answers.found,
     m.Quarantine: _quarantine,
+    m.Restore: _restore,
     m.Rebuild: _rebuild,
     **verbs.HANDLERS,
 }

@@ -145,6 +145,12 @@ class Quarantine(Message, frozen=True, kw_only=True):
     why: str
 
 
+class Restore(Message, frozen=True, kw_only=True):
+    """The saga came back with a backup, which is older than the world."""
+
+    why: str
+
+
 class Rebuild(Message, frozen=True, kw_only=True):
     """The state was folded anew, because its checkpoint could not be used."""
 
@@ -172,7 +178,7 @@ class Pause(Verb, frozen=True):
 
 
 class Resume(Verb, frozen=True):
-    """Go on after a pause or a quarantine."""
+    """Go on after a pause or a quarantine, or after it came back with a backup."""
 
 
 class Retry(Verb, frozen=True, kw_only=True):

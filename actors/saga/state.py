@@ -382,6 +382,9 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     pause: Pause | None = None
     """Who paused it, and why, where it is paused."""
     quarantine: str | None = None
+    """Why it is left alone until somebody resumes it: nothing of it is started, and nothing of it settled."""
+    restored: bool = False
+    """That is because it came back with a backup."""
     stuck: str | None = None
     """Cannot go on without somebody: a driver is gone or of another major version."""
     abandoned: str | None = None

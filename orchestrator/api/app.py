@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -52,6 +53,10 @@ class Api:
             return problem_answer(problem)
         except ConnectionError:
             raise
+        except sqlite3.DatabaseError as error:
+            log.exception("request.failed", method=request.method, path=request.raw_path)
+            what = f"the database cannot be read there ({error}): `sagactl doctor` says what is damaged, and what to do"
+            return problem_answer(Problem(what, code="database_damaged"))
         except Exception:
             incident = token_hex(4)
             log.exception("request.failed", incident=incident, method=request.method, path=request.raw_path)

@@ -14,6 +14,7 @@ from orchestrator import answers
 from orchestrator.access import Role, require
 from orchestrator.api.answer import Answer
 from orchestrator.api.bodies import check_batch, check_stack, check_submission, check_verb, decode_query
+from orchestrator.api.keep_routes import KEEP_ROUTES
 from orchestrator.api.route import Ask, Result, Route
 from orchestrator.api.words import Cursor, Head, Label, Place, Time, Wait
 from orchestrator.metrics import TEXT, render
@@ -520,7 +521,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="POST",
         path="/v1/plans",
-        role="viewer",
+        role="operator",
         handler=plan,
         summary="Say what applying a stack file would do",
         body=StackSubmission,
@@ -655,6 +656,7 @@ ROUTES: tuple[Route, ...] = (
         answers=answers.Providers,
         problems=(404,),
     ),
+    *KEEP_ROUTES,
     Route(
         method="POST",
         path="/v1/reload",

@@ -79,7 +79,7 @@ class LocalDriver(Driver):
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
         """Take ``roots`` from the settings; without them drivers may do what the daemon's user may."""
         super().__init__(settings, blobs)
-        self.confined = Confined(settings.get("roots", ["/"]))
+        self.confined = Confined(settings.get("roots", ["/"]), settings.get("closed", ()))
 
     # --- what a type says of itself -------------------------------------------------------------------------------
 

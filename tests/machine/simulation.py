@@ -624,7 +624,7 @@ class Simulation:
 
     def some_rare(self) -> None:
         """Let something happen that seldom does."""
-        rare = self.choose.of(("other", "crash", "stale", "rebuild", "quarantine"))
+        rare = self.choose.of(("other", "crash", "stale", "rebuild", "quarantine", "restore"))
         if rare == "other":
             self.other_hand(self.choose.of([touch.name for touch in RESOURCES]))
         elif rare == "crash":
@@ -633,6 +633,8 @@ class Simulation:
             self.stale()
         elif rare == "rebuild":
             self.say(m.Rebuild(why="its checkpoint was damaged"))
+        elif rare == "restore":
+            self.say(m.Restore(why="it came back with a backup"))
         else:
             self.say(m.Quarantine(why="it crashed"))
 
