@@ -45,6 +45,10 @@ class Checking:
             return documents.encode(_nothing(document.value["stack"]))
         return await self._rehearsing.rehearse_compiled(compiled, {})
 
+    def is_stack(self, submission: FileSubmission) -> bool:
+        """Tell whether it is a stack file."""
+        return self._stack(submission) is not None
+
     def _stack(self, submission: FileSubmission) -> Document | None:
         """Give the document of what is a stack file."""
         if submission.stack is not None:

@@ -179,18 +179,20 @@ class Revealing:
         where = f"executions.{row.id}.{part}"
         driver = self._driver(row.operation)
         if driver is not None and not driver.sensitive.isdisjoint(image.fields):
-            opened = self._fields(driver, image)
-            what += [f"{where}.{name}" for name in sorted(driver.sensitive & opened.keys())]
-            shown = {**shown, **opened}
+            opened = self._fields(image)
+            sensitive = sorted(driver.sensitive & opened.keys())
+            what += [f"{where}.{name}" for name in sensitive]
+            # What else is sealed has secrets from files in it, which are shown to nobody.
+            shown = {**shown, **{name: opened[name] for name in sensitive}}
         if not image.blobs:
             return shown
         contents = {name: self._content(blob, room) for name, blob in image.blobs.items()}
         what += [f"{where}.{name}" for name, content in contents.items() if "omitted" not in content]
         return {**shown, "contents": contents}
 
-    def _fields(self, driver: Driver, image: Image) -> dict[str, Any]:
+    def _fields(self, image: Image) -> dict[str, Any]:
         try:
-            return dict(seals.opened(self._host.secrets, driver, image).fields)
+            return dict(seals.opened(self._host.secrets, image).fields)
         except SecretUnusable as why:
             raise Conflict(str(why), code="unopened") from why
 

@@ -133,6 +133,10 @@ class Service:
         """Say what a file would leave behind, whatever goes wrong: see ``checking``. Raises Invalid."""
         return await self._checking.rehearse(submission)
 
+    def is_stack(self, submission: FileSubmission) -> bool:
+        """Tell whether it is a stack file that is to be checked or tried out."""
+        return self._checking.is_stack(submission)
+
     async def plan(self, submission: StackSubmission) -> bytes:
         """Say what applying a stack file would do: see ``applying``. Raises Invalid."""
         return await self._applying.plan(submission)

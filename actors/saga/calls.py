@@ -18,6 +18,7 @@ from actors.saga.references import BadReference, find, mentions, reveal
 from providers.contract import Call, Driver, Failed, Image, Verb, Working
 from providers.registry import Registry, UnknownOperation
 from store.errors import SealBroken, SecretUnusable
+from store.sealed import referred
 from store.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Calls:
     ) -> Call:
         """Make a call of an execution; `original`: the one that it restores. Raises NotReady."""
         try:
-            before, after = self.opened(driver, intent.before), self.opened(driver, intent.after)
+            before, after = self.opened(intent.before), self.opened(intent.after)
         except SecretUnusable as why:
             raise _unusable(why) from why
         outputs: dict[str, Any] = {}
@@ -177,7 +178,7 @@ class Calls:
 
     def same(self, driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image) -> bool:
         """Compare with what was recorded, in which secrets are references. Raises SecretUnusable."""
-        wanted = self.opened(driver, wanted) or wanted
+        wanted = self.opened(wanted) or wanted
         if driver.same(fields, wanted, live):
             return True
         redacted = msgspec.structs.replace(live, fields=self.secrets.redact(live.fields))
@@ -189,13 +190,13 @@ class Calls:
 
         return Seals(self.secrets, driver, execution)
 
-    def opened(self, driver: Driver, image: Image | None) -> Image | None:
+    def opened(self, image: Image | None) -> Image | None:
         """Give a recorded image as the driver knows it. Raises SecretUnusable."""
-        if image is None or driver.sensitive.isdisjoint(image.fields):
+        if image is None or all(referred(value) is None for value in image.fields.values()):
             return image
         from actors.saga.seals import opened
 
-        return opened(self.secrets, driver, image)
+        return opened(self.secrets, image)
 
 
 def _unusable(why: SecretUnusable) -> NotReady:

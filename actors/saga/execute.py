@@ -154,7 +154,7 @@ class Executor:
         if force or expected is None:
             return None
         fields = original.intent.fields
-        expected = self._calls.opened(driver, expected) or expected
+        expected = self._calls.opened(expected) or expected
         changed = not self._calls.same(driver, fields, expected, live)
         if not changed and not another:
             return None

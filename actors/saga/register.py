@@ -21,6 +21,7 @@ from actors.saga.state import Direction
 from providers import contract
 from providers.contract import Image
 from store.records import Resource, ResourceChange
+from store.sealed import referred
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
@@ -217,5 +218,8 @@ def _set(entry: Entry, kept: frozenset[str] | None, *, partly: bool) -> Iterator
     sources = (there,) if partly and there else (planned, arguments, there)
     for name in intent.fields:
         found = next((source for source in sources if name in source), None)
-        if found is not None and (kept is None or name in kept):
-            yield name, found[name]
+        if found is None or (kept is not None and name not in kept):
+            continue
+        # A field in which a secret is stands sealed in the image; the argument says which secret.
+        sealed = referred(found[name]) is not None and name in arguments
+        yield name, arguments[name] if sealed else found[name]

@@ -36,9 +36,28 @@ class Seals:
         return redacted
 
     def image(self, image: Image, part: str) -> Image:
-        """Give an image as it may be written down; ``part`` of its execution: ``before`` or ``after``."""
-        fields = self._secrets.redact(self._sealed(image.fields, f"{part}."))
-        return msgspec.structs.replace(image, fields=fields)
+        """Give an image as it may be written down; ``part`` of its execution: ``before`` or ``after``.
+
+        A field in which a secret is, in whatever form, is sealed whole: an image is put back just as it was. So is one that
+        only looks like a reference, so that what somebody else has written into the world opens nothing.
+        """
+        fields = self._sealed(image.fields, f"{part}.")
+        redacted = self._secrets.redact(fields)
+        if redacted == fields and not any(map(_looks_referred, image.fields.values())):
+            return msgspec.structs.replace(image, fields=fields)
+        return msgspec.structs.replace(image, fields=dict(self._whole(image, fields, redacted, f"{part}.")))
+
+    def _whole(
+        self, image: Image, fields: dict[str, Any], redacted: dict[str, Any], prefix: str
+    ) -> Iterator[tuple[str, Any]]:
+        for name, value in image.fields.items():
+            plain = redacted[name] == value and not _looks_referred(value)
+            if name in self._sensitive or plain:
+                yield name, fields[name]
+                continue
+            shown = set(strings(redacted[name]))
+            self.rows.append(self._secrets.seal(self._execution, prefix + name, value, shown))
+            yield name, reference(self._execution, prefix + name)
 
     def _sealed(self, values: dict[str, Any], prefix: str) -> dict[str, Any]:
         """Seal all that is sensitive before anything is redacted: one may be part of another's text."""
@@ -59,15 +78,18 @@ class Seals:
             yield name, reference(self._execution, output)
 
 
-def opened(secrets: Secrets, driver: Driver, image: Image) -> Image:
-    """Give an image with its sensitive fields as they were. Raises SecretUnusable where one cannot be opened."""
+def opened(secrets: Secrets, image: Image) -> Image:
+    """Give an image with what is sealed of it as it was. Raises SecretUnusable where one cannot be opened."""
     fields = {
-        name: secrets.value(sealed)
-        if name in driver.sensitive and (sealed := referred(value)) is not None
-        else value
+        name: value if (sealed := referred(value)) is None else secrets.value(sealed)
         for name, value in image.fields.items()
     }
     return msgspec.structs.replace(image, fields=fields)
+
+
+def _looks_referred(value: Any) -> bool:
+    """Tell whether a value from the world has in it what stands for a secret where secrets are written down."""
+    return any("${secret." in text for text in strings(value))
 
 
 def legible(secrets: Secrets, execution: str, outputs: dict[str, Any]) -> dict[str, Any]:
