@@ -379,6 +379,16 @@ def test_a_failure_at_each_action_leaves_everything_as_before(
     assert nothing_to_do(daemon, site(tmp_path, name))
 
 
+def test_a_failed_apply_says_nothing_on_record(daemon: Daemon, tmp_path: Path, name: str) -> None:
+    """What the file says of a resource goes with what is done to it: what was taken back is protected by nobody."""
+    applied(daemon, stack(page("p", tmp_path / "p", "1"), name=name))
+    hook = {"applied": {"do": "command.run", "with": {"argv": ["false"]}}}
+    failed = applied(daemon, stack(page("p", tmp_path / "p", "2", protect=True), name=name, hooks=hook))
+
+    assert (failed["status"], tree(tmp_path)) == ("rolled_back", {"p": "1"})
+    assert outcomes(applied(daemon, stack(name=name))) == [("delete", "p", "success")]
+
+
 def test_a_driver_that_fails_is_the_outcome_of_its_action(daemon: Daemon, tmp_path: Path, name: str) -> None:
     """With why; what was done is taken back, what was not begun is skipped."""
     file = stack(
