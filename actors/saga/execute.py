@@ -180,7 +180,8 @@ class Executor:
             wait = self._due(outcome) - self._calls.clock.now()
             if wait > SHORT_POLL:
                 return self._answer(wanted, entry, outcome, {})
-            await attempt.rest(max(wait, 50) / 1000)
+            if not await attempt.rest(max(wait, 50) / 1000):
+                return self._answer(wanted, entry, outcomes.INTERRUPTED, {})
 
     def _due(self, outcome: Working) -> int:
         return self._calls.clock.now() + outcome.poll_after if outcome.until is None else outcome.until
