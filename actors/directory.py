@@ -79,6 +79,8 @@ class Directory:
         self.crowded = False
         """Some saga has to wait for room."""
         self._actors: dict[str, SagaActor] = {}
+        self._batches: set[str] = set()
+        """Those in memory that are batches."""
         self._watchers: dict[str, list[Watcher]] = {}
         self._plans: dict[bytes, Plan] = {}
         self._crew = Crew(self._crashed)
@@ -104,8 +106,8 @@ class Directory:
 
     @property
     def full(self) -> bool:
-        """As many sagas are in flight as may be."""
-        return len(self.live) >= self.in_flight
+        """As many sagas are in flight as may be. A batch only waits for its sagas, and must not keep them out."""
+        return len(self.live) - len(self._batches) >= self.in_flight
 
     async def wait_calm(self) -> None:
         """Return when no driver call, or the like, is going on any more. For a daemon that drains."""
@@ -253,6 +255,7 @@ class Directory:
         finally:
             self.live.pop(saga, None)
             self._actors.pop(saga, None)
+            self._batches.discard(saga)
             self._turn_away(mailbox, saga)
             self.host.locks.left(saga)
             if self.crowded:
@@ -267,6 +270,8 @@ class Directory:
                     _answer_all(mailbox, nothing)
                     return
             self._actors[saga] = actor
+            if actor.plan.batch is not None:
+                self._batches.add(saga)
             await actor.run()
             if not mailbox.letters:
                 return  # nothing may be awaited from here on until the saga is out of ``live``
