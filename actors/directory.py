@@ -85,6 +85,9 @@ class Directory:
         self._plans: dict[bytes, Plan] = {}
         self._crew = Crew(self._crashed)
         self._crash: asyncio.Future[None] | None = None
+        self._ending = False
+        """No actor is started any more. What one that was cancelled had handed in may not be on the disk yet, and another
+        one would begin from what was before."""
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Be there for actors to live in, until cancelled."""
@@ -93,6 +96,7 @@ class Directory:
         try:
             await self._crash
         finally:
+            self._ending = True
             self._crew.cancel()
             with anyio.CancelScope(shield=True):
                 await self._crew.wait_ended()
@@ -120,6 +124,8 @@ class Directory:
         if mailbox is None:
             mailbox = self._begin(saga, None)
         mailbox.put(Letter(message, answer))
+        if self._ending and saga not in self.live:
+            self._turn_away(mailbox, saga)
 
     def wake(self, saga: str) -> None:
         """Start a saga's actor, unless it is in memory already. One that does not exist is no harm."""
@@ -240,6 +246,9 @@ class Directory:
 
     def _begin(self, saga: str, actor: SagaActor | None) -> Mailbox:
         mailbox = actor.mailbox if actor is not None else Mailbox()
+        if self._ending:
+            self._turn_away(mailbox, saga)
+            return mailbox
         self.live[saga] = mailbox
         self._crew.start(self._live(saga, mailbox, actor))
         return mailbox
