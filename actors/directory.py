@@ -178,8 +178,7 @@ class Directory:
             plan = (each.new.plan, each.encoded_plan)
             birth = Birth(each.new, plan, decision.events, each.new.created_at, each.key)
             commits.append(_birth_commit(each.saga, each.plan, decision.state, birth))
-        for accepted in [self.host.journal.commit_nowait(commit) for commit in commits]:
-            await accepted
+        await asyncio.gather(*map(self.host.journal.commit_nowait, commits))
         self.wake(newborn[0].saga)
 
     async def _commit_birth(self, saga: str, plan: Plan, state: State, birth: Birth) -> None:
