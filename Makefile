@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.made-from-lock
 PYTEST_ARGS ?=
 
-.PHONY: help venv test lint types imports unit newer demo bench format cover lock system-deps clean
+.PHONY: help venv test lint types imports unit newer demo bench simulate format cover lock system-deps clean
 
 help:  ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -51,6 +51,11 @@ demo: $(STAMP)  ## three sagas: one completes, one is taken back, one outlives k
 
 bench: $(STAMP)  ## the figures of SPEC 11
 	$(BIN)/python -m tests.bench
+
+SEEDS ?= 1000
+JOBS ?= 1
+simulate: $(STAMP)  ## the daemon on a simulated disk and world; SEEDS=n, JOBS=n (0: all cores), or SEED=n [KEEP=1] for one
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep),--seeds $(SEEDS) --jobs $(JOBS))
 
 format: $(STAMP)  ## write the code as `make lint` wants it
 	$(BIN)/ruff format .
