@@ -79,8 +79,8 @@ class Directory:
         self.crowded = False
         """Some saga has to wait for room."""
         self._actors: dict[str, SagaActor] = {}
-        self._batches: set[str] = set()
-        """Those in memory that are batches."""
+        self._waiting: set[str] = set()
+        """Those in memory that only wait for other sagas: batches, and what takes one back."""
         self._watchers: dict[str, list[Watcher]] = {}
         self._plans: dict[bytes, Plan] = {}
         self._crew = Crew(self._crashed)
@@ -110,8 +110,8 @@ class Directory:
 
     @property
     def full(self) -> bool:
-        """As many sagas are in flight as may be. A batch only waits for its sagas, and must not keep them out."""
-        return len(self.live) - len(self._batches) >= self.in_flight
+        """As many sagas are in flight as may be. Those that wait for others do not count: they would keep those out."""
+        return len(self.live) - len(self._waiting) >= self.in_flight
 
     async def wait_calm(self) -> None:
         """Return when no driver call, or the like, is going on any more. For a daemon that drains."""
@@ -263,7 +263,7 @@ class Directory:
         finally:
             self.live.pop(saga, None)
             self._actors.pop(saga, None)
-            self._batches.discard(saga)
+            self._waiting.discard(saga)
             self._turn_away(mailbox, saga)
             self.host.locks.left(saga)
             if self.crowded:
@@ -278,8 +278,8 @@ class Directory:
                     _answer_all(mailbox, nothing)
                     return
             self._actors[saga] = actor
-            if actor.plan.batch is not None:
-                self._batches.add(saga)
+            if actor.plan.steps[0].type == "saga":
+                self._waiting.add(saga)
             await actor.run()
             if not mailbox.letters:
                 return  # nothing may be awaited from here on until the saga is out of ``live``
