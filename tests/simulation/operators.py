@@ -138,7 +138,7 @@ class Operators:
         _, state = made.directory.durable(saga)
         body = self._body(made, saga, state, action, word)
         if verb == "correct":
-            body = msgspec.structs.replace(body, saga=self._run.scenario.sagas[0])
+            body = msgspec.structs.replace(body, saga=_once_more(self._run.scenario.sagas[0], word))
         caller = CALLERS["bob" if verb == "abandon" else action.by]
         said = await service.verb(caller, saga, "rollback" if verb == "preview" else verb, body)
         return _JSON.decode(said) if verb != "preview" else None
@@ -231,6 +231,17 @@ class Operators:
             for by in ("bob", "eve", "ivy"):
                 if await self.said(made, saga, Action(0, verb, 0, step, by, flag), f"{word[:-1]} {by}."):
                     break
+
+
+def _once_more(file: dict[str, Any], word: str) -> dict[str, Any]:
+    """Give a file that does the same with other values, so that what it does can be told from what was done before."""
+    steps = []
+    for step in file["steps"]:
+        given = dict(step.get("with", {}))
+        if "value" in given:
+            given["value"] += f", once more by {word}"
+        steps.append({**step, "with": given})
+    return {**file, "steps": steps}
 
 
 def _unknown(state: State) -> list[tuple[int, str, int]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tests.simulation.laws import Broken
-from tests.simulation.seen import Seen
+from tests.simulation.seen import Seen, place_of
 
 if TYPE_CHECKING:
     from orchestrator.parts import Parts
@@ -53,7 +53,8 @@ def restored(seen: Seen, run: Run, all_: list[Seen]) -> None:
 def _taken_back(seen: Seen, taker: Seen, place: str, effects: list[Effect], before: str | None) -> None:
     owners = [each.saga for each in effects]
     last = len(owners) - owners[::-1].index(seen.id)
-    if taker.document["left_behind"] or taker.reopened or len(taker.document["steps"]) < len(_done(seen)):
+    taken = {step["name"] for step in taker.document["steps"]}
+    if taker.document["left_behind"] or taker.reopened or not _done_at(seen, place) <= taken:
         return
     following = effects[last:]
     if any(each.saga != taker.id for each in following[:1]):
@@ -65,12 +66,10 @@ def _taken_back(seen: Seen, taker: Seen, place: str, effects: list[Effect], befo
         raise Broken("restored", f"{taker.id} took back {seen.id}; {place} was {before!r} and is {after!r}")
 
 
-def _done(seen: Seen) -> list[Any]:
-    return [
-        step
-        for step in seen.document["steps"]
-        if step["status"] == "completed" and step["do"].startswith("sim.")
-    ]
+def _done_at(seen: Seen, place: str) -> set[str]:
+    files = (seen.file or {}).get("steps", ())
+    there = {step["name"] for step in files if place_of(step) == place}
+    return {step["name"] for step in seen.document["steps"] if step["status"] == "completed"} & there
 
 
 def registered(made: Parts, run: Run, seen: list[Seen]) -> None:
