@@ -51,10 +51,10 @@ def _options() -> argparse.Namespace:
 
 def _many(options: argparse.Namespace) -> int:
     began = said = time.monotonic()
-    played, broken, counts = 0, list[Verdict](), Counter[str]()
+    played, busy, broken, counts = 0, 0.0, list[Verdict](), Counter[str]()
     jobs = options.jobs or os.cpu_count() or 1
     for chunk in verdicts(options.first, options.seeds, jobs):
-        played += chunk.seeds
+        played, busy = played + chunk.seeds, busy + chunk.seconds
         counts.update(chunk.counts)
         for verdict in chunk.broken:
             _say(f"seed {verdict.seed} breaks `{verdict.law}`: {verdict.how}")
@@ -64,15 +64,15 @@ def _many(options: argparse.Namespace) -> int:
             break
         if time.monotonic() - said > SAID:
             said = time.monotonic()
-            _say(_progress(played, options.seeds, said - began, len(broken)))
-    _say(_progress(played, options.seeds, time.monotonic() - began, len(broken)))
+            _say(_progress(played, options.seeds, said - began, busy, len(broken)))
+    _say(_progress(played, options.seeds, time.monotonic() - began, busy, len(broken)))
     _tell(counts, broken)
     return 1 if broken else 0
 
 
-def _progress(played: int, of: int, seconds: float, broken: int) -> str:
-    rate = played / seconds if seconds else 0
-    return f"{played:,} of {of:,} seeds, {rate:.0f} a second, {broken} violations"
+def _progress(played: int, of: int, seconds: float, busy: float, broken: int) -> str:
+    rate, core = played / max(seconds, 0.001), played / max(busy, 0.001)
+    return f"{played:,} of {of:,} seeds, {rate:.0f} a second, {core:.0f} a core's second, {broken} violations"
 
 
 def _tell(counts: Counter[str], broken: list[Verdict]) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -78,6 +79,8 @@ class Chunk(NamedTuple):
     seeds: int
     broken: list[Verdict]
     counts: Counter[str]
+    seconds: float
+    """Of a core: what else the machine is at does not count."""
 
 
 def verdicts(first: int, seeds: int, jobs: int) -> Iterator[Chunk]:
@@ -97,6 +100,7 @@ def _chunk(given: tuple[int, int]) -> Chunk:
     if not _player:
         _player.append(Player())
     first, seeds = given
+    began = time.process_time()
     broken: list[Verdict] = []
     counts: Counter[str] = Counter()
     for seed in range(first, first + seeds):
@@ -104,4 +108,4 @@ def _chunk(given: tuple[int, int]) -> Chunk:
         counts.update(verdict.counts)
         if verdict.law is not None:
             broken.append(verdict)
-    return Chunk(seeds, broken, counts)
+    return Chunk(seeds, broken, counts, time.process_time() - began)

@@ -36,6 +36,8 @@ from providers.contract import (
 from tests.simulation.world import Repeat, World
 
 POLL = 3_000
+SETTLE = 15_000
+"""Milliseconds for which `sim.cloud` may show what was before: somewhat more than it does (`world.LAG`)."""
 
 
 class Put(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,6 +151,30 @@ class Place(Driver):
         if self._world.going_on(call.key):
             raise Ended(Working({"job": call.key}, poll_after=POLL))
         return await super().find(call)
+
+
+class Cloud(Place):
+    """A place without others in it, known by its name; whoever asks what became of a call may see it as it was before."""
+
+    type = "sim.cloud"
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        name: msgspec.structs.replace(Place.verbs[name], settle=SETTLE)
+        for name in ("put", "create", "update", "delete")
+    }
+
+    def resource(self, verb: str, arguments: Put) -> Resource:
+        """Name it."""
+        return Resource("sim.cloud", arguments.path)
+
+    async def find(self, call: Call) -> Finding:
+        """Look from afar."""
+        arguments = call.arguments
+        live = await self._world.read(arguments.path, arguments.mark, afar=True)
+        if call.after is not None and self.same(call.fields, call.after, live):
+            return Done(after=live)
+        if call.before is not None and self.same(call.fields, call.before, live):
+            return NotDone()
+        return Unclear("it is neither as it was before nor as it was to become")
 
 
 class Bell(Driver):

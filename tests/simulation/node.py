@@ -20,7 +20,7 @@ from providers.test import Test
 from providers.wait import Wait
 from store.node import StateFolder
 from store.queries import Threads
-from tests.simulation.drivers import Bell, Place
+from tests.simulation.drivers import Bell, Cloud, Place
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.vfs import register
 from tests.simulation.world import World
@@ -138,7 +138,7 @@ class SimulatedGround(Ground):
     def drivers(self, settings: Settings, secrets: Any, blobs: Blobs) -> Registry:
         """Give the drivers of the simulated world, and those that touch nothing."""
         table = {"world": self._world}
-        return Registry({each.type: each(table, blobs) for each in (Place, Bell, Wait, Test)}, {})
+        return Registry({each.type: each(table, blobs) for each in (Place, Cloud, Bell, Wait, Test)}, {})
 
 
 def settings(folder: Path, passivate: int, in_flight: int) -> Settings:

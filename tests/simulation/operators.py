@@ -189,6 +189,10 @@ class Operators:
         await service.events(saga, 0)
         await service.sagas()
         await service.health()
+        for audit in (service.audit_verify, service.audit_replay):
+            found = _JSON.decode(await audit())
+            if not found["ok"] and not self._run.loop.dead:
+                raise Broken("chain" if audit == service.audit_verify else "folds", str(found))
 
     # -- honest people, in the end -----------------------------------------------------------------------------------
 

@@ -147,7 +147,7 @@ def _said(seen: Seen, run: Run) -> None:
     by_words = {each.step for each in seen.events if each.actor != "sagad"}
     for index, step in enumerate(seen.document["steps"]):
         file = seen.file["steps"][index]
-        changes = step["do"].startswith("sim.place") and not step["do"].endswith(".delete")
+        changes = step["do"].startswith(("sim.place", "sim.cloud")) and not step["do"].endswith(".delete")
         if step["status"] != "completed" or not changes or step["name"] in by_words:
             continue  # what is gone already need not be deleted
         key = f"{seen.id}-{index}-f-"

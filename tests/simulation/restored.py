@@ -79,7 +79,7 @@ def registered(made: Parts, run: Run, seen: list[Seen]) -> None:
         spoilt = any(not _clean(each, place) for each in touched)
         if place in run.world.disturbed or spoilt:
             continue
-        record = made.host.queries.resource("sim.place", place)
+        record = made.host.queries.resource("sim.place" if place.startswith("/") else "sim.cloud", place)
         value = run.world.values.get(place)
         spec = None if record is None else _JSON.decode(record.spec).get("value")
         if record is not None and spec != value:

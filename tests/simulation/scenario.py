@@ -18,6 +18,8 @@ BACK = ("failed", "transient", "limited", "lost_before", "lost_after", "raises_a
         "partial")  # fmt: skip
 VERBS = ("cancel", "cancel", "pause", "resume", "retry", "skip", "resolve", "approve", "approve", "reject", "abandon",
          "rollback", "rollback", "preview", "correct", "look")  # fmt: skip
+CLOUDS = ("x", "y")
+CLOUD = ("put", "put", "create", "update", "delete")
 OPERATIONS = ("put", "put", "create", "update", "delete", "blind", "token", "again", "slow", "burn")
 
 
@@ -112,7 +114,7 @@ def random_scenario(seed: int) -> Scenario:
 
 
 def _values(chance: random.Random) -> dict[str, str]:
-    there = {place for place in PLACES if chance.random() < 0.6}
+    there = {place for place in (*PLACES, *CLOUDS) if chance.random() < 0.6}
     there |= {above for place in there if (above := place.rpartition("/")[0])}
     return {place: f"{place} before" for place in sorted(there)}
 
@@ -184,9 +186,11 @@ def _step(chance: random.Random, mark: str, index: int, places: list[str], *, gr
         echo = {"do": "test.echo", "with": {"message": mark}}
         step |= chance.choice((timer, timer, echo, {"do": "wait.approval", "with": {"message": "may I?"}}))
     else:
-        verb, given = chance.choice(OPERATIONS), {"path": chance.choice(places), "mark": mark}
+        cloud = chance.random() < 0.2
+        verb = chance.choice(CLOUD if cloud else OPERATIONS)
+        given = {"path": chance.choice(CLOUDS if cloud else places), "mark": mark}
         step |= {
-            "do": f"sim.place.{verb}",
+            "do": f"sim.{'cloud' if cloud else 'place'}.{verb}",
             "with": given if verb == "delete" else given | {"value": f"by {mark}"},
         }
         step |= _ways_back(chance, verb, given)

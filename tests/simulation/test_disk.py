@@ -6,7 +6,7 @@ import random
 
 from providers.declarations import declaration_problems
 from tests.simulation.disk import SECTOR, File
-from tests.simulation.drivers import Bell, Place
+from tests.simulation.drivers import Bell, Cloud, Place
 
 
 def test_what_was_synced_outlives_a_power_cut() -> None:
@@ -45,4 +45,5 @@ def test_a_file_whose_name_was_never_synced_may_be_gone() -> None:
 def test_the_drivers_of_the_simulated_world_are_well_declared() -> None:
     """As those that sagad loads must be."""
     assert declaration_problems(Place) == []
+    assert declaration_problems(Cloud) == []
     assert declaration_problems(Bell) == []

@@ -24,6 +24,8 @@ NOTHING_HAPPENS = frozenset(
 )
 """Ways to end without an effect."""
 FOREVER = 86_400.0
+LAG = 12.0
+"""Seconds for which a change may not be seen from afar."""
 
 
 class Effect(NamedTuple):
@@ -83,6 +85,8 @@ class World:
         """How often an operator said that an effect may be made again."""
         self.tokens: set[str] = set()
         self.jobs: dict[str, Job] = {}
+        self._stale: dict[str, tuple[str | None, float]] = {}
+        """What those who look from afar still see of a resource, and until when."""
         self.flights: dict[int, Flight] = {}
         self.disturbed: set[str] = set()
         """Resources that other hands changed."""
@@ -103,8 +107,8 @@ class World:
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
-    async def read(self, resource: str, mark: str) -> Image:
-        """Give a resource as it is now."""
+    async def read(self, resource: str, mark: str, *, afar: bool = False) -> Image:
+        """Give a resource as it is now; from ``afar`` as it was some time ago, if it was changed since."""
         if not self.calm:
             how = self._next(f"{mark}?")
             await self._rest("read", mark)
@@ -113,6 +117,9 @@ class World:
                 raise OSError(f"{resource} cannot be read")
         self._finish_jobs()
         value = self.values.get(resource)
+        if afar and not self.calm and resource in self._stale and self.now() < self._stale[resource][1]:
+            self.injected["answers that were out of date"] += 1
+            value = self._stale[resource][0]
         return ABSENT if value is None else Image(fields={"value": value})
 
     def going_on(self, key: str) -> bool:
@@ -189,6 +196,7 @@ class World:
         key, resource = flight.call.key, flight.resource
         effect = Effect(self.now(), key, resource, self.values.get(resource), value, kind)
         self.intended(effect, flight.call)
+        self._stale[resource] = effect.before, self.now() + LAG * self.draw("lag", key, len(self.log))
         self.values[resource] = value
         self.log.append(effect)
         more = -1 if kind == "cleanup" else 1
