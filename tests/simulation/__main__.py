@@ -27,11 +27,13 @@ def main() -> int:
         # The order of a set of texts would be another in each process, and a seed would not be a run.
         arguments = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
         os.execve(sys.executable, arguments, {**os.environ, "PYTHONHASHSEED": "0"})
-    if options.seed is not None:
-        return _one(options)
-    if options.regressions:
-        return _again()
-    return _many(options)
+    if options.seed is None and not options.regressions:
+        return _many(options)
+    player = Player()
+    try:
+        return _again(player) if options.regressions else _one(player, options)
+    finally:
+        player.tidy()
 
 
 def _options() -> argparse.Namespace:
@@ -88,8 +90,8 @@ def _tell(counts: Counter[str], broken: list[Verdict]) -> None:
 # --- one -------------------------------------------------------------------------------------------------------------
 
 
-def _one(options: argparse.Namespace) -> int:
-    player, scenario = Player(), random_scenario(options.seed)
+def _one(player: Player, options: argparse.Namespace) -> int:
+    scenario = random_scenario(options.seed)
     verdict = player.play(scenario)
     _say(f"seed {verdict.seed}: {size(scenario)}; digest {verdict.digest[:16]}")
     if verdict.law is None:
@@ -112,8 +114,8 @@ def _breaks(player: Player, scenario: Scenario, law: str | None) -> bool:
     return player.play(scenario).law == law
 
 
-def _again() -> int:
-    player, broken = Player(), 0
+def _again(player: Player) -> int:
+    broken = 0
     for each in regressions():
         verdict = player.play(each.scenario)
         if verdict.law is not None:

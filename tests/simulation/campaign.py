@@ -56,16 +56,18 @@ class Player:
         self._number += 1
         if self._number % SWEEP == 0:
             gc.collect()
-        run = Run(scenario, self._loop, self._folder / f"{self._number}", self._log)
+        run = Run(scenario, self._loop, self._folder, self._log)
         try:
             run.play()
         except Broken as broken:
             return self._verdict(run, broken.law, broken.how)
         except Exception as error:  # noqa: BLE001  whatever it is, it is no end that a run may come to
             return self._verdict(run, "crash", f"{type(error).__name__}: {error}")
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
         return self._verdict(run, None, "")
+
+    def tidy(self) -> None:
+        """Remove what is left of the last disk."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _verdict(self, run: Run, law: str | None, how: str) -> Verdict:
         told = repr((run.world.log, run.operators.heads, run.operators.keys, law))
@@ -108,4 +110,5 @@ def _chunk(given: tuple[int, int]) -> Chunk:
         counts.update(verdict.counts)
         if verdict.law is not None:
             broken.append(verdict)
+    _player[0].tidy()
     return Chunk(seeds, broken, counts, time.process_time() - began)

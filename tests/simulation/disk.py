@@ -6,8 +6,8 @@ since then all, nothing, or some of its sectors. The real SQLite runs on it: see
 
 from __future__ import annotations
 
+import os
 import random
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -94,8 +94,11 @@ class Disk:
     """The disk below one running process; after a crash ``left`` gives what the next one finds."""
 
     def __init__(self, folder: Path, files: dict[str, File]) -> None:
-        """Lay these files on a new disk; what SQLite works on lies in this folder."""
-        folder.mkdir(parents=True)
+        """Lay these files on a new disk; what SQLite works on lies in this folder, and nothing else."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in os.scandir(folder):
+            if old.is_file():
+                Path(old).unlink()
         self.folder = folder
         self.files = files
         for name, file in files.items():
@@ -120,8 +123,8 @@ class Disk:
     def unmount(self) -> None:
         """Take the disk away; whoever still has a file of it open writes to nowhere."""
         self.dead = True
-        mounted.pop(str(self.folder), None)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if mounted.get(str(self.folder)) is self:
+            del mounted[str(self.folder)]
 
     # -- asked by SQLite -------------------------------------------------------------------------------------------
 

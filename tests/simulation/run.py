@@ -89,7 +89,7 @@ class Run:
 
     def _life(self, number: int) -> bool:
         """Start the daemon and let it live; True: all is done."""
-        self._disk = disk = Disk(self._folder / f"{number}", self._files)
+        self._disk = disk = Disk(self._folder, self._files)
         disk.asked = self._asked
         disk.trouble = self._trouble
         self._watch()
