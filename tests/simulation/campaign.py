@@ -56,6 +56,8 @@ class Player:
         self._number += 1
         if self._number % SWEEP == 0:
             gc.collect()
+            if self._number == SWEEP:
+                gc.freeze()  # what was imported by now stays, and need not be looked through again
         run = Run(scenario, self._loop, self._folder, self._log)
         try:
             run.play()
