@@ -224,7 +224,9 @@ def _ways_back(chance: random.Random, verb: str, given: dict[str, Any]) -> dict[
             "mark": f"{given['mark']}^",
             "value": f"made good for {given['mark']}",
         }
-        found["undo"] = {"do": f"sim.place.{chance.choice(('put', 'again', 'blind'))}", "with": correct}
+        verb = chance.choice(("put", "again", "blind"))
+        place = f"sim.place.{verb}" if given["path"].startswith("/") else "sim.cloud.put"
+        found["undo"] = {"do": place, "with": correct}
     found |= _some(chance, 0.1, undo_when="started") | _some(chance, 0.05, irreversible=True)
     return found if not found.get("irreversible") else {"irreversible": True}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SEEDS = os.environ.get("TESTS_SEEDS", "150")
+SEEDS = os.environ.get("TESTS_SEEDS", "100")
 
 pytestmark = pytest.mark.slow
 
