@@ -11,7 +11,8 @@ BIN := .venv/bin
 STAMP := .venv/.made-from-lock
 PYTEST_ARGS ?=
 
-.PHONY: help venv test lint types imports unit newer demo demo-cloud live bench format cover lock system-deps clean
+.PHONY: help venv test lint types imports unit newer demo demo-cloud live bench simulate format cover lock system-deps \
+	clean
 
 help:  ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -57,6 +58,11 @@ live: $(STAMP)  ## one snapshot at the real DigitalOcean; needs DIGITALOCEAN_TOK
 
 bench: $(STAMP)  ## the figures of SPEC 11
 	$(BIN)/python -m tests.bench
+
+SEEDS ?= 1000
+JOBS ?= 1
+simulate: $(STAMP)  ## the daemon on a simulated disk and world; SEEDS=n, JOBS=n (0: all cores), or SEED=n [KEEP=1] for one
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep),--seeds $(SEEDS) --jobs $(JOBS))
 
 format: $(STAMP)  ## write the code as `make lint` wants it
 	$(BIN)/ruff format .

@@ -81,10 +81,15 @@ class Directory:
         self.crowded = False
         """Some saga has to wait for room."""
         self._actors: dict[str, SagaActor] = {}
+        self._waiting: set[str] = set()
+        """Those in memory that only wait for other sagas: batches, and what takes one back."""
         self._watchers: dict[str, list[Watcher]] = {}
         self._plans: dict[bytes, Plan] = {}
         self._crew = Crew(self._crashed)
         self._crash: asyncio.Future[None] | None = None
+        self._ending = False
+        """No actor is started any more. What one that was cancelled had handed in may not be on the disk yet, and another
+        one would begin from what was before."""
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Be there for actors to live in, until cancelled."""
@@ -93,6 +98,7 @@ class Directory:
         try:
             await self._crash
         finally:
+            self._ending = True
             self._crew.cancel()
             with anyio.CancelScope(shield=True):
                 await self._crew.wait_ended()
@@ -106,8 +112,8 @@ class Directory:
 
     @property
     def full(self) -> bool:
-        """As many sagas are in flight as may be."""
-        return len(self.live) >= self.in_flight
+        """As many sagas are in flight as may be. Those that wait for others do not count: they would keep those out."""
+        return len(self.live) - len(self._waiting) >= self.in_flight
 
     async def wait_calm(self) -> None:
         """Return when no driver call, or the like, is going on any more. For a daemon that drains."""
@@ -120,6 +126,8 @@ class Directory:
         if mailbox is None:
             mailbox = self._begin(saga, None)
         mailbox.put(Letter(message, answer))
+        if self._ending and saga not in self.live:
+            self._turn_away(mailbox, saga)
 
     def wake(self, saga: str) -> None:
         """Start a saga's actor, unless it is in memory already. One that does not exist is no harm."""
@@ -172,8 +180,7 @@ class Directory:
             plan = (each.new.plan, each.encoded_plan)
             birth = Birth(each.new, plan, decision.events, each.new.created_at, each.key)
             commits.append(_birth_commit(each.saga, each.plan, decision.state, birth))
-        for accepted in [self.host.journal.commit_nowait(commit) for commit in commits]:
-            await accepted
+        await asyncio.gather(*map(self.host.journal.commit_nowait, commits))
         self.wake(newborn[0].saga)
 
     async def _commit_birth(self, saga: str, plan: Plan, state: State, birth: Birth) -> None:
@@ -245,6 +252,9 @@ class Directory:
 
     def _begin(self, saga: str, actor: SagaActor | None) -> Mailbox:
         mailbox = actor.mailbox if actor is not None else Mailbox()
+        if self._ending:
+            self._turn_away(mailbox, saga)
+            return mailbox
         self.live[saga] = mailbox
         self._crew.start(self._live(saga, mailbox, actor))
         return mailbox
@@ -260,6 +270,7 @@ class Directory:
         finally:
             self.live.pop(saga, None)
             self._actors.pop(saga, None)
+            self._waiting.discard(saga)
             self._turn_away(mailbox, saga)
             self.host.locks.left(saga)
             if self.crowded:
@@ -274,6 +285,8 @@ class Directory:
                     _answer_all(mailbox, nothing)
                     return
             self._actors[saga] = actor
+            if actor.plan.steps[0].type == "saga":
+                self._waiting.add(saga)
             await actor.run()
             if not mailbox.letters:
                 return  # nothing may be awaited from here on until the saga is out of ``live``

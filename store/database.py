@@ -175,13 +175,17 @@ def _first_row(node_key: bytes) -> str:
 
 def check_schema(db: sqlite3.Connection, path: Path) -> None:
     """Raise SchemaDiffers where it is not made of what the migrations make."""
-    wanted = sqlite3.connect(":memory:")
-    for _, sql in migrations():
-        wanted.executescript(sql)
-    differing = sorted(name for name, _ in shape(db) ^ shape(wanted))
-    wanted.close()
+    differing = sorted(name for name, _ in shape(db) ^ wanted_shape())
     if differing:
         raise SchemaDiffers(path, f"look at {', '.join(dict.fromkeys(differing))}")
+
+
+def wanted_shape() -> set[tuple[str, str]]:
+    """Give what all migrations together make."""
+    with closing(sqlite3.connect(":memory:")) as wanted:
+        for _, sql in migrations():
+            wanted.executescript(sql)
+        return shape(wanted)
 
 
 def shape(db: sqlite3.Connection) -> set[tuple[str, str]]:

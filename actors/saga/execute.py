@@ -203,7 +203,8 @@ class Executor:
             rest = self._due(outcome) - self._calls.clock.now()
             if rest > SHORT_POLL:
                 return self._answer(wanted, entry, outcome)
-            await attempt.rest(max(rest, 50) / 1000)
+            if not await attempt.rest(max(rest, 50) / 1000):
+                return self._answer(wanted, entry, outcomes.INTERRUPTED)
 
     def _due(self, outcome: Working) -> int:
         return self._calls.clock.now() + outcome.poll_after if outcome.until is None else outcome.until
@@ -300,7 +301,7 @@ class Executor:
         )
 
     async def settle(self, dossier: Dossier, want: Settle) -> m.Found:
-        """Find out what an attempt did. Absence within the provider's settle window proves nothing: it is waited out."""
+        """Find out what an attempt did. What is as before, within the provider's settle window, proves nothing."""
         entry = dossier.entries[want.step, want.direction]
         try:
             driver, call = self._calls.again(dossier, want.step, entry)
@@ -337,7 +338,7 @@ class Executor:
                 tries += 1
                 if tries >= FIND_TRIES:
                     return Unclear(f"looking for it raised {type(finding).__name__}: {finding}")
-            elif not isinstance(finding, NotDone) or self._calls.clock.now() >= certain:
+            elif self._calls.clock.now() >= certain or not _may_be_old(finding, call):
                 return finding
             await anyio.sleep(pause)
             pause = min(pause * 2, 5.0)
@@ -393,6 +394,14 @@ class Executor:
             return Carry(outputs=self._calls.secrets.redact(given))
         seals = self._calls.seals(driver, execution)
         return Carry(outputs=seals.outputs(given), sealed=seals.rows)
+
+
+def _may_be_old(finding: Any, call: Call) -> bool:
+    """Tell whether what was found may be how it was before the call: not changed yet, or, of a restore, not changed at all.
+
+    What a restore makes is what was there before its original, and so what a provider that lags shows of that one.
+    """
+    return isinstance(finding, NotDone) or (call.restore is not None and isinstance(finding, Done))
 
 
 def _ask_again(finding: Any) -> Working | None:

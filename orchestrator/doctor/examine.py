@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from actors.clock import WallClock
+from config.paths import secret_folders
 from config.problems import SettingsError
 from config.settings import Settings
 from orchestrator.answers import Examination, Examined
@@ -64,7 +65,7 @@ class Patient:
         found += looked("clock", lambda: look_at_clock(db, WallClock().now()))
         found += looked("database", lambda: look_through(db, path, self.node_key))
         found += looked("blobs", lambda: look_at_blobs(folder / "blobs", self.blobs, db))
-        folders = secret_folders(self.settings)
+        folders = secret_folders(self.settings.secrets.dir, os.environ)
         found += looked("secrets", lambda: look_at_secrets(self.settings, folders, self.secrets, db))
         return found
 
@@ -111,14 +112,7 @@ def _record(settings: Settings, folder: Path) -> Iterator[Examination]:
             yield ok("blobs", "there are none")
         else:
             yield from look_at_blobs(folder / "blobs", Blobs(folder / "blobs", key, tidy=False), db)
-        folders = secret_folders(settings)
+        folders = secret_folders(settings.secrets.dir, os.environ)
         yield from look_at_secrets(
             settings, folders, Secrets(folders, key, key_file=settings.secrets.key_file), db
         )
-
-
-def secret_folders(settings: Settings) -> list[Path]:
-    """Give the folders that secrets are read from."""
-    given = [settings.secrets.dir] if settings.secrets.dir is not None else []
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    return [*given, *([Path(credentials)] if credentials else [])]
