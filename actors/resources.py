@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -11,6 +11,9 @@ from providers.registry import Registry
 from store.journal import Journal
 from store.queries import Queries
 from store.records import NewEvent, Note, Resource, ResourceChange
+
+if TYPE_CHECKING:
+    from store.drift import Kept
 
 HIDDEN = "***"
 """What stands where a sensitive value would."""
@@ -80,15 +83,22 @@ class Resources:
         """Give the records of what lies below a path, whatever the types."""
         return self._queries.resources_below(path)
 
-    async def write(self, journal: Journal, event: NewEvent, change: ResourceChange) -> None:
+    def busy(self, key: Key) -> bool:
+        """Tell whether a record is just being written."""
+        return key in self._writing
+
+    async def write(
+        self, journal: Journal, event: NewEvent, change: ResourceChange, drift: Kept | None = None
+    ) -> None:
         """Have a record changed by somebody's word, with its event: durable when this returns.
 
         From now on `find` gives it as it will be. Whoever calls this has seen to it that no saga is at the resource.
+        What becomes of its ``drift`` by that is in the same commit.
         """
         key = change.type, change.identity
         self._writing[key] = change.record
         try:
-            await journal.commit_nowait(Note([event], [change]))
+            await journal.commit_nowait(Note([event], [change], drift))
         finally:
             self._writing.pop(key, None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ from providers.contract import Image
 from store.audit import Report
 from store.queries import Count
 from store.records import Execution, Resource
+
+if TYPE_CHECKING:
+    from store.drift import Seen
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -149,8 +152,8 @@ def execution(row: Execution, compensated_by: list[str]) -> answers.Execution:
     )
 
 
-def resource(row: Resource) -> answers.Resource:
-    """Give a resource's document."""
+def resource(row: Resource, seen: Seen | None = None) -> answers.Resource:
+    """Give a resource's document, with what was last seen of it."""
     return answers.Resource(
         type=row.type,
         name=row.name,
@@ -159,9 +162,9 @@ def resource(row: Resource) -> answers.Resource:
         spec_version=row.spec_version,
         outputs=_spliced(row.outputs),
         saga=row.saga,
-        live=None,
-        seen_at=None,
-        seen_error=None,
+        live=None if seen is None or seen.live is None else _spliced(seen.live),
+        seen_at=None if seen is None else _at(seen.seen_at),
+        seen_error=None if seen is None else seen.error,
         created_at=rfc3339(row.created_at),
         updated_at=rfc3339(row.updated_at),
     )

@@ -10,8 +10,11 @@ import os
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from actors.batch.members import Members
 from actors.directory import Directory
+from actors.drift.timer import Timer
 from actors.rolling_back import RollingBack
 from actors.saga.host import Host
 from config.problems import SettingsError, suggest
@@ -30,8 +33,11 @@ from orchestrator.requests import Submission
 from orchestrator.steering import Steering
 from orchestrator.submitting import Submitting
 from providers.registry import Registry
+from store.sql import queries
 
 if TYPE_CHECKING:
+    from actors.drift.keeper import Keeper
+    from orchestrator.drifting import Drifting
     from orchestrator.rehearsing import Rehearsing
 
 SHOWN = 20
@@ -99,6 +105,26 @@ class Service:
         self.audit_verify = auditing.verify
         self.audit_replay = auditing.replay
         self.audit_events = auditing.events
+        self.drift_timer = Timer(host, lambda: self.settings.drift, self._drift_keeper)
+        self._drifting: Drifting | None = None
+        self._load_drifting: Callable[[Keeper], Drifting] = lambda keeper: _drifting(
+            host, registry, keeper, reading, submitting, batching
+        )
+
+    @property
+    def drifting(self) -> Drifting:
+        """Give the use cases of drift. Loaded here: a node that keeps nothing never needs them."""
+        if self._drifting is None:
+            _ = self.drift_timer.keeper
+        assert self._drifting is not None
+        return self._drifting
+
+    def _drift_keeper(self) -> Keeper:
+        from actors.drift.keeper import Keeper
+
+        keeper = Keeper(self._host, self._directory, self._registry, lambda: self.settings.drift)
+        self._drifting = self._load_drifting(keeper)
+        return keeper
 
     async def rehearse(self, submission: Submission) -> bytes:
         """Say what a saga would leave behind, whatever goes wrong: see ``rehearsing``. Raises Invalid."""
@@ -171,10 +197,18 @@ class Service:
         for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
             held = self._directory.state(row).hold
             yield f"saga {row.id} is quarantined: {held.detail if held else 'see the log'}"
+        for text in self._drift_alarms():
+            yield text
         if self._host.journal.full:
             yield f"the disk is full: {self._host.journal.storage.why}"
         for saga in await self._overlooked():
             yield f"saga {saga} should go on and does not, which is a bug of sagad: see `sagactl why {saga}` and its log"
+
+    def _drift_alarms(self) -> list[str]:
+        found = self._host.queries.at_once(
+            lambda db: db.execute(queries()["drift_notes"], ("alarm",)).fetchall()
+        )
+        return [msgspec.json.decode(value) for _, value in found]
 
     async def _overlooked(self) -> list[str]:
         """Name sagas that neither move nor have a reason. None while there is one: no room, no disk, a drain, a start."""
@@ -197,6 +231,10 @@ class Service:
             restarts=self._directory.supervisor.restarts,
             quarantined=sum(row.sagas for row in rows if row.hold == "quarantined"),
             last_seq=self._host.journal.last_seq,
+            drift=self._host.queries.at_once(
+                lambda db: dict(db.execute(queries()["drift_counts"]).fetchall())
+            ),
+            drift_alarms=len(self._drift_alarms()),
         )
 
     async def reload(self, caller: Caller) -> bytes:
@@ -213,3 +251,16 @@ class Service:
         await self._directory.wait_calm()
         detail = "nothing runs and nothing new starts; only a restart of sagad ends this, and goes on with what is left"
         return documents.encode(answers.Drained(drained=True, detail=detail))
+
+
+def _drifting(
+    host: Host,
+    registry: Registry,
+    keeper: Keeper,
+    reading: Reading,
+    submitting: Submitting,
+    batching: Batching,
+) -> Drifting:
+    from orchestrator.drifting import Drifting
+
+    return Drifting(host, registry, keeper, reading, submitting, batching)

@@ -105,12 +105,15 @@ class Rows:
         self._keys: list[Row] = []
         self._resources: dict[tuple[str, str], Resource | None] = {}
         """What each record is to be in the end: several changes of one may come in one group."""
+        self._drift: list[Any] = []
 
     def add(self, commit: Commit | Note) -> int:
         """Add a commit's rows and give the number of its last event."""
         for change in commit.resources:
             self._resources[change.type, change.identity] = change.record
         if isinstance(commit, Note):
+            if commit.drift is not None:
+                self._drift.append(commit.drift)
             for event in commit.events:
                 self._events([event], self._known(event.saga).number if event.saga else None)
             return self.head.seq
@@ -142,6 +145,11 @@ class Rows:
         _INSERT_KEYS.run(db, self._keys)
         if self._resources:
             self._write_resources(db)
+        if self._drift:
+            from store import drift  # whoever handed this in has loaded it already
+
+            for kept in self._drift:
+                drift.write(db, kept)
 
     def _write_resources(self, db: sqlite3.Connection) -> None:
         gone = [key for key, record in self._resources.items() if record is None]

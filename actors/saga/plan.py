@@ -116,6 +116,9 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """In a rollback saga: the index of the original's step that this one takes back. ``operation`` is then only what is
     expected to be done; what is done is made from the original's record just before."""
 
+    instead_of: str | None = None
+    """Of what it creates: the identity on record of what that replaces, which is not there any more."""
+
     def asked(self, direction: Direction) -> PlanStep | Hook | Undo:
         """Give what holds the operation of this direction and its arguments."""
         if direction == "forward":

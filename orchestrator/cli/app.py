@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "events": Entry("events", "List what has happened to a saga."),
         "executions": Entry("executions", "List what a saga did to the world, and what undid it."),
         "resources": Entry("resources", "List, show, import and forget what sagad keeps."),
+        "drift": Entry("drift", "Find, list, accept, revert and ignore drift."),
         "audit": Entry("audit", "Prove the record, and tell what it says."),
     },
     "Steer": {
@@ -75,7 +76,6 @@ LATER = frozenset(
     [
         "plan",
         "apply",
-        "drift",
         "backup",
         "restore",
         "doctor",

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from actors.drift.events import DRIFT_EVENTS, DriftEvent
 from actors.resources import RESOURCE_EVENTS, ResourceEvent
 from actors.saga.events import EVENTS, Event, RunEvent
 
@@ -50,9 +51,14 @@ PARTS = (
         "resource.",
         "Of the registry, by somebody's word (`actors/resources.py`): `saga` is null, `resource` names type and name.",
     ),
+    (
+        "Of drift",
+        "drift.",
+        "Of a record of drift, whose `id` is in the data, a rule or a provider (`actors/drift/events.py`): `saga` is null.",
+    ),
 )
 
-ALL: dict[str, type[Event | ResourceEvent]] = {**EVENTS, **RESOURCE_EVENTS}
+ALL: dict[str, type[Event | ResourceEvent | DriftEvent]] = {**EVENTS, **RESOURCE_EVENTS, **DRIFT_EVENTS}
 
 
 def page() -> str:
@@ -72,11 +78,11 @@ def _part(title: str, prefix: str, note: str) -> Iterator[str]:
     yield ""
 
 
-def _meaning(kind: type[Event | ResourceEvent]) -> str:
+def _meaning(kind: type[Event | ResourceEvent | DriftEvent]) -> str:
     return re.sub(r"\s+", " ", kind.__doc__ or "").replace("``", "`").strip()
 
 
-def _fields(kind: type[Event | ResourceEvent]) -> str:
+def _fields(kind: type[Event | ResourceEvent | DriftEvent]) -> str:
     shared = {"actor", "direction"} if issubclass(kind, RunEvent) else {"actor"}
     told = [
         f"`{field.encode_name}`: {_type(field.type)}{_default(field)}"

@@ -1,0 +1,337 @@
+"""The sync: looks at every resource on record and writes down what is there. Reads only, and writes a page at a time.
+
+A type that can list is asked for its list, page by page; what is on record and not in it is asked for by itself, since lists
+lag. Of the others each is asked for. Providers are asked side by side, each within its own limits. What was found gone is
+only counted as absent once all of a provider is looked at: see ``absence``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, NamedTuple
+
+import anyio
+import anyio.lowlevel
+import msgspec
+
+from actors.drift import absence, events
+from actors.drift.hiding import hidden
+from actors.drift.report import Progress, Report
+from actors.resources import encoded
+from actors.saga.host import Host
+from actors.saga.outcomes import clip, settled
+from actors.saga.state import Touch
+from providers.asking import Refused, reading, there
+from providers.contract import ABSENT, READS_ONLY, Call, Driver, Ended, Failed, Image
+from providers.registry import Registry, UnknownOperation
+from store import drift as kept
+from store.drift import Absent, Found, Kept, Seen
+from store.records import Note, Resource
+
+PAGE = 50
+"""Resources looked up and written at a time; the loop then comes to whoever asks."""
+
+AT_ONCE = 8
+"""Resources of one type that are asked for by themselves at the same time."""
+
+READING = 60.0
+"""Seconds that an answer may take."""
+
+TRIES = 3
+DELAY = 0.5
+"""Seconds before the second try, doubled; where the provider says how long, as long as that, up to ``LONGEST``."""
+LONGEST = 90.0
+
+_DECODER = msgspec.json.Decoder(dict[str, Any])
+
+
+class Scope(NamedTuple):
+    """What is looked at: of one type or family, of one name or identity; None is all."""
+
+    type: str | None = None
+    name: str | None = None
+
+    def takes(self, type_: str) -> bool:
+        """Tell whether a type belongs to it."""
+        return self.type is None or type_ == self.type or type_.startswith(f"{self.type}.")
+
+
+class Unreadable(Exception):
+    """A look that brought nothing; the message says why."""
+
+
+class Looking:
+    """One sync."""
+
+    def __init__(
+        self,
+        host: Host,
+        registry: Registry,
+        scope: Scope,
+        missing_after: int,
+        report: Report,
+        progress: Progress,
+    ) -> None:
+        """Look with these drivers; tell in the report."""
+        self._host = host
+        self._registry = registry
+        self._scope = scope
+        self._missing_after = missing_after
+        self._report = report
+        self._progress = progress
+        self._round = host.clock.now()
+        self._sightings: dict[str, list[str]] = {}
+        """Ids that each type's list has shown."""
+        self._witnessed: set[str] = set()
+        """Providers of which a place was seen where something is gone."""
+
+    async def run(self) -> None:
+        """Look at all of it."""
+        READS_ONLY.set(True)  # in this task, and those that it starts
+        providers: dict[str, list[str]] = {}
+        for type_ in self._host.queries.at_once(kept.kept_types):
+            if self._scope.takes(type_):
+                providers.setdefault(type_.partition(".")[0], []).append(type_)
+        async with anyio.create_task_group() as tasks:
+            for provider, types in providers.items():
+                tasks.start_soon(self._provider, provider, types)
+
+    async def _provider(self, provider: str, types: list[str]) -> None:
+        for type_ in types:
+            driver = self._registry.drivers.get(type_)
+            if driver is None:
+                await self._all_unknown(type_, self._no_driver(type_))
+            elif driver.lists:
+                try:
+                    await self._list(driver)
+                except Unreadable as why:
+                    await self._all_unknown(type_, str(why))
+            else:
+                await self._ask_each(driver, None)
+        await self._count(provider, types)
+
+    def _no_driver(self, type_: str) -> str:
+        try:
+            self._registry.get(type_)
+        except UnknownOperation as unknown:
+            return str(unknown)
+        return f"there is no type {type_} here"
+
+    # -- by its list -----------------------------------------------------------------------------------------------
+
+    async def _list(self, driver: Driver) -> None:
+        """Take in a type's list, then ask for what is not in it. Raises Unreadable where there is none."""
+        began = self._host.clock.now()
+        shown: list[str] = []
+        before = set(self._remembered().get(driver.type, ()))
+
+        async def whole() -> None:
+            shown.clear()
+            async with aclosing(_pages(driver)) as pages:
+                async for page in pages:
+                    shown.extend(id_ for id_, _ in page if id_ in before or len(shown) < absence.SIGHTINGS)
+                    await self._listed(driver, page, began)
+
+        await self._patiently(whole, None)
+        self._sightings[driver.type] = shown
+        await self._ask_each(driver, self._round)
+
+    async def _listed(self, driver: Driver, page: list[tuple[str, Image]], began: int) -> None:
+        """Write down those of a page that are on record."""
+        rows: list[Seen] = []
+        for id_, image in page:
+            record = self._host.resources.find((driver.type, id_))
+            if record is not None and self._is_meant(record) and there(driver, image):
+                rows += self._row(Found(record, None), driver, image, began)
+        self._progress.of += len(rows)
+        await self._write(rows)
+
+    def _is_meant(self, record: Resource) -> bool:
+        return self._scope.name in (None, record.name, record.identity)
+
+    # -- by itself -------------------------------------------------------------------------------------------------
+
+    async def _ask_each(self, driver: Driver, not_in: int | None) -> None:
+        """Ask for each resource of a type by itself; ``not_in``: only for those that the round has not come by."""
+        async for page in self._records(driver.type, not_in):
+            limit = asyncio.Semaphore(AT_ONCE)
+
+            async def one(found: Found, limit: asyncio.Semaphore = limit) -> list[Seen]:
+                async with limit:
+                    return await self._ask(driver, found)
+
+            async with asyncio.TaskGroup() as tasks:
+                asked = [tasks.create_task(one(found)) for found in page]
+            await self._write([row for task in asked for row in task.result()])
+
+    async def _records(self, type_: str, not_in: int | None) -> AsyncIterator[list[Found]]:
+        after = ""
+        while page := self._host.queries.at_once(
+            lambda db, after=after: kept.resources(  # type: ignore[misc]
+                db, type_, self._scope.name, after=after, not_in=not_in, limit=PAGE
+            )
+        ):
+            self._progress.of += len(page)
+            yield page
+            after = page[-1].record.identity
+
+    async def _ask(self, driver: Driver, found: Found) -> list[Seen]:
+        began = self._host.clock.now()
+        if saga := self._host.locks.holder(touch(found.record)):
+            self._progress.looked += 1
+            self._report.is_passed(found.record.type, found.record.name, f"saga {saga} is at it")
+            return []
+        try:
+            call = _call(driver, found.record)
+            image = await self._patiently(lambda: driver.read(call), READING)
+        except Unreadable as why:
+            return self._unknown(found, str(why))
+        if image is None:
+            return self._unknown(found, f"{driver.type} cannot read what is there")
+        image = image if there(driver, image) else ABSENT
+        if not image.exists and await settled(lambda: driver.witness(call), READING) is True:
+            self._witnessed.add(driver.type.partition(".")[0])
+        return self._row(found, driver, image, began)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Any]], limit: float | None) -> Any:
+        """Ask again where that may help. Raises Unreadable."""
+        delay = DELAY
+        for left in reversed(range(TRIES)):
+            answer = await settled(ask, limit)
+            if not isinstance(answer, BaseException):
+                return answer
+            failed = answer.outcome if isinstance(answer, Ended) else None
+            if not (left and isinstance(failed, Failed) and failed.transient):
+                raise Unreadable(clip(self._host.secrets.redact(_said(answer))))
+            await anyio.sleep(min(max(delay, (failed.retry_after or 0) / 1000), LONGEST))
+            delay *= 2
+        raise AssertionError
+
+    # -- writing down ----------------------------------------------------------------------------------------------
+
+    def _row(self, found: Found, driver: Driver, image: Image, began: int) -> list[Seen]:
+        """Give what is to be written of a resource: nothing of one that a saga is at."""
+        record = found.record
+        if self._host.locks.holder(touch(record)) is not None:
+            return []  # the round has not come by it: it is named when it is asked for by itself
+        fields = self._host.resources.presentable(driver.type, self._host.secrets.redact(image.fields))
+        live = encoded(hidden(_DECODER.decode(record.spec), fields)) if image.exists else None
+        before = found.seen or self._seen(record)
+        absent = 0 if image.exists or before is None else before.absent
+        state: kept.State = "there" if image.exists else "absent"
+        return [Seen(record.identity, record.type, self._round, state, live, began, None, absent)]
+
+    def _unknown(self, found: Found, why: str) -> list[Seen]:
+        """Keep what was seen last, with why there is nothing newer."""
+        record, seen = found.record, found.seen or self._seen(found.record)
+        self._report.is_unknown(record.type, record.name, why)
+        live, at, absent = (None, None, 0) if seen is None else (seen.live, seen.seen_at, seen.absent)
+        return [Seen(record.identity, record.type, self._round, "unknown", live, at, why, absent)]
+
+    def _seen(self, record: Resource) -> Seen | None:
+        return self._host.queries.at_once(lambda db: kept.seen(db, record.type, record.identity))
+
+    async def _all_unknown(self, type_: str, why: str) -> None:
+        async for page in self._records(type_, self._round):
+            await self._write([row for found in page for row in self._unknown(found, why)])
+
+    async def _write(self, rows: Sequence[Seen]) -> None:
+        self._progress.looked += len(rows)
+        if rows:
+            await self._host.journal.commit_nowait(Note([], drift=Kept(seen=rows)))
+        await anyio.lowlevel.checkpoint()
+
+    # -- what is gone ----------------------------------------------------------------------------------------------
+
+    async def _count(self, provider: str, types: list[str]) -> None:
+        """Count what was not found as absent, if that says something; else raise the alarm."""
+        found = self._round_of(provider, types)
+        why = absence.alarm(found)
+        before = self._host.queries.at_once(lambda db: kept.notes(db, "alarm"))
+        notes: list[tuple[kept.NoteKind, str, bytes | None]] = []
+        told: list[events.DriftEvent] = []
+        if why is not None:
+            self._report.alarms.append(why)
+            notes.append(("alarm", provider, msgspec.json.encode(why)))
+            if provider not in before:
+                told.append(events.Alarmed(provider=provider, why=why))
+        else:
+            notes += self._sighted(types)
+            if provider in before and self._scope == Scope():
+                notes.append(("alarm", provider, None))
+                told.append(events.Calmed(provider=provider))
+        counted = [] if why is not None else [Absent(type_, self._round) for type_ in types]
+        now = self._host.clock.now()
+        rows = [events.row(event, now, provider) for event in told]
+        await self._host.journal.commit_nowait(Note(rows, drift=Kept(absent=counted, notes=notes)))
+
+    def _round_of(self, provider: str, types: list[str]) -> absence.Round:
+        tallies = [
+            tally
+            for type_ in types
+            for tally in self._host.queries.at_once(
+                lambda db, type_=type_: kept.tally(db, type_, self._round, self._missing_after)  # type: ignore[misc]
+            )
+        ]
+        for each in tallies:
+            self._report.looked += each.resources
+            self._report.there += each.resources * (each.state == "there")
+            self._report.absent += each.resources * (each.state == "absent")
+        before = {type_: set(ids) for type_, ids in self._remembered().items() if type_ in types}
+        return absence.Round(
+            provider,
+            there=sum(each.resources for each in tallies if each.state == "there"),
+            absent=sum(each.resources for each in tallies if each.state == "absent" and not each.known),
+            besides=provider in self._witnessed or any(self._sightings.get(type_) for type_ in types),
+            remembered=any(before.values()),
+            recognised=any(before.get(type_, set()) & {*self._sightings.get(type_, ())} for type_ in types),
+        )
+
+    def _remembered(self) -> dict[str, list[str]]:
+        found = self._host.queries.at_once(lambda db: kept.notes(db, "sighting"))
+        return {type_: msgspec.json.decode(ids, type=list[str]) for type_, ids in found.items()}
+
+    def _sighted(self, types: list[str]) -> list[tuple[kept.NoteKind, str, bytes | None]]:
+        before = self._remembered()
+        return [
+            ("sighting", type_, msgspec.json.encode(absence.remembered(before.get(type_, []), ids)))
+            for type_, ids in self._sightings.items()
+            if type_ in types
+        ]
+
+
+async def _pages(driver: Driver) -> AsyncGenerator[list[tuple[str, Image]], None]:
+    """Give a type's inventory in pages."""
+    page: list[tuple[str, Image]] = []
+    async for each in driver.inventory():
+        page.append(each)
+        if len(page) == PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _call(driver: Driver, record: Resource) -> Call:
+    """Make the call by which a resource on record is read. Raises Unreadable."""
+    known = _DECODER.decode(record.outputs) | _DECODER.decode(record.spec)
+    known |= {"name": record.name, "path": record.identity, "id": record.id or record.identity}
+    try:
+        call = reading(driver, known, key="drift")
+    except Refused as refused:
+        raise Unreadable(str(refused)) from refused
+    if call.resource is None:
+        raise Unreadable(f"what is on record does not say how to ask {driver.type} for it")
+    return call
+
+
+def touch(record: Resource) -> Touch:
+    """Give what the locks know a resource by."""
+    place = record.identity if record.identity.startswith("/") else None
+    return Touch(type=record.type, name=record.name, id=record.id, path=place)
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
