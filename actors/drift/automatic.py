@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from store.drift import Drift
 
 HOUR = 3_600_000
+ACTOR = "the drift actor"
+"""What the alarm about the actor itself is kept under; those about providers go by their names."""
+
 _FIGHT = "fight "
 
 
@@ -33,6 +36,11 @@ def alarm_name(drift: Drift) -> str:
 def is_fight(name: str) -> bool:
     """Tell whether an alarm is one of these."""
     return name.startswith(_FIGHT)
+
+
+def is_of_provider(name: str) -> bool:
+    """Tell whether an alarm is about a provider."""
+    return not is_fight(name) and name != ACTOR
 
 
 def fight(drift: Drift, times: int) -> str:

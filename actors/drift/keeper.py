@@ -121,7 +121,7 @@ class Keeper:
         asked = self._asked.popleft()
         self._sync_failed = asked.what != "sweep"
         text = f"the drift actor has crashed too often at a {asked.what}, and has given it up: {why}"
-        await self._note_alarm("actor", text)
+        await self._note_alarm(automatic.ACTOR, text)
         if asked.what != "detect":
             await self.plan()
         if not asked.answer.done():
@@ -136,7 +136,7 @@ class Keeper:
         if asked.what != "sync":
             await self._sweep(asked.scope, report)
         if asked.scope == EVERYTHING:
-            await self._note_alarm("actor", None)
+            await self._note_alarm(automatic.ACTOR, None)
         if asked.what != "detect":
             await self.plan(done=asked.what)
         self.progress = None

@@ -17,6 +17,7 @@ import anyio
 import msgspec
 
 from actors.drift import events
+from actors.drift.automatic import is_of_provider
 from actors.drift.compare import Difference, Normalise
 from actors.drift.events import DriftEvent
 from actors.drift.hiding import comparable
@@ -203,6 +204,25 @@ class Sweeping:
                 await self._host.journal.commit_nowait(Note(told, drift=Kept(changed=gone)))
         while pairs := self._host.queries.at_once(lambda db: kept.seen_of_nobody(db, PAGE)):
             await self._host.journal.commit_nowait(Note([], drift=Kept(gone=pairs)))
+        await self._drop_notes()
+
+    async def _drop_notes(self) -> None:
+        """Forget by what a list was known, and an alarm about a provider, of which nothing is kept any more."""
+        types = self._host.queries.at_once(kept.kept_types)
+        providers = {type_.partition(".")[0] for type_ in types}
+        seen, alarms = (
+            self._host.queries.at_once(lambda db, kind=kind: kept.notes(db, kind))  # type: ignore[misc]
+            for kind in ("sighting", "alarm")
+        )
+        over = [name for name in alarms if is_of_provider(name) and name not in providers]
+        notes: list[tuple[kept.NoteKind, str, bytes | None]] = [
+            *(("sighting", name, None) for name in seen if name not in types),
+            *(("alarm", name, None) for name in over),
+        ]
+        if notes:
+            now = self._host.clock.now()
+            told = [events.row(events.Calmed(provider=name), now, name) for name in over]
+            await self._host.journal.commit_nowait(Note(told, drift=Kept(notes=notes)))
 
 
 def heeded(rule: Rule, now: int, actor: str, *, expired: bool) -> NewEvent:
