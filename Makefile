@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.made-from-lock
 PYTEST_ARGS ?=
 
-.PHONY: help venv test lint types imports unit newer demo bench format cover lock system-deps clean
+.PHONY: help venv test lint types imports unit newer demo bench bench-drift format cover lock system-deps clean
 
 help:  ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -51,6 +51,9 @@ demo: $(STAMP)  ## three sagas: one completes, one is taken back, one outlives k
 
 bench: $(STAMP)  ## the figures of SPEC 11
 	$(BIN)/python -m tests.bench
+
+bench-drift: $(STAMP)  ## what a sync and a sweep of 10,000 resources cost
+	$(BIN)/python -m tests.bench.drift
 
 format: $(STAMP)  ## write the code as `make lint` wants it
 	$(BIN)/ruff format .

@@ -24,6 +24,7 @@ MOST_PAIRS = 250_000
 """Of two lists: beyond that, elements are the same only if they are alike in everything."""
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_BEGINS = frozenset("-0123456789")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _PART = re.compile(r'\.?([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]+)\]|\[("(?:[^"\\]|\\.)*")\]')
 
@@ -89,7 +90,7 @@ def _in_place(name: str, wanted: Any, normal: Any, normalise: Normalise) -> list
 
 def equal(wanted: Any, live: Any) -> bool:
     """Tell whether what is there is all that is wanted."""
-    if wanted is None:
+    if wanted is None or (type(wanted) is str and wanted == live):
         return True
     if _is_nothing(live):
         return _is_nothing(wanted) or (isinstance(wanted, dict) and all(map(_is_nothing, wanted.values())))
@@ -108,8 +109,8 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _same_scalar(wanted: Any, live: Any) -> bool:
-    if isinstance(wanted, str) and isinstance(live, str):
-        return wanted == live
+    if type(wanted) is type(live):
+        return bool(wanted == live)
     if isinstance(wanted, bool) or isinstance(live, bool):
         return _text(wanted) == _text(live)
     a, b = _number(wanted), _number(live)
@@ -122,18 +123,25 @@ def _text(value: Any) -> str:
 
 def _number(value: Any) -> Decimal | None:
     """Read a number, also where a text writes it as numbers are written: 0644 is none."""
+    if type(value) is int:
+        return Decimal(value)
     text = value if isinstance(value, str) else repr(value)
-    return Decimal(text) if _NUMBER.fullmatch(text) else None
+    return Decimal(text) if text[:1] in _BEGINS and _NUMBER.fullmatch(text) else None
 
 
 def unmatched(wanted: list[Any], live: list[Any]) -> tuple[list[int], list[int]]:
     """Give the places of what is wanted and not there, and of what is there and not wanted."""
-    by_key: dict[Any, list[int]] = {}
-    for index, element in enumerate(live):
-        by_key.setdefault(_key(element), []).append(index)
     few = len(wanted) * len(live) <= MOST_PAIRS
-    nested = [index for index, element in enumerate(live) if few and isinstance(element, dict | list)]
-    missing, meant = [], {index for index, element in enumerate(live) if element is None}
+    by_key: dict[Any, list[int]] = {}
+    nested, meant = [], set[int]()
+    for index, element in enumerate(live):
+        if element is None:
+            meant.add(index)
+        elif few and isinstance(element, dict | list):
+            nested.append(index)
+        else:
+            by_key.setdefault(_key(element), []).append(index)
+    missing = []
     for place, element in enumerate(wanted):
         among = nested if few and isinstance(element, dict | list) else by_key.get(_key(element), ())
         same = [index for index in among if equal(element, live[index])]

@@ -2,7 +2,7 @@
 
 A page is read, judged and handed to the journal in one turn of the loop. So no saga that changes a resource can come between:
 it has the lock until its end is durable. Nobody's word about a record can either: see ``Alone``. After each page the loop
-has as much time for others as the page took.
+has more time for others than the page took.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import anyio
 import msgspec
 
 from actors.drift import events
@@ -23,7 +22,7 @@ from actors.drift.events import DriftEvent
 from actors.drift.hiding import comparable
 from actors.drift.judge import MISSING, NOTHING, Case, Verdict, is_judged, judge, parted, rule_for, seen_again
 from actors.drift.looking import Scope, touch
-from actors.drift.report import Progress, Report
+from actors.drift.report import Progress, Report, rest
 from actors.resources import HIDDEN
 from actors.saga import keys
 from actors.saga.host import Host
@@ -36,8 +35,8 @@ from store.records import NewEvent, Note, Resource
 Alone = asyncio.Lock
 """Held by whoever changes records of drift, from reading them until the change is durable."""
 
-PAGE = 25
-"""Resources judged in one turn of the loop: a millisecond or so."""
+PAGE = 10
+"""Resources judged in one turn of the loop: less than a millisecond."""
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
@@ -90,14 +89,13 @@ class Sweeping:
         self._normalise = _as_it_is if driver is None else driver.normalise
         after: str | None = ""
         while after is not None:
-            began = time.perf_counter()
+            started = time.perf_counter()
             async with self._alone:
                 after, left, written = self._next(type_, after)
-                took = time.perf_counter() - began
                 if written is not None:
                     await written
             self.open += filter(keeps_open, left)
-            await anyio.sleep(took)
+            await rest(started)
 
     def _next(self, type_: str, after: str) -> tuple[str | None, list[Drift], asyncio.Future[int] | None]:
         """Judge the next page; give where it ends, what stands open after it, and what tells when that is durable."""

@@ -55,7 +55,9 @@ class Site:
 
     def kept(self, name: str, id_: int, type_: str = DROPLET, **more: Any) -> None:
         """Have it kept."""
-        status, answer = self.daemon.ask("POST", f"/v1/resources/{type_}/{name}/import", {"id": str(id_), **more})
+        status, answer = self.daemon.ask(
+            "POST", f"/v1/resources/{type_}/{name}/import", {"id": str(id_), **more}
+        )
         assert status == 200, answer
 
     def detect(self, **scope: str) -> dict[str, Any]:
@@ -77,8 +79,12 @@ class Site:
             route = f"/v1/resources/{each['type']}/{quote(each['id'] or each['name'], safe='')}/forget"
             assert self.daemon.ask("POST", route, {})[0] == 200
         self.detect()
-        self._before = {each["id"] for each in self.daemon.ask("GET", "/v1/drift?status=all&limit=1000")[1]["drift"]}
-        self._seq = max((each["seq"] for each in self.daemon.ask("GET", "/v1/events")[1]["events"]), default=0)
+        self._before = {
+            each["id"] for each in self.daemon.ask("GET", "/v1/drift?status=all&limit=1000")[1]["drift"]
+        }
+        self._seq = max(
+            (each["seq"] for each in self.daemon.ask("GET", "/v1/events")[1]["events"]), default=0
+        )
 
     def say(self, record: Record, verb: str, query: str = "", **body: Any) -> tuple[int, dict[str, Any]]:
         """Say something about a record."""
@@ -98,7 +104,11 @@ class Site:
     def file(self, name: str, content: str = "wanted", **more: Any) -> Path:
         """Have a file made and kept."""
         path = self.folder / name
-        step = {"name": "f", "do": "local.file.create", "with": {"path": str(path), "content": content, **more}}
+        step = {
+            "name": "f",
+            "do": "local.file.create",
+            "with": {"path": str(path), "content": content, **more},
+        }
         assert self.daemon.submit({"saga": "file", "steps": [step]})["status"] == "completed"
         return path
 
@@ -167,7 +177,12 @@ def test_a_wrong_size_is_one_record_and_one_event_until_it_is_accepted(site: Sit
     third = site.detect()
 
     assert [first["opened"], second["opened"], second["still_open"], third["opened"]] == [1, 0, 1, 0]
-    assert (record["type"], record["name"], record["field"], record["kind"]) == (DROPLET, "web", "size", "changed")
+    assert (record["type"], record["name"], record["field"], record["kind"]) == (
+        DROPLET,
+        "web",
+        "size",
+        "changed",
+    )
     assert (record["wanted"], record["live"], record["count"]) == ("s-2vcpu-2gb", "s-1vcpu-1gb", 2)
     assert [each["type"] for each in site.events()] == ["drift.detected", "drift.accepted"]
     assert (status, answer["did"]) == (200, "accepted")
@@ -236,7 +251,10 @@ def test_one_trouble_hides_nothing_else(site: Site) -> None:
         ("digitalocean.volume", "data"), ("local.file", str(secret)),
     }  # fmt: skip
     assert "503" in report["unknown"][0]["why"] + report["unknown"][1]["why"]
-    assert {(each["name"], each["field"]) for each in report["drift"]} == {("web", "size"), (str(page), "sha256")}
+    assert {(each["name"], each["field"]) for each in report["drift"]} == {
+        ("web", "size"),
+        (str(page), "sha256"),
+    }
     assert data["seen_error"] is not None
     assert data["live"]["size_gigabytes"] == 10
 
@@ -281,7 +299,11 @@ def test_what_is_gone_is_missing_after_two_looks_and_made_again(site: Site) -> N
 
     assert (once["opened"], once["absent"], twice["opened"]) == (0, 1, 1)
     assert (record["kind"], record["field"], record["live"]) == ("missing", None, None)
-    assert (status, answer["saga"]["status"], answer["drift"][0]["status"]) == (200, "completed", "reverted"), answer
+    assert (status, answer["saga"]["status"], answer["drift"][0]["status"]) == (
+        200,
+        "completed",
+        "reverted",
+    ), answer
     assert new["id"] not in (None, old["id"])
     assert new["spec"] == old["spec"]
     assert new["spec_version"] == old["spec_version"] + 1
@@ -400,7 +422,9 @@ def test_what_no_verb_sets_back_says_so(site: Site) -> None:
     site.kept("web", site.droplet("web"), spec={"region": "ams3"})
     page = site.folder / "page"
     page.write_text("theirs")
-    assert site.daemon.ask("POST", f"/v1/resources/local.file/{quote(str(page), safe='')}/import", {})[0] == 200
+    assert (
+        site.daemon.ask("POST", f"/v1/resources/local.file/{quote(str(page), safe='')}/import", {})[0] == 200
+    )
     page.write_text("changed")
     site.detect()
     told = {record["field"]: site.say(record, "revert") for record in site.records()}
@@ -513,7 +537,9 @@ def test_what_stands_in_a_secret_s_place_is_compared_and_never_shown(site: Site)
     assert (same["there"], same["opened"], changed["opened"]) == (1, 0, 1)
     assert (record["wanted"], record["live"]) == ("${secret.verify}", "***")
     assert (status, answer["code"]) == (409, "sensitive")
-    files = [path for path in site.daemon.folder.rglob("*") if path.is_file() and path.parent.name != "secrets"]
+    files = [
+        path for path in site.daemon.folder.rglob("*") if path.is_file() and path.parent.name != "secrets"
+    ]
     for text in (other, "a-secret-that-nobody-sees"):
         assert [path for path in files if text.encode() in path.read_bytes()] == []
 
