@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -103,9 +103,9 @@ class Drifting:
             0 if cursor is None else int(cursor),
             limit + 1,
         )
-        rows = self._host.queries.at_once(lambda db: kept.listed(db, which))
+        rows = await self._host.queries.apart(lambda db: kept.listed(db, which))
         behind = str(rows[limit - 1][0]) if len(rows) > limit else None
-        shown = [self._shown(each) for _, each in rows[:limit]]
+        shown = self._all_shown(each for _, each in rows[:limit])
         return documents.encode(answers.Drifts(drift=shown, next=behind))
 
     async def one(self, ref: str) -> bytes:
@@ -126,7 +126,7 @@ class Drifting:
             report = await self._keeper.detect(Scope(given.type, given.name))
         except GivenUp as why:
             raise Unavailable(str(why), code="drift_failed") from why
-        return documents.encode(self._detected(given, report))
+        return documents.encode(await self._detected(given, report))
 
     async def progress(self) -> bytes:
         """Say how far the looking is."""
@@ -146,12 +146,12 @@ class Drifting:
         ):
             raise NotFound(f"`{given.name}` is not in the registry: `sagactl resources ls` lists what is")
 
-    def _detected(self, given: Detect, report: Report) -> answers.DriftDetected:
+    async def _detected(self, given: Detect, report: Report) -> answers.DriftDetected:
         now = self._host.clock.now()
         which = Filter("open", given.type, given.name, now, 0, PAGE)
-        rows = self._host.queries.at_once(lambda db: kept.listed(db, which))
+        rows = await self._host.queries.apart(lambda db: kept.listed(db, which))
         return answers.DriftDetected(
-            drift=[self._shown(each) for _, each in rows],
+            drift=self._all_shown(each for _, each in rows),
             looked=report.looked,
             there=report.there,
             absent=report.absent,
@@ -170,10 +170,17 @@ class Drifting:
         )
 
     def _shown(self, drift: Drift) -> answers.Drift:
-        rule = None
-        if drift.status == "open":
-            rule = rule_for(self._rules(), drift.type, drift.identity, drift.field)
-        return document(drift, rule)
+        return self._all_shown([drift])[0]
+
+    def _all_shown(self, drifts: Iterable[Drift]) -> list[answers.Drift]:
+        rules = self._rules()
+        return [
+            document(
+                each,
+                rule_for(rules, each.type, each.identity, each.field) if each.status == "open" else None,
+            )
+            for each in drifts
+        ]
 
     def _rules(self) -> list[Rule]:
         now = self._host.clock.now()
@@ -218,6 +225,7 @@ class Drifting:
 
     async def accept(self, caller: Caller, ref: str, body: DriftBody) -> bytes:
         """Make what is there the spec; of a resource that is missing: keep it no longer. Raises NotFound, Conflict."""
+        self._refuse_full()
         async with self._keeper.alone:
             drift = self._open(ref)
             record = self._record(drift)
@@ -227,12 +235,10 @@ class Drifting:
             after = None if drift.field == MISSING else self._accepted(record, drift, now)
             done = msgspec.structs.replace(drift, status="accepted", resolved_by=caller.name, resolved_at=now)
             said = events.Accepted(spec_version=version, reason=body.reason, **events.of(drift))
-            await self._host.resources.write(
-                self._host.journal,
-                events.row(said, now, drift.label, caller.name),
-                ResourceChange(record.type, record.identity, after),
-                Kept(changed=[done]),
-            )
+            row = events.row(said, now, drift.label, caller.name)
+            change = ResourceChange(record.type, record.identity, after)
+            await self._host.resources.write(self._host.journal, row, change, Kept(changed=[done]))
+        self._host.log_events("drift", [row])
         if after is None:
             detail = f"{drift.label} is gone, and kept no longer"
         else:
@@ -280,6 +286,8 @@ class Drifting:
                 " for what",
                 code="locked",
             )
+
+    def _refuse_full(self) -> None:
         if self._host.journal.full:
             raise Unavailable("the disk is full, so nothing new is kept: make room", code="storage_full")
 
@@ -375,7 +383,7 @@ class Drifting:
                     )
                     rows.append(events.row(said, now, drift.label, caller.name))
             self._keeper.settling.beginning.update(each.saga for each in begun)
-            await self._host.journal.commit_nowait(Note(rows, drift=Kept(changed=changed)))
+            await events.write(self._host, Note(rows, drift=Kept(changed=changed)))
 
     async def _started(self, begun: Sequence[Begun], submitting: Any) -> Any:
         """Await that sagas are submitted, and follow them. Where they are not, their records are open again at once."""
@@ -400,7 +408,7 @@ class Drifting:
         """Have a batch set back all that is open and not ignored, a saga a resource. Raises Conflict, Unavailable."""
         check_open(self._host)
         which = Filter("open", body.type, None, self._host.clock.now(), 0, PAGE)
-        rows = self._host.queries.at_once(lambda db: kept.listed(db, which))
+        rows = await self._host.queries.apart(lambda db: kept.listed(db, which))
         by_resource: dict[tuple[str, str], list[Drift]] = {}
         for _, drift in rows:
             if drift.resolved_by is None:
@@ -469,7 +477,7 @@ class Drifting:
         )
         label = drift.label if rule.name is not None else rule.type
         note = Note([events.row(said, now, label, caller.name)], drift=Kept(rules=[rule]))
-        await self._host.journal.commit_nowait(note)
+        await events.write(self._host, note)
         shown = self._shown(self._find(drift.id))
         until = "" if rule.expires_at is None else f" for {body.expires}"
         detail = f"{_about(rule)} is ignored{until}: rule {rule.id}"
@@ -485,7 +493,7 @@ class Drifting:
         now = self._host.clock.now()
         rule = msgspec.structs.replace(found[0], ended_at=now, ended_by=caller.name)
         note = Note([heeded(rule, now, caller.name, expired=False)], drift=Kept(rules=[rule]))
-        await self._host.journal.commit_nowait(note)
+        await events.write(self._host, note)
         detail = f"{_about(rule)} is heeded again"
         return documents.encode(
             answers.DriftAnswer(did="accepted", detail=detail, drift=[], rule=rule_document(rule))

@@ -203,6 +203,12 @@ def resources(
     return [_found(row) for row in db.execute(queries()["kept_and_seen"], values)]
 
 
+def count(db: sqlite3.Connection, type_: str, name: str | None) -> int:
+    """Count a type's records, or those that go by a name or have it as their identity."""
+    (number,) = db.execute(queries()["kept_count"], {"type": type_, "name": name}).fetchone()
+    return int(number)
+
+
 def _found(row: tuple[Any, ...]) -> Found:
     return Found(Resource(*row[:_WIDTH]), None if row[_WIDTH] is None else Seen(*row[_WIDTH:]))
 

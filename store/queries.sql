@@ -211,6 +211,10 @@ SELECT 1 FROM resources LIMIT 1
 -- The types of which there are records.
 SELECT DISTINCT type FROM resources ORDER BY type
 
+-- name: kept_count
+-- How many records of a type there are, or of those that go by a name.
+SELECT count(*) FROM resources WHERE type = :type AND (:name IS NULL OR name = :name OR identity = :name)
+
 -- name: kept_and_seen
 -- A page of a type's records in the order of their identities: records.Resource, then drift.Seen.
 SELECT r.type, r.identity, r.name, r.id, r.spec, r.spec_version, r.outputs, r.saga, r.execution, r.created_at,

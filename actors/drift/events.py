@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from actors.saga.host import Host
 from store.drift import Drift
-from store.records import NewEvent
+from store.records import NewEvent, Note
 
 
 class DriftEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -140,3 +141,9 @@ def row(event: DriftEvent, at: int, resource: str | None, actor: str = "sagad") 
         actor=actor,
         resource=resource,
     )
+
+
+async def write(host: Host, note: Note) -> None:
+    """Have it written, and its events told to the log once they are durable."""
+    await host.journal.commit_nowait(note)
+    host.log_events("drift", note.events)

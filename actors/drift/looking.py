@@ -97,6 +97,9 @@ class Looking:
         for type_ in self._host.queries.at_once(kept.kept_types):
             if self._scope.takes(type_):
                 providers.setdefault(type_.partition(".")[0], []).append(type_)
+                self._progress.of += self._host.queries.at_once(
+                    lambda db, type_=type_: kept.count(db, type_, self._scope.name)  # type: ignore[misc]
+                )
         async with anyio.create_task_group() as tasks:
             for provider, types in providers.items():
                 tasks.start_soon(self._provider, provider, types)
@@ -157,7 +160,6 @@ class Looking:
             record = self._host.resources.find((driver.type, id_))
             if record is not None and self._is_meant(record) and there(driver, image):
                 rows += self._row(Found(record, None), driver, image, began)
-        self._progress.of += len(rows)
         return rows
 
     def _is_meant(self, record: Resource) -> bool:
@@ -185,7 +187,6 @@ class Looking:
                 db, type_, self._scope.name, after=after, not_in=not_in, limit=PAGE
             )
         ):
-            self._progress.of += len(page)
             yield page
             after = page[-1].record.identity
 
@@ -228,12 +229,19 @@ class Looking:
         record = found.record
         if self._host.locks.holder(touch(record)) is not None:
             return []  # the round has not come by it: it is named when it is asked for by itself
-        fields = self._host.resources.presentable(driver.type, self._host.secrets.redact(image.fields))
-        live = encoded(hidden(_DECODER.decode(record.spec), fields)) if image.exists else None
+        try:
+            live = self._live(record, image) if image.exists else None
+        except (TypeError, ValueError) as error:
+            return self._unknown(found, f"what its driver shows cannot be written down: {error}")
         before = found.seen or self._seen(record)
         absent = 0 if image.exists or before is None else before.absent
         state: kept.State = "there" if image.exists else "absent"
         return [Seen(record.identity, record.type, self._round, state, live, began, None, absent)]
+
+    def _live(self, record: Resource, image: Image) -> bytes:
+        """Give what may be kept of it. Raises TypeError or ValueError where that is no JSON."""
+        fields = self._host.resources.presentable(record.type, self._host.secrets.redact(image.fields))
+        return encoded(hidden(_DECODER.decode(record.spec), fields))
 
     def _unknown(self, found: Found, why: str) -> list[Seen]:
         """Keep what was seen last, with why there is nothing newer."""
@@ -278,7 +286,7 @@ class Looking:
         counted = [] if why is not None else [Absent(type_, self._round) for type_ in types]
         now = self._host.clock.now()
         rows = [events.row(event, now, provider) for event in told]
-        await self._host.journal.commit_nowait(Note(rows, drift=Kept(absent=counted, notes=notes)))
+        await events.write(self._host, Note(rows, drift=Kept(absent=counted, notes=notes)))
 
     def _round_of(self, provider: str, types: list[str]) -> absence.Round:
         tallies = [

@@ -71,8 +71,7 @@ class Settling:
         now = self._host.clock.now()
         rows: list[NewEvent] = [events.row(told(each, end), now, each.label) for each in drifts]
         changed = [closed(each, end, now) for each in drifts]
-        await self._host.journal.commit_nowait(Note(rows, drift=Kept(changed=changed)))
-        self._host.log_events("drift", rows)
+        await events.write(self._host, Note(rows, drift=Kept(changed=changed)))
 
     def _end(self, saga: str) -> End | None:
         row = self._host.queries.saga(saga)

@@ -82,7 +82,7 @@ class Sweeping:
         if over:
             ended = [msgspec.structs.replace(rule, ended_at=now, ended_by="sagad") for rule in over]
             told = [heeded(rule, now, "sagad", expired=True) for rule in over]
-            await self._host.journal.commit_nowait(Note(told, drift=Kept(rules=ended)))
+            await events.write(self._host, Note(told, drift=Kept(rules=ended)))
 
     async def _type(self, type_: str, keeps_open: Callable[[Drift], bool]) -> None:
         driver = self._registry.drivers.get(type_)
@@ -91,14 +91,14 @@ class Sweeping:
         while after is not None:
             started = time.perf_counter()
             async with self._alone:
-                after, left, written = self._next(type_, after)
-                if written is not None:
-                    await written
+                after, left, note = self._next(type_, after)
+                if note is not None:
+                    await events.write(self._host, note)
             self.open += filter(keeps_open, left)
             await rest(started)
 
-    def _next(self, type_: str, after: str) -> tuple[str | None, list[Drift], asyncio.Future[int] | None]:
-        """Judge the next page; give where it ends, what stands open after it, and what tells when that is durable."""
+    def _next(self, type_: str, after: str) -> tuple[str | None, list[Drift], Note | None]:
+        """Judge the next page; give where it ends, what stands open after it, and what is to be written."""
         page = self._host.queries.at_once(
             lambda db: kept.resources(db, type_, self._scope.name, after=after, limit=PAGE)
         )
@@ -106,8 +106,7 @@ class Sweeping:
             return None, [], None
         note, left = self._page(page)
         self._progress.looked += len(page)
-        written = None if note is None else self._host.journal.commit_nowait(note)
-        return page[-1].record.identity, left, written
+        return page[-1].record.identity, left, note
 
     # -- a page ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +198,7 @@ class Sweeping:
                 why = "the resource is kept no longer"
                 told = [self._row(events.Stale(why=why, **events.of(each)), each) for each in gone]
                 self._report.stale += len(gone)
-                await self._host.journal.commit_nowait(Note(told, drift=Kept(changed=gone)))
+                await events.write(self._host, Note(told, drift=Kept(changed=gone)))
         while pairs := self._host.queries.at_once(lambda db: kept.seen_of_nobody(db, PAGE)):
             await self._host.journal.commit_nowait(Note([], drift=Kept(gone=pairs)))
         await self._drop_notes()
@@ -220,7 +219,7 @@ class Sweeping:
         if notes:
             now = self._host.clock.now()
             told = [events.row(events.Calmed(provider=name), now, name) for name in over]
-            await self._host.journal.commit_nowait(Note(told, drift=Kept(notes=notes)))
+            await events.write(self._host, Note(told, drift=Kept(notes=notes)))
 
 
 def heeded(rule: Rule, now: int, actor: str, *, expired: bool) -> NewEvent:

@@ -40,10 +40,12 @@ class Timer:
     async def run(self) -> None:
         """Look for ever; end the keeper with it."""
         try:
-            if self._host.queries.at_once(_at_work):
-                await self.keeper.settle()
+            settled = False
             while True:
                 try:
+                    if not settled and self._host.queries.at_once(_at_work):
+                        await self.keeper.settle()
+                    settled = True
                     await self.look()
                 except Exception:  # noqa: BLE001  a slip here must not end what waits for everybody
                     structlog.get_logger("drift").exception("drift.timer_failed")

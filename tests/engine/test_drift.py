@@ -519,16 +519,11 @@ def test_who_fights_is_noticed_and_not_fed(site: Site) -> None:
 
 def test_what_stands_in_a_secret_s_place_is_compared_and_never_shown(site: Site) -> None:
     """Its reference is the same; another value is a difference, and stands nowhere."""
-    site.call("POST", "/v2/domains", {"name": "harbour.example"})
-    given = {"domain": "harbour.example", "type": "TXT", "name": "www", "data": "${secret.verify}"}
-    made = site.daemon.submit(
-        {"saga": "made", "steps": [{"name": "txt", "do": "digitalocean.domain_record.create", "with": given}]}
-    )
-    assert made["status"] == "completed", made
+    value, other = "a-secret-that-nobody-sees", "an-older-secret-that-nobody-sees"
+    web = site.droplet(value)
+    site.kept("web", web, spec={"name": "${secret.verify}"})
     same = site.detect()
-    id_ = made["steps"][0]["output"]["id"]
-    other = "an-older-secret-that-nobody-sees"
-    site.call("PATCH", f"/v2/domains/harbour.example/records/{id_}", {"type": "TXT", "data": other})
+    site.changed(web, name=other)
     changed = site.detect()
     (record,) = site.records()
     status, answer = site.say(record, "accept")
@@ -540,7 +535,7 @@ def test_what_stands_in_a_secret_s_place_is_compared_and_never_shown(site: Site)
     files = [
         path for path in site.daemon.folder.rglob("*") if path.is_file() and path.parent.name != "secrets"
     ]
-    for text in (other, "a-secret-that-nobody-sees"):
+    for text in (other, value):
         assert [path for path in files if text.encode() in path.read_bytes()] == []
 
 
@@ -558,7 +553,8 @@ def test_what_was_missed_while_sagad_was_down_is_done_once_at_its_start(site: Si
     def planned() -> dict[str, int]:
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
             rows = db.execute("SELECT name, value FROM drift_notes WHERE kind = 'job'").fetchall()
-        return {name: json.loads(value)["due"] for name, value in rows}
+        jobs = {name: json.loads(value) for name, value in rows}
+        return {name: job["due"] for name, job in jobs.items() if job["cron"] == "0 0 1 1 *"}
 
     site.daemon.wait_until(lambda: len(planned()) == 2, 10, "the jobs are planned")
     before = planned()
