@@ -95,21 +95,19 @@ class Reverting:
             return [await self._creation(driver, case)]
         fields = sorted({root_of(drift.field) for drift in case.drifts})
         found: list[Operation] = []
-        for verb, own in self._parted(driver, fields):
+        for verb, own in self._parted(driver, fields).items():
             found.append(await self._change(driver, case, verb, own))
         return found
 
-    def _parted(self, driver: Driver, fields: list[str]) -> Iterator[tuple[str, list[str]]]:
-        """Share the fields out: all that ``update`` can set to that, each of the others to a verb of its own."""
-        for name in _changing(driver):
-            if name == "update":
-                yield name, fields
-                return
+    def _parted(self, driver: Driver, fields: list[str]) -> dict[str, list[str]]:
+        """Share the fields out among the verbs that take them; what none takes may come of what ``update`` does."""
+        verbs, own = list(_changing(driver)), dict[str, list[str]]()
         for field in fields:
-            verb = next((name for name in _changing(driver) if _takes(driver.verbs[name], field)), None)
-            if verb is None:
+            verb = next((name for name in verbs if _takes(driver.verbs[name], field)), None)
+            if verb is None and "update" not in verbs:
                 raise CannotRevert(_no_verb(driver, [field]))
-            yield verb, [field]
+            own.setdefault(verb or "update", []).append(field)
+        return own
 
     async def _change(self, driver: Driver, case: Case, verb: str, fields: list[str]) -> Operation:
         declared = driver.verbs[verb]

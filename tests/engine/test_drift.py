@@ -362,12 +362,16 @@ def test_mass_absence_is_an_alarm(site: Site) -> None:
 
 
 def test_a_list_that_lags_makes_nothing_missing(site: Site) -> None:
-    """What is not listed is asked for by itself."""
+    """What is not listed is asked for by itself, with the token that may only read."""
     site.fake.lags.unlisted["droplet"] = 1e9
-    site.kept("web", site.droplet("web"))
+    web = site.droplet("web")
+    site.kept("web", web)
+    asked = len(site.fake.requests)
     reports = [site.detect() for _ in range(3)]
+    by_id = [each for each in site.fake.requests[asked:] if each.path == f"/v2/droplets/{web}"]
 
     assert [each["there"] for each in reports] == [1, 1, 1]
+    assert [each.token for each in by_id] == [FakeDigitalOcean.read_token] * 3
     assert site.records("all") == []
 
 
