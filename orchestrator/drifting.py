@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import anyio
 import msgspec
 
 from actors.drift import automatic, compare, events
@@ -47,6 +48,9 @@ DONE = 20
 """Executions that are looked through for what was done to a resource before."""
 
 PAGE = 1_000
+
+PATIENCE = 1.0
+"""Seconds."""
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
@@ -94,6 +98,7 @@ class Drifting:
         cursor: str | None = None,
     ) -> bytes:
         """List records in the order of detection, a page at a time: the open ones that no rule hides, unless told."""
+        await self._settle()
         now = self._host.clock.now() if status == "open" else None
         which = Filter(
             None if status == "all" else status,
@@ -110,8 +115,15 @@ class Drifting:
 
     async def one(self, ref: str) -> bytes:
         """Give a record."""
+        await self._settle()
         shown = self._shown(self._find(ref))
         return documents.encode(answers.DriftOne(**msgspec.structs.asdict(shown), drift=[shown]))
+
+    async def _settle(self) -> None:
+        """Close what a saga has just reverted: whoever saw it end is to see that. Nobody waits long for it."""
+        if not self._host.journal.full and self._host.queries.at_once(kept.at_work):
+            with anyio.move_on_after(PATIENCE):
+                await self._keeper.settle()
 
     async def rules(self) -> bytes:
         """Give the rules that hold."""

@@ -1,6 +1,7 @@
 """sagad, made to die at a commit when a test says so: `python -m tests.faults.armed FILE [sagad's arguments]`.
 
 FILE holds `before N` or `after N`: the N-th commit from when the file came is the last one, or the first that is not made.
+`bug 0`: while it is there, sweeps crash.
 """
 
 from __future__ import annotations
@@ -32,6 +33,20 @@ def arm(file: Path) -> None:
         return result
 
     Writer.commit = counting  # type: ignore[method-assign]
+    _arm_sweeps(file)
+
+
+def _arm_sweeps(file: Path) -> None:
+    from actors.drift.sweeping import Sweeping
+
+    run = Sweeping.run
+
+    async def breaking(self: Any, **more: Any) -> None:
+        if file.exists() and file.read_text().startswith("bug"):
+            raise ZeroDivisionError("a bug in the sweep")
+        await run(self, **more)
+
+    Sweeping.run = breaking  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -84,3 +84,28 @@ def test_a_revert_that_is_killed_is_never_half(tmp_path: Path, point: str) -> No
     assert {"open", "reverted"} <= set(ends), ends
     assert types.count("drift.detected") == number
     assert types.count("drift.reverted") == number
+
+
+def test_an_actor_that_crashes_is_begun_again_and_given_up_in_the_end(tmp_path: Path) -> None:
+    """Whoever waits is told, health says so, the rest goes on; once it is mended, so does this."""
+    page, arm = tmp_path / "page", tmp_path / "arm"
+    settings = '[supervisor]\nmax_restarts = 2\nbackoff = "1ms"\n'
+    step = {"name": "f", "do": "local.file.create", "with": {"path": str(page), "content": "wanted"}}
+    with Daemon(tmp_path, settings).start(module=("tests.faults.armed", str(arm))) as daemon:
+        daemon.submit({"saga": "file", "steps": [step]})
+        page.write_text("changed")
+        arm.write_text("bug 0")
+        status, problem = daemon.ask("POST", "/v1/drift/detect", {})
+        health = daemon.ask("GET", "/v1/health")[1]
+        other = daemon.submit(
+            {"saga": "other", "steps": [{"name": "e", "do": "test.echo", "with": {"message": "x"}}]}
+        )
+        arm.unlink()
+        mended = daemon.ask("POST", "/v1/drift/detect", {})[1]
+
+        assert (status, problem["code"]) == (503, "drift_failed")
+        assert any("a bug in the sweep" in text for text in health["warnings"])
+        assert health["restarts"] == 2
+        assert other["status"] == "completed"
+        assert mended["opened"] == 1
+        assert daemon.ask("GET", "/v1/health")[1]["warnings"] == []
