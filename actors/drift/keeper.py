@@ -123,7 +123,7 @@ class Keeper:
         text = f"the drift actor has crashed too often at a {asked.what}, and has given it up: {why}"
         await self._note_alarm(automatic.ACTOR, text)
         if asked.what != "detect":
-            await self.plan()
+            await self.plan(done=asked.what)
         if not asked.answer.done():
             asked.answer.set_exception(GivenUp(text))
 

@@ -136,8 +136,7 @@ class Looking:
         async def whole() -> BaseException | None:
             shown.clear()
             rows: list[Seen] = []
-            inventory = driver.inventory()
-            error = None
+            inventory, error = _inventory(driver)
             while error is None:
                 listed, error = await _some(inventory)
                 started = time.perf_counter()
@@ -203,6 +202,8 @@ class Looking:
             return self._unknown(found, str(why))
         if image is None:
             return self._unknown(found, f"{driver.type} cannot read what is there")
+        if not isinstance(image, Image):
+            return self._unknown(found, f"its driver read {type(image).__name__}, which is no image")
         image = image if there(driver, image) else ABSENT
         if not image.exists and await settled(lambda: driver.witness(call), READING) is True:
             self._witnessed.add(driver.type.partition(".")[0])
@@ -275,9 +276,9 @@ class Looking:
         told: list[events.DriftEvent] = []
         if why is not None:
             self._report.alarms.append(why)
-            notes.append(("alarm", provider, msgspec.json.encode(why)))
-            if provider not in before:
-                told.append(events.Alarmed(provider=provider, why=why))
+            if self._scope == Scope():  # what was asked for alone says little of the rest
+                notes.append(("alarm", provider, msgspec.json.encode(why)))
+                told += [] if provider in before else [events.Alarmed(provider=provider, why=why)]
         else:
             notes += self._sighted(types)
             if provider in before and self._scope == Scope():
@@ -330,8 +331,18 @@ async def _some(inventory: AsyncIterator[tuple[str, Image]]) -> tuple[list[tuple
         each = await settled(lambda: anext(inventory))
         if isinstance(each, BaseException):
             return some, each
-        some.append(each)
+        id_, image = each if isinstance(each, tuple) else (None, None)
+        if not isinstance(id_, str) or not isinstance(image, Image):
+            return some, TypeError(f"its driver lists {each!r:.100}, which is no id with an image")
+        some.append((id_, image))
     return some, None
+
+
+def _inventory(driver: Driver) -> tuple[Any, BaseException | None]:
+    try:
+        return driver.inventory(), None
+    except Exception as error:  # noqa: BLE001  what a driver raises is data
+        return None, error
 
 
 def _call(driver: Driver, record: Resource) -> Call:
@@ -342,6 +353,8 @@ def _call(driver: Driver, record: Resource) -> Call:
         call = reading(driver, known, key="drift")
     except Refused as refused:
         raise Unreadable(str(refused)) from refused
+    except Exception as error:
+        raise Unreadable(f"its driver raised {type(error).__name__}: {error}") from error
     if call.resource is None:
         raise Unreadable(f"what is on record does not say how to ask {driver.type} for it")
     return call
