@@ -250,7 +250,7 @@ def accept(session: Session, id: str, *, yes: bool, reason: str | None) -> int:
 
     Prints the lines to change in the stack file. A resource that is missing is kept no longer.
     """
-    ask(f"Keep what is there instead of what was wanted ({id})?", yes=yes, needed=True)
+    ask(f"Keep what is there instead of what was wanted ({id})?", yes=yes)
     answer = session.client.post(_route(id, "accept"), _said(reason=reason))
     document = answer.document()
     if _told(session, answer):
@@ -290,7 +290,7 @@ def revert(
     if bool(id) == all_ or (type and not all_):
         raise Misused("give an id, or --all (and with it --type)")
     seconds = wait_seconds(wait)
-    ask(f"Set back {'all drift' if all_ else id}?", yes=yes, needed=True)
+    ask(f"Set back {'all drift' if all_ else id}?", yes=yes, needed=all_)
     route = "/v1/drift/revert" if all_ else _route(id or "", "revert")
     answer = session.client.post(route, _said(reason=reason, type=type))
     document = answer.document()

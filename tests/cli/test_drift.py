@@ -63,10 +63,10 @@ def test_an_inbox_from_detect_to_an_empty_list(type_in: TypeIn, sagad: Daemon) -
     mode, content = type_in("drift", "ls", "-q").stdout.split()
     shown = type_in("drift", "show", content).stdout
     document = json.loads(type_in("drift", "show", content[:6], "-o", "json").stdout)
-    refused = type_in("drift", "accept", mode)
-    accepted = type_in("drift", "accept", mode, "--yes", "--reason", "as it should be")
-    again = type_in("drift", "accept", mode, "--yes")
-    reverted = type_in("drift", "revert", content, "--yes", "--wait")
+    refused = type_in("drift", "revert", "--all")
+    accepted = type_in("drift", "accept", mode, "--reason", "as it should be")
+    again = type_in("drift", "accept", mode)
+    reverted = type_in("drift", "revert", content, "--wait")
     left = type_in("drift", "ls", "-o", "json")
     history = type_in("drift", "ls", "--all").stdout
 
