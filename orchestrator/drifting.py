@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from actors.drift import compare, events
+from actors.drift.counting import Scope
 from actors.drift.judge import MISSING
 from actors.drift.keeper import GivenUp, Keeper
-from actors.drift.looking import Scope
 from actors.drift.report import Report
 from actors.drift.sweeping import heeded, is_hidden
 from actors.resources import encoded

@@ -19,7 +19,8 @@ import structlog
 from actors.crew import Crew
 from actors.directory import Directory
 from actors.drift import automatic
-from actors.drift.looking import Looking, Scope
+from actors.drift.counting import Scope
+from actors.drift.looking import Looking
 from actors.drift.report import Progress, Report
 from actors.drift.schedule import Job, Planned, planned
 from actors.drift.settling import Settling

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import msgspec
 
-from actors.drift import absence, events
+from actors.drift import absence
+from actors.drift.counting import Counting, Scope
 from actors.drift.hiding import hidden
 from actors.drift.report import Progress, Report, rest
 from actors.resources import encoded
@@ -27,7 +28,7 @@ from providers.asking import Refused, reading, there
 from providers.contract import ABSENT, READS_ONLY, Call, Driver, Ended, Failed, Image
 from providers.registry import Registry, UnknownOperation
 from store import drift as kept
-from store.drift import Absent, Found, Kept, Seen
+from store.drift import Found, Kept, Seen
 from store.records import Note, Resource
 
 PAGE = 50
@@ -50,17 +51,6 @@ LONGEST = 90.0
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
-class Scope(NamedTuple):
-    """What is looked at: of one type or family, of one name or identity; None is all."""
-
-    type: str | None = None
-    name: str | None = None
-
-    def takes(self, type_: str) -> bool:
-        """Tell whether a type belongs to it."""
-        return self.type is None or type_ == self.type or type_.startswith(f"{self.type}.")
-
-
 class Unreadable(Exception):
     """A look that brought nothing; the message says why."""
 
@@ -81,14 +71,10 @@ class Looking:
         self._host = host
         self._registry = registry
         self._scope = scope
-        self._missing_after = missing_after
         self._report = report
         self._progress = progress
-        self._round = host.clock.now()
-        self._sightings: dict[str, list[str]] = {}
-        """Ids that each type's list has shown."""
-        self._witnessed: set[str] = set()
-        """Providers of which a place was seen where something is gone."""
+        self._counting = Counting(host, scope, missing_after, report)
+        self._round = self._counting.round
 
     async def run(self) -> None:
         """Look at all of it."""
@@ -116,7 +102,7 @@ class Looking:
                     await self._all_unknown(type_, str(why))
             else:
                 await self._ask_each(driver, None)
-        await self._count(provider, types)
+        await self._counting.count(provider, types)
 
     def _no_driver(self, type_: str) -> str:
         try:
@@ -131,7 +117,7 @@ class Looking:
         """Take in a type's list, then ask for what is not in it. Raises Unreadable where there is none."""
         began = self._host.clock.now()
         shown: list[str] = []
-        before = set(self._remembered().get(driver.type, ()))
+        before = set(self._counting.remembered().get(driver.type, ()))
 
         async def whole() -> BaseException | None:
             shown.clear()
@@ -149,7 +135,7 @@ class Looking:
             return None if isinstance(error, StopAsyncIteration) else error
 
         await self._patiently(whole)
-        self._sightings[driver.type] = shown
+        self._counting.sightings[driver.type] = shown
         await self._ask_each(driver, self._round)
 
     def _listed(self, driver: Driver, listed: list[tuple[str, Image]], began: int) -> list[Seen]:
@@ -206,7 +192,7 @@ class Looking:
             return self._unknown(found, f"its driver read {type(image).__name__}, which is no image")
         image = image if there(driver, image) else ABSENT
         if not image.exists and await settled(lambda: driver.witness(call), READING) is True:
-            self._witnessed.add(driver.type.partition(".")[0])
+            self._counting.witnessed.add(driver.type.partition(".")[0])
         return self._row(found, driver, image, began)
 
     async def _patiently(self, ask: Callable[[], Awaitable[Any | BaseException]]) -> Any:
@@ -264,64 +250,6 @@ class Looking:
             started = time.perf_counter()
             await self._host.journal.commit_nowait(Note([], drift=Kept(seen=rows)))
             await rest(started)
-
-    # -- what is gone ----------------------------------------------------------------------------------------------
-
-    async def _count(self, provider: str, types: list[str]) -> None:
-        """Count what was not found as absent, if that says something; else raise the alarm."""
-        found = self._round_of(provider, types)
-        why = absence.alarm(found)
-        before = self._host.queries.at_once(lambda db: kept.notes(db, "alarm"))
-        notes: list[tuple[kept.NoteKind, str, bytes | None]] = []
-        told: list[events.DriftEvent] = []
-        if why is not None:
-            self._report.alarms.append(why)
-            if self._scope == Scope():  # what was asked for alone says little of the rest
-                notes.append(("alarm", provider, msgspec.json.encode(why)))
-                told += [] if provider in before else [events.Alarmed(provider=provider, why=why)]
-        else:
-            notes += self._sighted(types)
-            if provider in before and self._scope == Scope():
-                notes.append(("alarm", provider, None))
-                told.append(events.Calmed(provider=provider))
-        counted = [] if why is not None else [Absent(type_, self._round) for type_ in types]
-        now = self._host.clock.now()
-        rows = [events.row(event, now, provider) for event in told]
-        await events.write(self._host, Note(rows, drift=Kept(absent=counted, notes=notes)))
-
-    def _round_of(self, provider: str, types: list[str]) -> absence.Round:
-        tallies = [
-            tally
-            for type_ in types
-            for tally in self._host.queries.at_once(
-                lambda db, type_=type_: kept.tally(db, type_, self._round, self._missing_after)  # type: ignore[misc]
-            )
-        ]
-        for each in tallies:
-            self._report.looked += each.resources
-            self._report.there += each.resources * (each.state == "there")
-            self._report.absent += each.resources * (each.state == "absent")
-        before = {type_: set(ids) for type_, ids in self._remembered().items() if type_ in types}
-        return absence.Round(
-            provider,
-            there=sum(each.resources for each in tallies if each.state == "there"),
-            absent=sum(each.resources for each in tallies if each.state == "absent" and not each.known),
-            besides=provider in self._witnessed or any(self._sightings.get(type_) for type_ in types),
-            remembered=any(before.values()),
-            recognised=any(before.get(type_, set()) & {*self._sightings.get(type_, ())} for type_ in types),
-        )
-
-    def _remembered(self) -> dict[str, list[str]]:
-        found = self._host.queries.at_once(lambda db: kept.notes(db, "sighting"))
-        return {type_: msgspec.json.decode(ids, type=list[str]) for type_, ids in found.items()}
-
-    def _sighted(self, types: list[str]) -> list[tuple[kept.NoteKind, str, bytes | None]]:
-        before = self._remembered()
-        return [
-            ("sighting", type_, msgspec.json.encode(absence.remembered(before.get(type_, []), ids)))
-            for type_, ids in self._sightings.items()
-            if type_ in types
-        ]
 
 
 async def _some(inventory: AsyncIterator[tuple[str, Image]]) -> tuple[list[tuple[str, Image]], Any]:

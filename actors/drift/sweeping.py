@@ -18,10 +18,11 @@ import msgspec
 from actors.drift import events
 from actors.drift.automatic import is_of_provider
 from actors.drift.compare import Difference, Normalise
+from actors.drift.counting import Scope
 from actors.drift.events import DriftEvent
 from actors.drift.hiding import comparable
 from actors.drift.judge import MISSING, NOTHING, Case, Verdict, is_judged, judge, parted, rule_for, seen_again
-from actors.drift.looking import Scope, touch
+from actors.drift.looking import touch
 from actors.drift.report import Progress, Report, rest
 from actors.resources import HIDDEN
 from actors.saga import keys

@@ -40,13 +40,13 @@ class Timer:
     async def run(self) -> None:
         """Look for ever; end the keeper with it."""
         try:
-            settled = False
+            first = True
             while True:
                 try:
-                    if not settled and self._host.queries.at_once(_at_work):
+                    if first and self._host.queries.at_once(_at_work):
                         await self.keeper.settle()
-                    settled = True
-                    await self.look()
+                    await self.look(plans=not first)
+                    first = False
                 except Exception:  # noqa: BLE001  a slip here must not end what waits for everybody
                     structlog.get_logger("drift").exception("drift.timer_failed")
                 await anyio.sleep(LOOK)
@@ -54,8 +54,11 @@ class Timer:
             if self._keeper is not None:
                 await self._keeper.close()
 
-    async def look(self) -> None:
-        """Begin what is due by now. Nothing is while nothing is kept, while sagad drains, or while the disk is full."""
+    async def look(self, *, plans: bool = True) -> None:
+        """Begin what is due by now. Nothing is while nothing is kept, while sagad drains, or while the disk is full.
+
+        ``plans``: what is not planned by these settings yet, is. That has time: a start has better things to write.
+        """
         host = self._host
         if host.draining or host.journal.full or not host.queries.at_once(_anything):
             return
@@ -65,7 +68,8 @@ class Timer:
             settings.sync,
             settings.schedule,
         ]:
-            await self.keeper.plan()
+            if plans:
+                await self.keeper.plan()
             return
         now = host.clock.now()
         for job in ("sync", "sweep"):

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import click
 
 from orchestrator.cli.client import Answer
-from orchestrator.cli.draw import Words, print_lines, print_table
+from orchestrator.cli.draw import print_lines, print_table
+from orchestrator.cli.drift_page import lines, print_drift, rule_row, tell
 from orchestrator.cli.failures import DONE, Misused
 from orchestrator.cli.options import Group, reason_option
 from orchestrator.cli.session import Session
-from orchestrator.cli.text import age, brief, clock, count
 from orchestrator.cli.verbs import ask
 from orchestrator.cli.waiting import WaitingCommand, wait_for, wait_option, wait_seconds
-
-Record = dict[str, Any]
 
 LOOK = 0.5
 """Seconds between two looks at how far the daemon is."""
 
 _MOST_AT_ONCE = 1_000  # the API refuses to give more in one answer
-_NAMED = 20
-_HEADS = ("ID", "RESOURCE", "FIELD", "WANTED", "LIVE", "SEEN", "STATUS")
 
 
 @click.group(cls=Group)
@@ -60,8 +56,8 @@ def detect(session: Session, type: str | None, name: str | None) -> int:
     if session.json:
         session.document(answer)
         return DONE
-    _print(session, document["drift"])
-    _tell(session, document)
+    print_drift(session, document["drift"])
+    tell(session, document)
     return DONE
 
 
@@ -105,21 +101,6 @@ def _progress(session: Session) -> str:
     return f"{words} … {now['looked']} of {now['of']}" if now.get("of") else f"{words} …"
 
 
-def _tell(session: Session, document: dict[str, Any]) -> None:
-    """Say on stderr how it went: what is not known is not hidden behind what is."""
-    looked = count(document["looked"], "resource")
-    session.note(
-        f"looked at {looked}: {document['opened']} new, {document['still_open']} still open,"
-        f" {document['stale']} went away; {document['unknown_count']} unknown, {document['passed_over_count']} passed over"
-    )
-    for title, key in (("unknown", "unknown"), ("passed over", "passed_over")):
-        for each in document[key][:_NAMED]:
-            session.note(f"{title}: {each['type']} {each['name']}: {each['why']}")
-        if (more := document[f"{key}_count"] - _NAMED) > 0:
-            session.note(f"{title}: and {more} more: -o json names them")
-    session.warn(document["alarms"])
-
-
 @drift.command()
 @click.option("--all", "all_", is_flag=True, help="Also what is resolved, and what a rule hides.")
 @click.option("--type", metavar="T", help="Only of this type, or family: local.file, local.")
@@ -137,7 +118,7 @@ def ls(session: Session, *, all_: bool, type: str | None, name: str | None, limi
     elif session.json:
         session.document_of({"drift": found, "next": more})
     else:
-        _print(session, found)
+        print_drift(session, found)
     if more and not session.json:
         session.note(f"there is more: sagactl drift ls --limit {2 * len(found)}")
     return DONE
@@ -157,42 +138,6 @@ def _pages(session: Session, query: dict[str, Any], limit: int | None) -> list[A
             return answers
 
 
-def _print(session: Session, found: list[Record]) -> None:
-    if session.quiet:
-        for each in found:
-            session.say(each["id"])
-        return
-    by_resource = sorted(found, key=lambda each: (each["type"], each["name"], each["resource_id"]))
-    print_table(session, _HEADS, list(_rows(by_resource)), styled=6)
-
-
-def _rows(found: list[Record]) -> Iterator[list[Any]]:
-    """Write a row a record; the resource stands in the first of its rows only."""
-    last = None
-    for each in found:
-        resource = (each["type"], each["resource_id"])
-        shown = "" if resource == last else f"{each['type']} {each['name']}"
-        last = resource
-        missing = each["kind"] == "missing"
-        yield [
-            each["id"],
-            shown,
-            "(missing)" if missing else each["field"],
-            "" if missing else brief(each["wanted"], 30),
-            "" if missing else brief(each["live"], 30),
-            f"{age(each['first_seen'])} ×{each['count']}",
-            _status(each),
-        ]
-
-
-def _status(about: Record) -> str:
-    if about["status"] != "open":
-        return str(about["status"])
-    if about["ignored"]:
-        return "ignored"
-    return "reverting" if about["resolved_by"] else "open"
-
-
 @drift.command()
 @click.argument("id", metavar="ID")
 @click.pass_obj
@@ -205,36 +150,8 @@ def show(session: Session, id: str) -> int:
     elif session.quiet:
         session.say(about["id"])
     else:
-        print_lines(session, list(_lines(about)))
+        print_lines(session, list(lines(about)))
     return DONE
-
-
-def _lines(about: Record) -> Iterator[Words]:
-    what = "missing" if about["kind"] == "missing" else about["field"]
-    yield [
-        (about["id"], "strong"),
-        (f"  {about['type']} {about['name']}: {what}  ", ""),
-        (_status(about), ""),
-    ]
-    if about["kind"] == "changed":
-        yield [("wanted: ", "faint"), (brief(about["wanted"], 1_000), "")]
-        yield [("live:   ", "faint"), (brief(about["live"], 1_000), "")]
-    times = (
-        f"seen {about['count']} times, first {clock(about['first_seen'])}, last {clock(about['last_seen'])}"
-    )
-    yield [(times, "faint")]
-    if about["resolved_by"]:
-        by = (
-            f"saga {about['resolved_by']} is at it"
-            if about["status"] == "open"
-            else f"by {about['resolved_by']}"
-        )
-        yield [(f"{by}{' of itself' if about['automatic'] else ''}", "faint")]
-    if about["resolved_at"]:
-        yield [(f"{about['status']} {clock(about['resolved_at'])}", "faint")]
-    for name in ("why", "ignored"):
-        if about[name]:
-            yield [(f"{name}: {about[name]}", "")]
 
 
 # --- changing -------------------------------------------------------------------------------------------------------
@@ -340,14 +257,8 @@ def rules(session: Session, end: str | None, reason: str | None) -> int:
             session.say(each["id"])
     else:
         heads = ("ID", "TYPE", "RESOURCE", "FIELD", "OWNER", "UNTIL", "REASON")
-        print_table(session, heads, [_rule(each) for each in found])
+        print_table(session, heads, [rule_row(each) for each in found])
     return DONE
-
-
-def _rule(about: Record) -> list[Any]:
-    until = clock(about["expires_at"]) if about["expires_at"] else "for ever"
-    field = "(missing)" if about["field"] == "" else about["field"] or "all"
-    return [about["id"], about["type"], about["name"] or "all", field, about["owner"], until, about["reason"]]
 
 
 def _said(**given: Any) -> dict[str, Any]:

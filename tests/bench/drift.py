@@ -36,7 +36,7 @@ class Cost(NamedTuple):
     """Of the service, both times together."""
 
 
-def measure(folder: Path, resources: int) -> Cost:
+def measure(folder: Path, resources: int, *, idle: float = 1.0) -> Cost:
     """Run it twice: the first time everything is new, the second time is measured as well for its memory."""
     secrets = folder / "secrets"
     secrets.mkdir(parents=True, mode=0o700)
@@ -50,12 +50,12 @@ def measure(folder: Path, resources: int) -> Cost:
             daemon.stop()
             fleet.fill(daemon.state / "sagad.db", resources)
             daemon.start(module=("tests.bench.fleet",))
-            return _measured(daemon, resources, asked)
+            return _measured(daemon, resources, asked, idle)
 
 
-def _measured(daemon: Daemon, resources: int, asked: Callable[[], int]) -> Cost:
+def _measured(daemon: Daemon, resources: int, asked: Callable[[], int], rest: float) -> Cost:
     asking = _Asking(daemon)
-    idle = asking.during(lambda: time.sleep(1.0))
+    idle = asking.during(lambda: time.sleep(rest))
     used, began = processor(daemon)[1], time.perf_counter()
     found: list[dict[str, Any]] = []
     first = asking.during(lambda: found.append(daemon.ask("POST", "/v1/drift/detect", {})[1]))

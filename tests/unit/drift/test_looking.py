@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from actors.clock import WallClock
-from actors.drift.looking import Looking, Scope
+from actors.drift.counting import Scope
+from actors.drift.looking import Looking
 from actors.drift.report import Progress, Report
 from actors.saga.calls import Calls
 from actors.saga.contents import Contents
