@@ -292,7 +292,7 @@ class Driver(abc.ABC):
 
     A driver's promises, which ``tests/conformance.py`` goes through one by one:
 
-    1. ``plan``, ``read``, ``find`` and ``poll`` change nothing (``find`` may remove the operation's own leftovers).
+    1. ``plan``, ``read``, ``witness``, ``find`` and ``poll`` change nothing (``find`` may remove the operation's own leftovers).
     2. What could not be put back is refused in ``plan``, before anything changes.
     3. ``apply`` of a delete of the absent succeeds.
     4. ``find`` after a lost answer says Done exactly when the effect is there, NotDone exactly when it is not.

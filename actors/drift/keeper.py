@@ -240,7 +240,8 @@ class Keeper:
     async def settle_one(self, saga: str) -> None:
         """Close what a saga was to revert, if it has ended."""
         async with self.alone:
-            await self.settling.settle(saga)
+            if await self.settling.settle(saga):
+                self.settling.leave(saga)
 
 
 def _seen(answer: asyncio.Future[Report]) -> None:

@@ -53,7 +53,8 @@ class Settling:
         self._directory = directory
         self.beginning: set[str] = set()
         """Sagas that records name already, and that are just being submitted."""
-        self._followed: set[str] = set()
+        self._followed: dict[str, Callable[[], None]] = {}
+        """What ends the watching of each saga that is followed."""
 
     async def settle(self, saga: str) -> bool:
         """Close, or open again, what a saga was to revert; False: it goes on."""
@@ -90,11 +91,13 @@ class Settling:
 
         def look(_dossier: Dossier, state: State) -> None:
             if state.status in ENDED:
-                stop()
-                self._followed.discard(saga)
+                self.leave(saga)
                 over()
 
-        if saga in self._followed:
-            return
-        self._followed.add(saga)
-        stop = self._directory.watch(saga, look)
+        if saga not in self._followed:
+            self._followed[saga] = self._directory.watch(saga, look)
+
+    def leave(self, saga: str) -> None:
+        """Follow a saga no longer."""
+        if (stop := self._followed.pop(saga, None)) is not None:
+            stop()

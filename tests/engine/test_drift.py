@@ -279,6 +279,47 @@ def test_a_resource_that_a_saga_is_at_is_passed_over(site: Site) -> None:
     assert (after["opened"], after["passed_over_count"]) == (1, 0)
 
 
+def test_a_path_in_a_list_is_found_accepted_and_reverted(site: Site) -> None:
+    """In whatever order and form the service shows it, the place is the spec's."""
+    every = {"protocol": "tcp", "ports": "0", "sources": {"addresses": ["192.0.2.0/24"]}}
+    ssh = {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["192.0.2.0/24", "198.51.100.0/24"]}}
+    wall = site.call("POST", "/v2/firewalls", {"name": "wall", "inbound_rules": [every, ssh]})["firewall"][
+        "id"
+    ]
+    wanted = [every | {"ports": "all"}, ssh | {"sources": {"addresses": ssh["sources"]["addresses"][::-1]}}]  # type: ignore[index]
+    site.kept("wall", wall, "digitalocean.firewall", spec={"inbound_rules": wanted})
+
+    def shown(ports: str) -> None:
+        with site.fake.cloud.lock:
+            fields = site.fake.cloud.get("firewall", wall).fields
+            fields["inbound_rules"] = [ssh | {"ports": ports}, every]
+
+    same = site.detect()
+    shown("2222")
+    site.detect()
+    (record,) = site.records()
+    _, accepted = site.say(record, "accept")
+    after = site.detect()
+    shown("22")
+    site.detect()
+    (again,) = site.records()
+    _, reverted = site.say(again, "revert", "?wait=20s")
+    last = site.detect()
+
+    assert (same["there"], same["opened"]) == (1, 0)
+    assert (record["field"], record["wanted"], record["live"]) == ("inbound_rules[1].ports", "22", "2222")
+    assert '"ports":"2222"' in accepted["lines"][-1]
+    spec = site.resource("wall", "digitalocean.firewall")["spec"]
+    assert spec == {"inbound_rules": [wanted[0], wanted[1] | {"ports": "2222"}]}
+    assert (after["drift"], again["field"]) == ([], "inbound_rules[1].ports")
+    assert reverted["drift"][0]["status"] == "reverted", reverted
+    assert last["drift"] == []
+    assert sorted(each["ports"] for each in site.fake.objects("firewall")[0]["inbound_rules"]) == [
+        "0",
+        "2222",
+    ]
+
+
 # --- what is missing ------------------------------------------------------------------------------------------------
 
 
