@@ -11,8 +11,8 @@ BIN := .venv/bin
 STAMP := .venv/.made-from-lock
 PYTEST_ARGS ?=
 
-.PHONY: help venv test lint types imports unit newer demo demo-cloud live bench simulate format cover lock system-deps \
-	clean
+.PHONY: help venv test lint types imports unit newer demo demo-cloud live bench bench-drift simulate format cover lock \
+	system-deps clean
 
 help:  ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -58,6 +58,9 @@ live: $(STAMP)  ## one snapshot at the real DigitalOcean; needs DIGITALOCEAN_TOK
 
 bench: $(STAMP)  ## the figures of SPEC 11
 	$(BIN)/python -m tests.bench
+
+bench-drift: $(STAMP)  ## what a sync and a sweep of 10,000 resources cost
+	$(BIN)/python -m tests.bench.drift
 
 SEEDS ?= 1000
 JOBS ?= 1

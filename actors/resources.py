@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -11,6 +11,9 @@ from providers.registry import Registry
 from store.journal import Journal
 from store.queries import Queries
 from store.records import NewEvent, Note, Resource, ResourceChange
+
+if TYPE_CHECKING:
+    from store.drift import Kept
 
 HIDDEN = "***"
 """What stands where a sensitive value would."""
@@ -91,15 +94,26 @@ class Resources:
         """Give the records of what lies below a path, whatever the types."""
         return self._queries.resources_below(path)
 
-    async def write(self, journal: Journal, events: list[NewEvent], changes: list[ResourceChange]) -> None:
+    def busy(self, key: Key) -> bool:
+        """Tell whether a record is just being written."""
+        return key in self._writing
+
+    async def write(
+        self,
+        journal: Journal,
+        events: list[NewEvent],
+        changes: list[ResourceChange],
+        drift: Kept | None = None,
+    ) -> None:
         """Have records changed by somebody's word, with their events: durable when this returns, all together.
 
-        From now on `find` gives them as they will be. Whoever calls this has seen to it that no saga is at them.
+        From now on `find` gives them as they will be. Whoever calls this has seen to it that no saga is at them. What becomes
+        of their ``drift`` by that is in the same commit.
         """
         writing = {(change.type, change.identity): change.record for change in changes}
         self._writing |= writing
         try:
-            await journal.commit_nowait(Note(events, changes))
+            await journal.commit_nowait(Note(events, changes, drift=drift))
         finally:
             for key in writing:
                 self._writing.pop(key, None)

@@ -5,6 +5,7 @@ A field of a settings table is `Annotated[what the program keeps, Kind(...)]`; t
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -75,6 +76,20 @@ def _url_prefix(value: object) -> str:
     return text
 
 
+def _cron(value: object) -> str:
+    # Loaded only where somebody has set it: what is built in is known to be right.
+    from cronsim import CronSim, CronSimError
+
+    text = _text(value)
+    if text == "never":
+        return text
+    try:
+        next(CronSim(text, datetime(2026, 1, 1)))  # noqa: DTZ001  any time does
+    except (CronSimError, StopIteration, OverflowError):
+        raise ValueError from None
+    return text
+
+
 def _each(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     def read_list(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list):
@@ -89,6 +104,7 @@ def _from_zero(value: object) -> int:
 
 
 Text = Annotated[str, Kind("a text", _text)]
+Cron = Annotated[str, Kind('a cron expression, as "15 * * * *", or "never"', _cron)]
 Texts = Annotated[tuple[str, ...], Kind('a list of texts, as ["root", "@sagad"]', _each(_text))]
 Count = Annotated[int, Kind("a whole number, 1 or more", _whole)]
 CountFromZero = Annotated[int, Kind("a whole number, 0 or more", _from_zero)]

@@ -16,6 +16,7 @@ from config.kinds import (
     AbsolutePaths,
     Count,
     CountFromZero,
+    Cron,
     Duration,
     Mode,
     Programs,
@@ -135,11 +136,17 @@ class KeepFor(Table, frozen=True, kw_only=True):
 
 
 class Drift(Table, frozen=True, kw_only=True):
-    """When the inventory is refreshed and compared (cron expressions), and when absence counts as missing."""
+    """When the inventory is refreshed and compared (cron expressions), and when absence counts as missing.
 
-    sync: Text = "15 * * * *"
-    schedule: Text = "20 * * * *"
+    `auto_revert`: types, or resources as `TYPE/NAME`, whose drift is reverted without anybody's word, each resource so
+    many times an hour at most.
+    """
+
+    sync: Cron = "15 * * * *"
+    schedule: Cron = "20 * * * *"
     missing_after: Count = 2
+    auto_revert: Texts = ()
+    auto_revert_limit: Count = 4
 
 
 class Local(Table, frozen=True, kw_only=True):

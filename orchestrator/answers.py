@@ -360,6 +360,113 @@ class ResourceAnswer(Document, frozen=True, kw_only=True):
     resource: Resource
 
 
+class Drift(Document, frozen=True, kw_only=True):
+    """A difference between a resource's spec and what is there: one record per resource and field.
+
+    `field`: its path in the spec, `rules[0].port`; null: the resource itself is `missing`. `live`: what is there; what is
+    sensitive is `***`. `resolved_by`: who accepted it, or the saga that reverted it; while it is open, the saga that is at
+    it. `why`: what became of the last revert, where it is open after one. `ignored`: the rule by which nobody hears of it.
+    """
+
+    id: Id
+    type: str
+    name: str
+    resource_id: str
+    field: str | None
+    kind: Literal["changed", "missing"]
+    wanted: Any
+    live: Any
+    status: Literal["open", "accepted", "reverted", "stale"]
+    first_seen: Time
+    last_seen: Time
+    count: int
+    resolved_by: str | None
+    resolved_at: Time | None
+    automatic: bool
+    why: str | None
+    ignored: Id | None
+
+
+class Drifts(Document, frozen=True, kw_only=True):
+    """A page of drift, in the order of detection; `next` is the cursor of the page behind it."""
+
+    drift: list[Drift]
+    next: str | None
+
+
+class DriftOne(Drift, frozen=True, kw_only=True):
+    """One record of drift; `drift` has it once more, as the answers of all routes of drift do."""
+
+    drift: list[Drift]
+
+
+class DriftRule(Document, frozen=True, kw_only=True):
+    """Drift that somebody does not want to hear of: of every resource of the type, where no name is given; in any field."""
+
+    id: Id
+    type: str
+    name: str | None
+    field: str | None
+    reason: str
+    owner: str
+    created_at: Time
+    expires_at: Time | None
+
+
+class DriftRules(Document, frozen=True, kw_only=True):
+    """The rules that hold."""
+
+    rules: list[DriftRule]
+
+
+class DriftAnswer(Document, frozen=True, kw_only=True):
+    """What was done about drift. `lines`: what to change in the stack file; `saga`, `batch`: what reverts it."""
+
+    did: Literal["accepted", "nothing"]
+    detail: str
+    drift: list[Drift]
+    lines: list[str] = []
+    saga: Saga | None = None
+    batch: Id | None = None
+    rule: DriftRule | None = None
+
+
+class DriftUnknown(Document, frozen=True, kw_only=True):
+    """A resource of which nothing can be said, and why."""
+
+    type: str
+    name: str
+    why: str
+
+
+class DriftDetected(Document, frozen=True, kw_only=True):
+    """What was found just now: the open records of what was looked at, and how many resources are what.
+
+    `unknown`: could not be looked at; `passed_over`: a saga is at them. Of each the first 1,000 are named.
+    """
+
+    drift: list[Drift]
+    looked: int
+    there: int
+    absent: int
+    opened: int
+    still_open: int
+    stale: int
+    unknown: list[DriftUnknown]
+    unknown_count: int
+    passed_over: list[DriftUnknown]
+    passed_over_count: int
+    alarms: list[str]
+
+
+class DriftProgress(Document, frozen=True, kw_only=True):
+    """How far the looking is. `doing` is null where nothing is going on."""
+
+    doing: Literal["sync", "sweep"] | None
+    looked: int
+    of: int
+
+
 class Preview(Document, frozen=True, kw_only=True):
     """What a rollback would make of one step. `fail`: as things are, it could not be done; `why` says what is missing."""
 

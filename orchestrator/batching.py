@@ -86,6 +86,15 @@ class Batching:
 
         return await self._submitting.once(idempotency_key, said, again, start)
 
+    async def submit_compiled(
+        self, caller: Caller, submission: BatchSubmission, compiled: CompiledBatch, ids: list[str]
+    ) -> str:
+        """Accept a batch that sagad has made itself, its sagas under these ids; give its own. Raises Unavailable."""
+        check_open(self._host)
+        born = self._born(caller, submission, compiled, ids)
+        await self._directory.submit_together(born)
+        return born[0].saga
+
     def _compiled(self, submission: BatchSubmission) -> CompiledBatch:
         has_secret = self._submitting.has_secret
         compiled = compile_batch(
@@ -104,10 +113,16 @@ class Batching:
         given = msgspec.structs.asdict(submission)
         return load_object({name: given[name] for name in _FILE if given[name] is not None})
 
-    def _born(self, caller: Caller, submission: BatchSubmission, compiled: CompiledBatch) -> list[Newborn]:
+    def _born(
+        self,
+        caller: Caller,
+        submission: BatchSubmission,
+        compiled: CompiledBatch,
+        ids: list[str] | None = None,
+    ) -> list[Newborn]:
         """Make the batch and its sagas: those wait until it lets them start."""
         batch = keys.new_id(self._random)
-        ids = [keys.new_id(self._random) for _ in compiled.members]
+        ids = ids or [keys.new_id(self._random) for _ in compiled.members]
         plan = _plan(batch, compiled, ids)
         own = self._submitting.newborn(
             caller, plan, Given({}, submission.labels, submission.reason), saga=batch, batch=batch

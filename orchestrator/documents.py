@@ -23,6 +23,7 @@ from store.records import Execution, Resource
 
 if TYPE_CHECKING:
     from actors.services import Shown
+    from store.drift import Seen
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -166,8 +167,8 @@ def reach(service: Shown) -> answers.Reach:
     )
 
 
-def resource(row: Resource) -> answers.Resource:
-    """Give a resource's document."""
+def resource(row: Resource, seen: Seen | None = None) -> answers.Resource:
+    """Give a resource's document, with what was last seen of it."""
     return answers.Resource(
         type=row.type,
         name=row.name,
@@ -176,9 +177,9 @@ def resource(row: Resource) -> answers.Resource:
         spec_version=row.spec_version,
         outputs=_spliced(row.outputs),
         saga=row.saga,
-        live=None,
-        seen_at=None,
-        seen_error=None,
+        live=None if seen is None or seen.live is None else _spliced(seen.live),
+        seen_at=None if seen is None else _at(seen.seen_at),
+        seen_error=None if seen is None else seen.error,
         created_at=rfc3339(row.created_at),
         updated_at=rfc3339(row.updated_at),
     )

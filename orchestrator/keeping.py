@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -24,6 +24,9 @@ from providers.contract import Call, Driver, Image, Resource
 from providers.registry import Registry
 from store.records import NewEvent, ResourceChange
 from store.records import Resource as Record
+
+if TYPE_CHECKING:
+    from store.drift import Seen
 
 READING = 60.0
 """Seconds that reading a resource may take."""
@@ -92,12 +95,22 @@ class Keeping:
         )
         page = rows[:limit]
         last = (page[-1].type, page[-1].name, page[-1].identity) if len(rows) > limit else None
-        shown = [documents.resource(row) for row in page]
+        seen = self._seen([(row.identity, row.type) for row in page])
+        shown = [documents.resource(row, seen.get((row.identity, row.type))) for row in page]
         return documents.encode(answers.Resources(resources=shown, next=documents.cursor(last)))
 
     async def resource(self, type_: str, name: str) -> bytes:
         """Give a record."""
-        return documents.encode(documents.resource(self.find(type_, name)))
+        row = self.find(type_, name)
+        seen = self._seen([(row.identity, row.type)])
+        return documents.encode(documents.resource(row, seen.get((row.identity, row.type))))
+
+    def _seen(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Seen]:
+        """Give what was last seen of these resources, as far as anybody has looked."""
+        from store import drift  # most nodes are asked this seldom
+
+        found = self._host.queries.at_once(lambda db: [drift.seen(db, type_, key) for key, type_ in keys])
+        return {(each.identity, each.type): each for each in found if each is not None}
 
     async def resource_events(self, type_: str, name: str, after: int, limit: int) -> bytes:
         """Give a page of what happened to a resource: of all sagas that had to do with it, and by somebody's word.

@@ -46,6 +46,9 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """The journal's last number: how many events it has had."""
     providers: Mapping[str, tuple[str, int]] = {}
     """By the service's name: its circuit's position, and how often it has failed since its last answer."""
+    drift: Mapping[str, int] = {}
+    """Open records of drift by kind."""
+    drift_alarms: int = 0
     groups: Distribution | None = None
     """Transitions per commit."""
     commits: Distribution | None = None
@@ -81,12 +84,17 @@ def _gauges(counts: Counts) -> Iterator[Any]:
     for (status, hold), number in counts.sagas.items():
         sagas.add_metric([status, hold or ""], number)
     yield sagas
+    drift = GaugeMetricFamily("sagad_drift", "Open records of drift, by kind.", labels=["kind"])
+    for kind in ("changed", "missing"):
+        drift.add_metric([kind], counts.drift.get(kind, 0))
+    yield drift
     for name, text, value in (
         ("sagad_ready", "1 once requests are answered.", counts.ready),
         ("sagad_draining", "1 while no new steps are started.", counts.draining),
         ("sagad_storage_full", "1 while there is no room to write.", counts.storage_full),
         ("sagad_actors", "Sagas in memory.", counts.actors),
         ("sagad_quarantined", "Sagas whose actors crashed too often.", counts.quarantined),
+        ("sagad_drift_alarms", "What drift warns of in health.", counts.drift_alarms),
     ):
         yield GaugeMetricFamily(name, text, value=value)
     yield from _circuits(counts.providers)

@@ -83,6 +83,7 @@ class Parts:
         """Begin to wake what was in flight and what is due."""
         self.tasks.start_soon(self._watchman.run)
         self.tasks.start_soon(self.service.keep.tend)
+        self.tasks.start_soon(self.service.drift_timer.run)
 
     async def drain(self, grace: int) -> None:
         """Start nothing new and let what runs end, for so many milliseconds."""

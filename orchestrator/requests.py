@@ -122,6 +122,37 @@ class Forget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reason: str | None = None
 
 
+class Detect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be looked at: a type or family, and of that one resource, by its name, id or path. Else everything."""
+
+    type: str | None = None
+    name: str | None = None
+
+
+class DriftBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said along when drift is accepted or reverted."""
+
+    reason: str | None = None
+
+
+class RevertAll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which open drift is to be reverted together: of a type or family, else all that nobody ignores."""
+
+    type: str | None = None
+    reason: str | None = None
+
+
+class Ignore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What nobody wants to hear of any more: this field of the resource, all of the resource, or the field of the type.
+
+    `expires`: a duration, `7d`; without it for ever.
+    """
+
+    reason: str
+    scope: Literal["field", "resource", "type"] = "field"
+    expires: str | None = None
+
+
 class Verb(msgspec.Struct, frozen=True):
     """What a verb takes beside `reason`, and what it must be given."""
 

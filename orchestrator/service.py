@@ -7,13 +7,13 @@ on is raised as a ``problems.Problem``; whatever changes a saga goes as a messag
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from actors.batch.members import Members
-from actors.clock import rfc3339
 from actors.directory import Directory
+from actors.drift.timer import Timer
 from actors.rolling_back import RollingBack
 from actors.saga.host import Host
 from config.problems import SettingsError, suggest
@@ -23,9 +23,9 @@ from orchestrator.access import Caller
 from orchestrator.auditing import Auditing
 from orchestrator.batching import Batching
 from orchestrator.files.policy import undo_rule
+from orchestrator.health import Health
 from orchestrator.keeping import Keeping
 from orchestrator.making_up import MakingUp, asks_of
-from orchestrator.metrics import Counts
 from orchestrator.problems import Invalid, Item, NotFound
 from orchestrator.reading import Reading
 from orchestrator.requests import FileSubmission, StackSubmission
@@ -34,18 +34,13 @@ from orchestrator.submitting import Submitted, Submitting
 from providers.registry import Registry
 
 if TYPE_CHECKING:
-    from actors.services import Shown
+    from actors.drift.keeper import Keeper
     from orchestrator.applying import Applying
     from orchestrator.checking import Checking
+    from orchestrator.drifting import Drifting
     from orchestrator.keep import Keep
     from orchestrator.revealing import Revealing
     from store.blobs import Blobs
-
-SHOWN = 20
-"""Sagas named in `health` at most, of each trouble."""
-
-OVERLOOKED = 60_000
-"""Milliseconds after which a saga that is due and not in memory has been overlooked."""
 
 
 class Service:
@@ -74,7 +69,7 @@ class Service:
         self._directory = directory
         self._registry = registry
         self._reload = reload
-        self._began = host.clock.now()
+        health = Health(host, directory, registry, self)
         self._blobs = blobs
         self._reading = reading = Reading(host, directory)
         self._submitting = submitting = Submitting(host, directory, registry, settings, reading, random_bytes)
@@ -82,7 +77,9 @@ class Service:
         making_up = MakingUp(host, reading, rolling_back, submitting)
         steering = Steering(host, directory, registry, reading, making_up)
         registry.own["saga"] = Members(directory, rolling_back)
-        batching = Batching(host, directory, reading, submitting, steering, rolling_back, random_bytes)
+        self._batching = batching = Batching(
+            host, directory, reading, submitting, steering, rolling_back, random_bytes
+        )
         auditing = Auditing(host.queries, reading, node_key)
         self._keeping = keeping = Keeping(host, registry, auditing)
         self.submit = submitting.submit
@@ -105,17 +102,42 @@ class Service:
         self.resource_events = keeping.resource_events
         self.import_resource = keeping.import_resource
         self.forget_resource = keeping.forget_resource
+        self.health = health.health
+        self.all_warnings = health.all_warnings
+        self.counts = health.counts
         self.audit_verify = auditing.verify
         self.audit_replay = auditing.replay
         self.audit_events = auditing.events
+        self.drift_timer = Timer(host, lambda: self.settings.drift, self._drift_keeper)
+        self._drifting: Drifting | None = None
+
+    @property
+    def drifting(self) -> Drifting:
+        """Give the use cases of drift. Loaded here: a node that keeps nothing never needs them."""
+        if self._drifting is None:
+            _ = self.drift_timer.keeper
+        assert self._drifting is not None
+        return self._drifting
+
+    def _drift_keeper(self) -> Keeper:
+        from actors.drift.keeper import Keeper
+        from orchestrator.drifting import Drifting
+
+        keeper = Keeper(self._host, self._directory, self._registry, lambda: self.settings.drift)
+        self._drifting = Drifting(
+            self._host, self._registry, keeper, self._reading, self._submitting, self._batching
+        )
+        return keeper
 
     # What many daemons never do is imported by those that do it: it takes 10 ms and a megabyte.
 
     @cached_property
     def _applying(self) -> Applying:
         from orchestrator.applying import Applying
+        from orchestrator.stacks.accepted import AcceptedDrift
 
-        return Applying(self._host, self._directory, self._registry, self._submitting)
+        accepted = AcceptedDrift(self._host.queries, self._registry)
+        return Applying(self._host, self._directory, self._registry, self._submitting, accepted)
 
     @cached_property
     def _checking(self) -> Checking:
@@ -184,99 +206,6 @@ class Service:
         """Go by other settings from now on."""
         self.settings = settings
         self._submitting.settle_in(settings)
-
-    async def health(self) -> bytes:
-        """Say how the node is: live and ready, and everything that somebody should look at."""
-        counts = await self._host.queries.counts()
-        warnings = [text async for text in self.all_warnings()]
-        status: answers.NodeStatus = (
-            "draining" if self._host.draining else "ok" if not warnings else "warning"
-        )
-        return documents.encode(
-            answers.Health(
-                live=True,
-                ready=self.ready,
-                status=status,
-                version=self.version,
-                node=self._host.journal.node,
-                head=answers.Head(seq=self._host.journal.last_seq, hash=self._host.journal.head),
-                sagas=[documents.count(each) for each in counts],
-                in_memory=len(self._directory.live),
-                restarts=self._directory.supervisor.restarts,
-                providers=[documents.reach(each) for each in self._reached()],
-                retention=None if self.keep is None else self.keep.retention,
-                warnings=warnings,
-            )
-        )
-
-    async def all_warnings(self) -> AsyncIterator[str]:
-        """Say everything that somebody should look at."""
-        for text in self.warnings:
-            yield text
-        for name, why in self._registry.refused.items():
-            yield f"type {name} is unavailable: {'; '.join(why)}"
-        for type_ in self.settings.policy.types:
-            if type_ not in self._registry.drivers and type_ not in self._registry.refused:
-                hint = suggest(type_, self._registry.drivers)
-                yield f'the settings have [policy."{type_}"], and there is no such type: {hint}'
-        for text in self._silent():
-            yield text
-        for text in self.keep.warnings() if self.keep is not None else ():
-            yield text
-        for text in self._host.secrets.broken:
-            yield text
-        if self._host.journal.full:
-            yield f"the disk is full: {self._host.journal.storage.why}"
-        async for text in self._of_sagas():
-            yield text
-
-    async def _of_sagas(self) -> AsyncIterator[str]:
-        """Name the sagas that are left alone, do not come on, or were overlooked."""
-        for row in await self._host.queries.sagas(hold="quarantined", limit=SHOWN):
-            held = self._directory.state(row).hold
-            since = f" since {rfc3339(held.since)}" if held else ""
-            yield f"saga {row.id} is quarantined{since}: {held.detail if held else 'see the log'}"
-        if not self._host.journal.full:  # while it is, every turn waits for room
-            for name, at, what in self._directory.stalled(self._host.clock.now())[:SHOWN]:
-                yield f"saga {name} {what}, since {rfc3339(at)}: see `sagactl why {name}` and the log"
-        for saga in await self._overlooked():
-            yield f"saga {saga} should go on and does not, which is a bug of sagad: see `sagactl why {saga}` and its log"
-
-    def _silent(self) -> Iterator[str]:
-        """Name the services that are not asked for a while."""
-        for each in self._reached():
-            if each.since is not None:
-                yield (
-                    f"{each.name} has not answered since {rfc3339(each.since)} ({each.error}): what would ask it waits, "
-                    f"and it is asked again at {rfc3339(each.until or 0)}"
-                )
-
-    def _reached(self) -> list[Shown]:
-        return [self._host.services.shown(name) for name in self._registry.services()]
-
-    async def _overlooked(self) -> list[str]:
-        """Name sagas that neither move nor have a reason. None while there is one: no room, no disk, a drain, a start."""
-        then = self._host.clock.now() - OVERLOOKED
-        if self._began > then or self._directory.crowded or self._host.draining or self._host.journal.full:
-            return []
-        found = await self._host.queries.overlooked(then, limit=len(self._directory.live) + SHOWN)
-        return [saga for saga in found if saga not in self._directory.live]
-
-    async def counts(self) -> Counts:
-        """Count what there is, for the metrics."""
-        rows = await self._host.queries.counts()
-        return Counts(
-            version=self.version,
-            ready=self.ready,
-            draining=self._host.draining,
-            storage_full=self._host.journal.full,
-            sagas={(row.status, row.hold): row.sagas for row in rows},
-            actors=len(self._directory.live),
-            restarts=self._directory.supervisor.restarts,
-            quarantined=sum(row.sagas for row in rows if row.hold == "quarantined"),
-            last_seq=self._host.journal.last_seq,
-            providers={each.name: (each.position, each.failures) for each in self._reached()},
-        )
 
     async def reload(self, caller: Caller) -> bytes:
         """Read the settings again; what can change, changes. Raises Invalid, and then nothing has changed."""

@@ -135,6 +135,12 @@ class Submitting:
         """Accept a saga that makes up for another one. Raises Invalid with every problem, Unavailable."""
         return await self._submit(caller, submission, None, None, corrects=original)
 
+    async def submit_plan(self, caller: Caller, plan: Plan, given: Given, saga: str) -> None:
+        """Accept a saga that sagad has made itself, under an id that is known beforehand. Raises Unavailable."""
+        check_open(self._host)
+        born = self.newborn(caller, plan, given, saga=saga)
+        await self._directory.submit(saga, born.plan, born.new, born.encoded_plan, born.submitted, None)
+
     async def _submit(
         self,
         caller: Caller,

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -32,6 +33,8 @@ CONTRACT = 1
 type_ = type
 Value = Any
 """A JSON value: None, bool, int, float, str, list or dict of such."""
+READS_ONLY: ContextVar[bool] = ContextVar("READS_ONLY", default=False)
+"""Set while nothing is done but looking: a provider with credentials that may only read then uses those."""
 
 
 # --- what there is in the world -----------------------------------------------------------------------------------
@@ -297,7 +300,7 @@ class Driver(abc.ABC):
 
     A driver's promises, which ``tests/conformance.py`` goes through one by one:
 
-    1. ``plan``, ``read``, ``find`` and ``poll`` change nothing. But ``find`` may remove the operation's own leftovers, and
+    1. ``plan``, ``read``, ``witness``, ``find`` and ``poll`` change nothing. But ``find`` may remove the operation's own leftovers, and
        ``poll`` may go on with an operation that has several parts, as far as each of them may be done again: after a
        crash it is asked again with the same handle.
     2. What could not be put back is refused in ``plan``, before anything changes.
@@ -372,6 +375,13 @@ class Driver(abc.ABC):
         Raises Ended with Failed where the service does not answer: what was given before that is no inventory.
         """
         raise NotImplementedError
+
+    async def witness(self, call: Call) -> bool:
+        """Tell whether the place of a resource that was not found can be seen itself: then its absence says something.
+
+        For a driver that cannot list: of what is listed, the others are witnesses.
+        """
+        return False
 
     async def sets(self, verb: str, arguments: Any) -> dict[str, Value]:
         """Give the fields that an image would show of what these arguments set: what a stack file is compared by.

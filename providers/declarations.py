@@ -23,7 +23,7 @@ READS_BEFORE = frozenset({"update", "create", "put_back"})
 ASKS_WITH = frozenset({"message", "approvers", "expires"})
 """The arguments of a verb that `asks`."""
 
-ASYNCHRONOUS = ("plan", "apply", "poll", "read", "end", "find", "close")
+ASYNCHRONOUS = ("plan", "apply", "poll", "read", "witness", "end", "find", "close")
 POLICIES = frozenset({"auto", "none", "hold", "required"})
 ENDINGS = frozenset({"partial", "compensated"})
 

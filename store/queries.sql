@@ -242,3 +242,115 @@ FROM sagas WHERE id IN (SELECT id FROM kin) ORDER BY number
 -- name: pruned_sagas
 -- How many sagas are gone from the table, while their events' hashes stay.
 SELECT count(*) FROM (SELECT number FROM events WHERE number IS NOT NULL EXCEPT SELECT number FROM sagas)
+
+-- name: anything_kept
+-- Whether there is any record.
+SELECT 1 FROM resources LIMIT 1
+
+-- name: kept_types
+-- The types of which there are records.
+SELECT DISTINCT type FROM resources ORDER BY type
+
+-- name: kept_count
+-- How many records of a type there are, or of those that go by a name.
+SELECT count(*) FROM resources WHERE type = :type AND (:name IS NULL OR name = :name OR identity = :name)
+
+-- name: kept_and_seen
+-- A page of a type's records in the order of their identities: records.Resource, then drift.Seen.
+SELECT r.type, r.identity, r.name, r.id, r.spec, r.spec_version, r.outputs, r.saga, r.execution, r.created_at,
+    r.updated_at, r.stack, r.needs, r.protect, s.identity, s.type, s.round, s.state, s.live, s.seen_at, s.error, s.absent
+FROM resources AS r LEFT JOIN seen AS s ON s.identity = r.identity AND s.type = r.type
+WHERE r.type = :type AND r.identity > :after AND (:name IS NULL OR r.name = :name OR r.identity = :name)
+    AND (:round IS NULL OR s.round IS NULL OR s.round <> :round)
+ORDER BY r.identity LIMIT :limit
+
+-- name: seen
+-- What was last seen of a resource: drift.Seen.
+SELECT identity, type, round, state, live, seen_at, error, absent FROM seen WHERE identity = ? AND type = ?
+
+-- name: tally
+-- What a round has found of a type; apart from those that were missed often enough before.
+SELECT state, absent >= :missing_after, count(*) FROM seen WHERE type = :type AND round = :round GROUP BY 1, 2
+
+-- name: seen_of_nobody
+-- What was seen and is kept no longer.
+SELECT identity, type FROM seen AS s
+WHERE NOT EXISTS (SELECT 1 FROM resources AS r WHERE r.identity = s.identity AND r.type = s.type) LIMIT ?
+
+-- name: drift
+-- A page of records in the order of detection: number, drift.Drift.
+SELECT number, id, type, identity, name, field, kind, wanted, live, status, first_seen, last_seen, count, resolved_by,
+    resolved_at, automatic, why
+FROM drift AS d
+WHERE number > :after AND (:status IS NULL OR status = :status)
+    AND (:type IS NULL OR type = :type OR substr(type, 1, length(:type) + 1) = :type || '.')
+    AND (:name IS NULL OR name = :name OR identity = :name)
+    AND (:now IS NULL OR NOT EXISTS (
+        SELECT 1 FROM drift_rules AS r
+        WHERE r.ended_at IS NULL AND (r.expires_at IS NULL OR r.expires_at > :now) AND r.type = d.type
+            AND (r.identity IS NULL OR r.identity = d.identity)
+            AND (r.field IS NULL OR r.field = d.field
+                OR substr(d.field, 1, length(r.field) + 1) IN (r.field || '.', r.field || '['))))
+ORDER BY number LIMIT :limit
+
+-- name: drift_open_of
+-- The open records of a resource: drift.Drift.
+SELECT id, type, identity, name, field, kind, wanted, live, status, first_seen, last_seen, count, resolved_by,
+    resolved_at, automatic, why
+FROM drift WHERE type = ? AND identity = ? AND status = 'open' ORDER BY number
+
+-- name: drift_of_nobody
+-- Open records of resources that are kept no longer: drift.Drift.
+SELECT id, type, identity, name, field, kind, wanted, live, status, first_seen, last_seen, count, resolved_by,
+    resolved_at, automatic, why
+FROM drift AS d
+WHERE status = 'open' AND resolved_by IS NULL
+    AND NOT EXISTS (SELECT 1 FROM resources AS r WHERE r.identity = d.identity AND r.type = d.type) LIMIT ?
+
+-- name: drift_accepted_of
+-- The records of a resource that were accepted, the newest first: drift.Drift.
+SELECT id, type, identity, name, field, kind, wanted, live, status, first_seen, last_seen, count, resolved_by,
+    resolved_at, automatic, why
+FROM drift WHERE type = ? AND identity = ? AND status = 'accepted' ORDER BY number DESC
+
+-- name: drift_at_work
+-- The open records that a saga is to revert: drift.Drift.
+SELECT id, type, identity, name, field, kind, wanted, live, status, first_seen, last_seen, count, resolved_by,
+    resolved_at, automatic, why
+FROM drift WHERE status = 'open' AND resolved_by IS NOT NULL AND (:saga IS NULL OR resolved_by = :saga)
+
+-- name: drift_automatic
+-- How many sagas have reverted a resource since then without anybody's word, or are at it.
+SELECT count(DISTINCT resolved_by) FROM drift
+WHERE type = ? AND identity = ? AND automatic = 1 AND status IN ('open', 'reverted')
+    AND coalesce(resolved_at, last_seen) >= ?
+
+-- name: drift_by_prefix
+-- The first two records whose ids begin so: drift.Drift.
+SELECT id, type, identity, name, field, kind, wanted, live, status, first_seen, last_seen, count, resolved_by,
+    resolved_at, automatic, why
+FROM drift WHERE id >= :prefix AND id < :prefix || '~' ORDER BY id LIMIT 2
+
+-- name: drift_last
+-- The record that was opened last: drift.Drift.
+SELECT id, type, identity, name, field, kind, wanted, live, status, first_seen, last_seen, count, resolved_by,
+    resolved_at, automatic, why
+FROM drift ORDER BY number DESC LIMIT 1
+
+-- name: drift_rules
+-- The rules whose end is not on record, or all: drift.Rule.
+SELECT id, type, identity, name, field, reason, owner, created_at, expires_at, ended_at, ended_by
+FROM drift_rules WHERE :ended OR ended_at IS NULL ORDER BY number
+
+-- name: drift_notes
+-- What is remembered of a kind.
+SELECT name, value FROM drift_notes WHERE kind = ?
+
+-- name: drift_counts
+-- How many open records there are, by kind.
+SELECT kind, count(*) FROM drift WHERE status = 'open' GROUP BY kind
+
+-- name: arguments_of
+-- Operation and arguments of what was done to a resource by these labels, the latest first. Walks the executions.
+SELECT operation, arguments FROM executions
+WHERE resource IN ({0}) AND status = 'completed' AND nature <> 'restore' ORDER BY rowid DESC LIMIT ?

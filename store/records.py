@@ -7,9 +7,12 @@ put together from them without decoding.
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from store.drift import Kept
 
 
 def state_sum(state: bytes) -> bytes:
@@ -242,6 +245,8 @@ class Note(msgspec.Struct):
     unsealed: list[tuple[str, str]] = []
     """Sealed values that go, by (execution, name): nobody needs them any more."""
     pruning: Pruning | None = None
+    drift: Kept | None = None
+    """And with what is kept about drift."""
 
 
 class Saga(msgspec.Struct, frozen=True):

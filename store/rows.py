@@ -118,6 +118,7 @@ class Rows:
         """What each record is to be in the end: several changes of one may come in one group."""
         self._sealed: dict[tuple[str, str], Row] = {}
         self._unsealed: list[tuple[str, str]] = []
+        self._drift: list[Any] = []
 
     def add(self, commit: Commit | Note) -> int:
         """Add a commit's rows and give the number of its last event."""
@@ -127,6 +128,8 @@ class Rows:
             self._unsealed += commit.unsealed
             if commit.pruning is not None:
                 self.prunings.append(commit.pruning)
+            if commit.drift is not None:
+                self._drift.append(commit.drift)
             for event in commit.events:
                 self._events([event], self._known(event.saga).number if event.saga else None)
             return self.head.seq
@@ -165,6 +168,11 @@ class Rows:
         _PUT_SEALED.run(db, list(self._sealed.values()))
         for pruning in self.prunings:
             self._prune(db, pruning)
+        if self._drift:
+            from store import drift  # whoever handed this in has loaded it already
+
+            for kept in self._drift:
+                drift.write(db, kept)
 
     def _prune(self, db: sqlite3.Connection, pruning: Pruning) -> None:
         changed = {row[0] for row in (*self._checkpoints, *self._states)}

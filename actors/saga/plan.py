@@ -142,11 +142,11 @@ class PlanStep(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """Who is asked, and for how long, where the step says so itself (``wait.approval``)."""
     asks_undo: bool = False
     """Whether its undo needs an approval of what it would do."""
-    over: str | None = None
-    """In a stack: the identity of the record that what is created stands in for, because its resource is gone."""
     takes_back: int | None = None
     """In a rollback saga: the index of the original's step that this one takes back. ``operation`` is then only what is
     expected to be done; what is done is made from the original's record just before."""
+    instead_of: str | None = None
+    """Of what it creates: the identity on record of what that replaces, which is not there any more."""
 
     def asked(self, direction: Direction) -> PlanStep | Hook | Undo:
         """Give what holds the operation of this direction and its arguments."""

@@ -293,8 +293,10 @@ class Preparer:
             )
         if intent.resource is not None and _takes_part(dossier, draft):
             alias = _alias(draft.step, want.direction)
-            over = draft.step.over if want.direction == "forward" else None
-            found = register.before(self._resources, dossier, intent, alias, draft.original, over)
+            instead_of = draft.step.instead_of if want.direction == "forward" else None
+            found = register.before(
+                self._resources, dossier, intent, alias, draft.original, instead_of=instead_of
+            )
             intent = msgspec.structs.replace(intent, recorded=found, alias=alias)
         arguments = msgspec.json.encode(draft.arguments)
         encoded = msgspec.msgpack.encode(intent)

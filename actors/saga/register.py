@@ -46,20 +46,23 @@ def before(
     intent: Intent,
     alias: str | None,
     original: Entry | None,
-    over: str | None = None,
+    *,
+    instead_of: str | None = None,
 ) -> Found:
     """Give what is on record about the resource of an intent; of a place that is to go, also about all that is below it.
 
-    ``over``: the identity of the record that what is to be created stands in for.
+    ``instead_of``: the identity of what it takes the place of, whose record it then continues.
     """
     resource = intent.resource
     assert resource is not None
     outputs = original.outputs if original is not None and intent.restore else None
     key = _followed(dossier, (resource.type, identity(resource, outputs)))
-    own = _look(resources, dossier, key if over is None else (resource.type, over))
+    own = _look(resources, dossier, key)
     if own is None and _may_have_an_id(intent):
         named = resources.called(resource.type, alias or resource.name)
         own = _look(resources, dossier, key_of(named[0])) if len(named) == 1 else None
+    if own is None and instead_of is not None:
+        own = _look(resources, dossier, (resource.type, instead_of))
     found = () if own is None else (own,)
     if resource.path is None or not _gone(intent, intent.after):
         return found

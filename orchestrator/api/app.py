@@ -31,7 +31,7 @@ NOBODY = Caller("who comes over the network", None)
 _RESOURCES = "/v1/resources/"
 _ENDS = {"GET": ("events",), "POST": ("import", "forget")}
 """What may stand behind a resource's name, which may have slashes itself."""
-_PREFIXES = ("/v1/sagas/", "/v1/batches/")
+_PREFIXES = ("/v1/sagas/", "/v1/batches/", "/v1/drift/rules/", "/v1/drift/")
 _BY_PATH: dict[str, dict[str, Route]] = {}
 for _route in ROUTES:
     _BY_PATH.setdefault(_route.path, {})[_route.method] = _route

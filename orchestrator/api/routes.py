@@ -14,6 +14,7 @@ from orchestrator import answers
 from orchestrator.access import Role, require
 from orchestrator.api.answer import Answer
 from orchestrator.api.bodies import check_batch, check_stack, check_submission, check_verb, decode_query
+from orchestrator.api.drift_routes import DRIFT_ROUTES
 from orchestrator.api.keep_routes import KEEP_ROUTES
 from orchestrator.api.route import Ask, Result, Route
 from orchestrator.api.words import Cursor, Head, Label, Place, Time, Wait
@@ -593,6 +594,7 @@ ROUTES: tuple[Route, ...] = (
         answers=answers.ResourceAnswer,
         problems=(404, 409, 503),
     ),
+    *DRIFT_ROUTES,
     Route(
         method="GET",
         path="/v1/events",

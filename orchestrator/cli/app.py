@@ -48,6 +48,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "events": Entry("events", "List what has happened to a saga."),
         "executions": Entry("executions", "List what a saga did to the world, and what undid it."),
         "resources": Entry("resources", "List, show, import and forget what sagad keeps."),
+        "drift": Entry("drift", "Find, list, accept, revert and ignore drift."),
         "audit": Entry("audit", "Prove the record, and tell what it says."),
     },
     "Steer": {
@@ -76,13 +77,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
 }
 
-LATER = frozenset(
-    [
-        "drift",
-    ]
-)
-"""Commands of the design that this release has not: who types one is told so, instead of what is spelled alike."""
-
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 _WIDEST = max(map(len, COMMANDS))
 
@@ -108,8 +102,6 @@ class Program(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
-            if error.command_name in LATER:
-                raise click.UsageError(f"`{error.command_name}` is not in this release", ctx) from None
             raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

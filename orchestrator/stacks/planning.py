@@ -42,7 +42,7 @@ class Planned(msgspec.Struct):
     """The spec as a template of the saga's steps."""
     verbs: tuple[str, ...] = ()
     """That change it in place."""
-    over: str | None = None
+    instead_of: str | None = None
     """The identity of the record of what is gone."""
 
 
@@ -152,7 +152,7 @@ class Planner:
         if seen.image is not None and not seen.image.exists:
             new = self._new(wanted)
             return Planned(
-                "create", declared.type, declared.name, new, declared, record, over=record.identity
+                "create", declared.type, declared.name, new, declared, record, instead_of=record.identity
             )
         live = ABSENT.fields if seen.image is None else seen.image.fields
         found = await self._differing(wanted, record, live)

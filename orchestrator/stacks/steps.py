@@ -32,7 +32,7 @@ class Step(msgspec.Struct):
     with_: dict[str, Any]
     needs: set[str] = set()
     alias: str | None = None
-    over: str | None = None
+    instead_of: str | None = None
 
     def written(self) -> dict[str, Any]:
         """Give it as a saga file has it."""
@@ -78,7 +78,7 @@ class Building:
         parts = Parts(planned)
         if planned.kind in ("create", "replace"):
             made = Step(planned.name, f"{planned.type}.create", planned.with_, alias=planned.name)
-            made.over = planned.over
+            made.instead_of = planned.instead_of
             parts.make = [made]
         elif planned.kind == "update":
             parts.make = self._updates(planned)
@@ -230,8 +230,8 @@ def applied(plan: Plan, name: str, building: Building) -> Plan:
     """Give the plan of that saga with what it brings about of the stack."""
     actions = tuple(_action(plan, part) for part in building.parts)
     last = tuple(plan.by_name[step.name] for step in building.last)
-    over = {step.name: step.over for step in building.steps if step.over is not None}
-    steps = tuple(msgspec.structs.replace(step, over=over.get(step.name)) for step in plan.steps)
+    instead_of = {step.name: step.instead_of for step in building.steps if step.instead_of is not None}
+    steps = tuple(msgspec.structs.replace(step, instead_of=instead_of.get(step.name)) for step in plan.steps)
     return msgspec.structs.replace(plan, steps=steps, graph=True, stack=Stack(name, actions, last))
 
 

@@ -26,7 +26,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from providers.contract import Ended, Failed, Outcome, Unknown
+from providers.contract import READS_ONLY, Ended, Failed, Outcome, Unknown
 from providers.limits import Limits, limited
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ class Client:
             raise Ended(lost(where, "no_answer", f"no answer that can be read: {_said(error)}")) from error
 
     def _token(self, *, reader: bool) -> str:
+        reader = reader or READS_ONLY.get()
         name = (self.settings.get("read_token") if reader else None) or self.settings.get("token")
         if name is None:
             raise Ended(Failed("secret", "no token: name its secret in [providers.digitalocean] token"))

@@ -23,6 +23,7 @@ cancelled: a call that could finish reports so, and none leaves a thread behind.
 from __future__ import annotations
 
 import abc
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -142,6 +143,11 @@ class LocalDriver(Driver):
     async def read(self, call: Call) -> Image:
         """Look at the place."""
         return await to_thread.run_sync(partial(self._read, call))
+
+    async def witness(self, call: Call) -> bool:
+        """Tell whether the folder is there in which it was to be."""
+        path = self.confined.real(call.arguments.path)
+        return await to_thread.run_sync(os.path.isdir, os.path.dirname(path))
 
     async def sets(self, verb: str, arguments: Any) -> dict[str, Value]:
         """Give the fields that the arguments set, a content by its digest."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator import service
+from orchestrator import health
 from orchestrator.daemon import main
 
 if __name__ == "__main__":
-    service.OVERLOOKED = 50
+    health.OVERLOOKED = 50
     main()

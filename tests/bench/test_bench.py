@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import drift, fleet
 from tests.bench.figures import Figure, table
 
 ROOT = Path(__file__).parents[2]
@@ -42,3 +43,13 @@ def test_a_figure_says_whether_it_reaches_its_goal() -> None:
         "1.5 – 9 ms",
         "ok",
     ]
+
+
+@pytest.mark.slow
+def test_drift_is_looked_for_by_pages(tmp_path: Path) -> None:
+    """Everything is found by lists and by no other requests; once more, it takes no more memory. What it costs is printed."""
+    cost = drift.measure(tmp_path / "drift", resources=1_000, idle=0.1)
+
+    assert cost.opened == fleet.TYPES  # the seventh of each type
+    assert cost.requests == 2 * fleet.TYPES
+    assert cost.most < cost.before * 1.05

@@ -803,3 +803,30 @@ def test_killed_again_and_again_it_ends_as_it_would_have(
             "place/index.html": "two",
         }
         assert {status for _, _, status in outcomes(ended)} == {"success"}
+
+
+# --- drift ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_accepted_as_drift_is_put_back_only_by_word(
+    daemon: Daemon, tmp_path: Path, name: str
+) -> None:
+    """The plan says so; and once it was put back, nobody has accepted anything any more."""
+    page = tmp_path / "page"
+    file = stack(res("local.file", "page", {"path": str(page), "content": "ours"}), name=name)
+    applied(daemon, file)
+    page.write_text("theirs")
+    daemon.ask("POST", "/v1/drift/detect", {"type": "local.file", "name": "page"})
+    (drift,) = [each for each in daemon.ask("GET", "/v1/drift")[1]["drift"] if each["name"] == "page"]
+    accepted = daemon.ask("POST", f"/v1/drift/{drift['id']}/accept", {"reason": "they are right"})
+    before = planned(daemon, file)
+    refused = daemon.ask("POST", "/v1/plans/apply", {"stack": file})
+    document = applied(daemon, file, revert_accepted=True)
+
+    assert accepted[0] == 200, accepted
+    assert [each["reverts_accepted"] for each in before["actions"]] == [["content"]]
+    assert (refused[0], refused[1]["code"]) == (409, "reverts_accepted")
+    assert document["status"] == "completed", document
+    assert page.read_text() == "ours"
+    page.write_text("theirs again")
+    assert all("reverts_accepted" not in each for each in planned(daemon, file)["actions"])

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from orchestrator import VERSION
-from orchestrator.cli.app import COMMANDS, LATER, program
+from orchestrator.cli.app import COMMANDS, program
 from orchestrator.cli.follow import messages
 from orchestrator.cli.tree import MARKS
 from orchestrator.cli.waiting import bound_wait
@@ -22,16 +22,6 @@ def test_the_help_says_of_each_command_what_the_command_says_of_itself(name: str
     assert command is not None
     assert command.name == name
     assert (command.help or "").splitlines()[0] == COMMANDS[name].summary
-
-
-@pytest.mark.parametrize("name", sorted(LATER))
-def test_a_command_of_a_later_release_is_said_to_be_one(name: str) -> None:
-    """`plan` is no misspelt `pause`; and what is there is not in the list."""
-    with pytest.raises(click.UsageError) as raised:
-        program.resolve_command(click.Context(program), [name])
-
-    assert raised.value.format_message() == f"`{name}` is not in this release"
-    assert name not in COMMANDS
 
 
 def test_the_version_is_the_packages() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from actors.drift.events import DRIFT_EVENTS, DriftEvent
 from actors.node import NODE_EVENTS, NodeEvent
 from actors.resources import RESOURCE_EVENTS, ResourceEvent
 from actors.reveals import BESIDE, Revealed
@@ -58,10 +59,15 @@ PARTS = (
         "Of a saga or of a resource's record (`actors/reveals.py`): `saga` or `resource` says of which.",
     ),
     ("Of the node", "node.", "Beside all sagas (`actors/node.py`): `saga` and `resource` are null."),
+    (
+        "Of drift",
+        "drift.",
+        "Of a record of drift, whose `id` is in the data, a rule or a provider (`actors/drift/events.py`): `saga` is null.",
+    ),
 )
 
-Kind = Event | ResourceEvent | NodeEvent | Revealed
-ALL: dict[str, type[Kind]] = {**EVENTS, **RESOURCE_EVENTS, **BESIDE, **NODE_EVENTS}
+Kind = Event | ResourceEvent | NodeEvent | Revealed | DriftEvent
+ALL: dict[str, type[Kind]] = {**EVENTS, **RESOURCE_EVENTS, **BESIDE, **NODE_EVENTS, **DRIFT_EVENTS}
 
 
 def page() -> str:

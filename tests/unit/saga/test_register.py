@@ -109,6 +109,26 @@ def test_later_steps_see_what_earlier_ones_have_made_before_it_is_on_disk(resour
     assert (seen.spec, seen.spec_version) == (b'{"size":2}', 5)
 
 
+def test_what_is_made_instead_of_something_continues_its_record(resources: Resources) -> None:
+    """Under the id that it has; the old record is gone, and an undo puts it back."""
+    intent = Intent("create", "n", "d", on(), ABSENT, Image(fields={"size": 1}), ("size",))
+    dossier = Dossier(HEADER, PLAN)
+    found = register.before(resources, dossier, intent, None, None, instead_of="7")
+    intent = msgspec.structs.replace(intent, recorded=found)
+    dossier.entries[0, "forward"] = entry("create", intent, {"id": "8"})
+    changes = {each.identity: each.record for each in register.after(resources, dossier, done())}
+    made = changes["8"]
+    undo = Intent("delete", "n", "d", on(), Image(), ABSENT, ("size",), restore=True, recorded=())
+    dossier.entries[0, "undo"] = msgspec.structs.replace(entry("delete", undo, {}), direction="undo")
+    back = {each.identity: each.record for each in register.after(resources, dossier, done(direction="undo"))}
+
+    assert changes["7"] is None
+    assert made is not None
+    assert (made.name, made.id, made.spec_version) == ("web", "8", 5)
+    assert back["8"] is None
+    assert back["7"] is not None
+
+
 def test_an_undo_follows_an_id_that_has_changed(resources: Resources) -> None:
     """Changed, then deleted; taking back the delete gave it another id, under which the change is taken back."""
     dossier = Dossier(HEADER, PLAN)
