@@ -41,8 +41,10 @@ types: $(STAMP)  ## mypy --strict
 imports: $(STAMP)  ## who may import whom (DESIGN.md's rooms)
 	$(BIN)/lint-imports
 
+# A process for each core. The tests of a file stay together: many files have one daemon for all of theirs.
+WORKERS ?= $(shell nproc)
 unit: $(STAMP)  ## the tests; PYTEST_ARGS="-k machine" for some of them
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 newer: $(STAMP)  ## the quick tests on a newer Python, where there is one
 	@.ci/newer
