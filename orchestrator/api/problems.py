@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sqlite3
 from collections.abc import Iterable, Mapping
 
 from orchestrator.problems import Problem, Unavailable
@@ -28,6 +31,37 @@ class Unsupported(Problem):
     """The body is written in a way that is not understood here."""
 
     status, code, title = 415, "unsupported", "The body cannot be understood"
+
+
+class NoDescriptors(Unavailable):
+    """The process, or the machine, has no file descriptors left."""
+
+    code = "no_descriptors"
+
+    def __init__(self) -> None:
+        """Say how to have more."""
+        super().__init__(
+            "sagad has no file descriptors left for this: close connections and event streams, or raise its limit"
+            " (LimitNOFILE= of its unit); what is on record goes on"
+        )
+
+
+def lacks_descriptors(error: BaseException) -> bool:
+    """Tell whether this came of having no file descriptors left. SQLite and the importer say so in words of their own."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    if isinstance(error, sqlite3.OperationalError):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN and _cannot_open()
+    return isinstance(error, ImportError) and os.strerror(errno.EMFILE) in str(error)
+
+
+def _cannot_open() -> bool:
+    """Tell whether no file can be opened: there are many reasons for which SQLite cannot open one of its own."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return lacks_descriptors(error)
+    return False
 
 
 def headers_of(problem: Problem) -> Mapping[str, str] | None:
