@@ -6,6 +6,7 @@ machine. It decides nothing about sagas. What the rows on disk are to hold trave
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -268,7 +269,11 @@ class Executor:
         )
 
     async def settle(self, dossier: Dossier, want: Settle) -> m.Found:
-        """Find out what an attempt did. Absence within the provider's settle window proves nothing: it is waited out."""
+        """Find out what an attempt did. Absence within the provider's settle window proves nothing: it is waited out.
+
+        The window counts from the moment when we begin to look, by the loop's clock: the time of day may be set
+        meanwhile, or may have been while we were away, and what is declared absent too early is made twice.
+        """
         entry = dossier.entries[want.step, want.direction]
         try:
             driver, call = self._calls.again(dossier, want.step, entry)
@@ -280,9 +285,10 @@ class Executor:
         if not want.finds:
             return self._cannot(want, entry)
         call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
-        return self._found(want, entry, await self._find(driver, call, want.since + entry.intent.settle))
+        return self._found(want, entry, await self._find(driver, call, entry.intent.settle))
 
-    async def _find(self, driver: Driver, call: Call, certain: int) -> Any:
+    async def _find(self, driver: Driver, call: Call, settle: int) -> Any:
+        certain = anyio.current_time() + settle / 1000
         tries, wait = 0, 0.05
         while True:
             asked = msgspec.structs.replace(call, now=self._calls.clock.now())
@@ -291,10 +297,10 @@ class Executor:
                 await anyio.sleep(again / 1000)
                 continue
             if isinstance(finding, BaseException):
-                tries += 1
+                tries += not _passing(finding)
                 if tries >= FIND_TRIES:
                     return Unclear(f"looking for it raised {type(finding).__name__}: {finding}")
-            elif not isinstance(finding, NotDone) or self._calls.clock.now() >= certain:
+            elif not isinstance(finding, NotDone) or anyio.current_time() >= certain:
                 return finding
             await anyio.sleep(wait)
             wait = min(wait * 2, 5.0)
@@ -343,6 +349,11 @@ def _ask_again(finding: Any) -> int | None:
     if isinstance(finding, Ended) and isinstance(finding.outcome, Working):
         return max(finding.outcome.poll_after, 10)
     return None
+
+
+def _passing(error: BaseException) -> bool:
+    """Tell whether we lack what it takes to look, which says nothing about what is looked for: we try on."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def _of(want: Settle) -> dict[str, Any]:
