@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.torture.sagas import Sent
+from tests.torture.sagas import Mark, Sent
 
 MOST = 40
 """Violations told; a bug makes hundreds of one kind."""
@@ -50,6 +50,12 @@ class Book:
         """Note the largest figure of its kind."""
         with self._lock:
             self.counts[what] = max(self.counts[what], figure)
+
+    def mark(self, kind: str, step: str) -> Mark | None:
+        """Give what a step of a saga of that kind does to the world; None where it is nothing that can be seen."""
+        members = [each for batch in self.batches for each in batch.members]
+        marks = (mark for each in (*self.sent, *members) if each.kind == kind for mark in each.marks)
+        return next((mark for mark in marks if mark.step == step), None)
 
     def turn(self) -> None:
         """Begin a new round; figures and violations stay."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from actors.saga.keys import execution_id
 from tests.daemon import ENDED
 from tests.torture.book import Book
 from tests.torture.node import Node
-from tests.torture.world import Line, World
+from tests.torture.world import World
 
 Document = dict[str, Any]
 
@@ -106,16 +107,22 @@ class Operator:
 
     def _done(self, document: Document, step: Document, *, undo: bool) -> bool | None:
         """Look at the world, as an operator would: has it been done? None: it is nothing that can be seen."""
-        if step["do"] != "command.run":
+        mark = self._book.mark(document["kind"], step["name"])
+        if mark is None:
             return None
-        suffix = "-undo" if undo else ""
-        name = f"{document['kind']}/{step['name']}{suffix}"
-        # Only the newest key counts: an earlier generation's line is settled already.
+        if mark.place.kind == "line":
+            return self._ran(document, step, undo=undo)
+        there = self._world.at(mark.place, self._world.look()) == mark.after
+        return not there if undo else there
+
+    def _ran(self, document: Document, step: Document, *, undo: bool) -> bool:
+        """Look whether a command has written its line, under the key of its newest execution."""
+        name = f"{document['kind']}/{step['name']}{'-undo' if undo else ''}"
         executions = self._node.tell("GET", f"/v1/sagas/{document['id']}/executions")[1]["executions"]
         direction = "undo" if undo else "forward"
-        keys = [e["id"] for e in executions if e["step"] == step["name"] and e["direction"] == direction]
+        ids = [e["id"] for e in executions if e["step"] == step["name"] and e["direction"] == direction]
         lines = self._world.lines()
-        return any(line.name == name and _is_key(line, keys[-1:], document) for line in lines)
+        return any(line.name == name and execution_id(line.key) == ids[-1] for line in lines)
 
     def _undo(self, document: Document, step: Document) -> None:
         """An undo that is held: unknown, failed or in conflict."""
@@ -135,10 +142,3 @@ class Operator:
             self.say(document["id"], "rollback", past_irreversible=True)
         else:
             self.say(document["id"], "cancel")
-
-
-def _is_key(line: Line, keys: list[str], document: Document) -> bool:
-    """Tell whether a line was written under one of the keys. The log has the key, the record the id made from it."""
-    from actors.saga.keys import execution_id
-
-    return bool(keys) and execution_id(line.key) == keys[0]
