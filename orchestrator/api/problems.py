@@ -41,8 +41,8 @@ class NoDescriptors(Unavailable):
     def __init__(self) -> None:
         """Say how to have more."""
         super().__init__(
-            "sagad has no file descriptors left for this: close connections and event streams, or raise its limit"
-            " (LimitNOFILE= of its unit); what is on record goes on"
+            "sagad can open no file for this: most likely it has no file descriptors left; close connections and"
+            " event streams, or raise its limit (LimitNOFILE= of its unit); what is on record goes on"
         )
 
 
@@ -51,17 +51,8 @@ def lacks_descriptors(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.EMFILE, errno.ENFILE)
     if isinstance(error, sqlite3.OperationalError):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN and _cannot_open()
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
     return isinstance(error, ImportError) and os.strerror(errno.EMFILE) in str(error)
-
-
-def _cannot_open() -> bool:
-    """Tell whether no file can be opened: there are many reasons for which SQLite cannot open one of its own."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-    except OSError as error:
-        return lacks_descriptors(error)
-    return False
 
 
 def headers_of(problem: Problem) -> Mapping[str, str] | None:
