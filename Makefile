@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.made-from-lock
 PYTEST_ARGS ?=
 
-.PHONY: help venv test lint types imports unit newer demo bench format cover lock system-deps clean
+.PHONY: help venv test lint types imports unit newer demo bench torture fuzz format cover lock system-deps clean
 
 help:  ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -51,6 +51,12 @@ demo: $(STAMP)  ## three sagas: one completes, one is taken back, one outlives k
 
 bench: $(STAMP)  ## the figures of SPEC 11
 	$(BIN)/python -m tests.bench
+
+torture: $(STAMP)  ## the daemon killed, stopped and starved under load; MINUTES=30 for the full run
+	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)
+
+fuzz: $(STAMP)  ## bad input of every kind; CASES=20000 for the full run
+	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),5000)
 
 format: $(STAMP)  ## write the code as `make lint` wants it
 	$(BIN)/ruff format .
