@@ -96,7 +96,7 @@ class Round:
 
     def __init__(self, run: Run, folder: Path, node: Node, cloud: Cloud, ordeal: Ordeal) -> None:
         """Put together who takes part."""
-        self._run, self._folder, self._node, self._cloud, self._ordeal = run, folder, node, cloud, ordeal
+        self._run, self._folder, self.node, self._cloud, self._ordeal = run, folder, node, cloud, ordeal
         self._book = run.book
 
         def chance() -> random.Random:
@@ -114,7 +114,7 @@ class Round:
 
     def go(self, seconds: float, then: Callable[[Round], None]) -> None:
         """Do it all."""
-        self._node.up()
+        self.node.up()
         try:
             self._storm(seconds)
             self._calm()
@@ -123,13 +123,13 @@ class Round:
             self.judge(self._book)
             then(self)
         except (OSError, TimeoutError, Unreachable) as error:
-            self._book.wrong(f"the round broke off: {error!r}; sagad's log: {self._node.log}")
+            self._book.wrong(f"the round broke off: {error!r}; sagad's log: {self.node.log}")
         finally:
             self._end()
 
     def judge(self, book: Book) -> None:
         """Hold the laws; what is broken goes into this book."""
-        Laws(self._node, self.world, book).hold()
+        Laws(self.node, self.world, book).hold()
 
     def _storm(self, seconds: float) -> None:
         self._cloud.trouble()
@@ -148,11 +148,11 @@ class Round:
         for each in threads[1:]:
             each.start()
         while time.monotonic() < end:
-            self._ordeal.strike(self._node)
+            self._ordeal.strike(self.node)
         for each in reversed(threads):
             each.leave_off()
         self._book.most("sagas in flight at most", self._load.most)
-        self._ordeal.end(self._node)
+        self._ordeal.end(self.node)
 
     def _calm(self) -> None:
         """Nobody strikes any more: all must end, by itself or by an operator's word."""
@@ -177,25 +177,25 @@ class Round:
     def _open(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for status in ("pending", "running", "compensating"):
-            found += self._node.all("/v1/sagas", "sagas", status=status)
+            found += self.node.all("/v1/sagas", "sagas", status=status)
         return found
 
     def _stuck(self, open_: list[dict[str, Any]]) -> None:
         for document in open_[:10]:
-            why = self._node.tell("GET", f"/v1/sagas/{document['id']}/why")[1]
+            why = self.node.tell("GET", f"/v1/sagas/{document['id']}/why")[1]
             self._book.wrong(f"saga {document['id']} has not ended in {PATIENCE:g} s: {why}")
 
     def _end(self) -> None:
-        health = self._node.tell("GET", "/v1/health")[1] if self._node.alive else {"warnings": []}
+        health = self.node.tell("GET", "/v1/health")[1] if self.node.alive else {"warnings": []}
         for warning in health["warnings"]:
             if "does not" in warning or "quarantined" in warning:
                 self._book.wrong(f"health: {warning}")
-        if self._node.alive:
-            self._node.end()
-        self._book.most("ms without a word to the watchdog at most", int(self._node.longest * 1000))
+        if self.node.alive:
+            self.node.end()
+        self._book.most("ms without a word to the watchdog at most", int(self.node.longest * 1000))
         for pid in children_of(self._folder):
             self._book.wrong(f"process {pid} of a command outlived sagad")
-        self._node.__exit__()
+        self.node.__exit__()
 
 
 def run(folder: Path, seconds: float, seed: int, rounds: list[type[Ordeal]], each: float) -> Book:
