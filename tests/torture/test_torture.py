@@ -38,7 +38,7 @@ def _line_twice(world: World, _: Node) -> str:
 
 
 def _line_gone(world: World, node: Node) -> str:
-    every = node.all("/v1/sagas", "sagas")
+    every = [saga for saga in node.all("/v1/sagas", "sagas") if not saga["batch"]]
     rolled_back = {saga["rollback_of"] for saga in every}
     name = next(
         f"{saga['kind']}/{step['name']}"
