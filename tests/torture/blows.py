@@ -32,14 +32,14 @@ class Tormentor(threading.Thread):
 
     def _strike(self) -> None:
         kind = self._chance.random()
-        if kind < 0.86:
+        if kind < 0.8:
             self._node.down()
             if self._chance.random() < 0.2:
                 time.sleep(self._chance.uniform(0, 0.5))
             while self._chance.random() < 0.4:
                 self._node.up_briefly(self._chance.uniform(0.1, 1.5))
             self._node.up()
-        elif kind < 0.93:
+        elif kind < 0.87:
             self._node.end()
             self._node.up()
         else:

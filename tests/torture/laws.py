@@ -4,61 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Any, Literal
+from pathlib import Path
 
 from tests.daemon import ENDED
 from tests.torture.book import Batch, Book
 from tests.torture.node import Node
+from tests.torture.record import Document, Record, Verdict
 from tests.torture.sagas import Mark, Sent
-from tests.torture.world import Place, Seen, World
-
-Document = dict[str, Any]
-Verdict = Literal["done", "undone", "either"]
+from tests.torture.world import Place, Seen, World, content
 
 FINAL = frozenset({"completed", "failed", "compensated", "compensation_failed", "kept", "skipped"})
 OPEN_ENDED = FINAL | {"unknown"}
 """What an abandoned saga's steps may be."""
 OF_COMPLETED = frozenset({"completed", "skipped"})
 OF_ROLLED_BACK = frozenset({"compensated", "failed", "skipped", "kept"})
-VERDICTS: dict[str, Verdict] = {
-    "completed": "done",
-    "compensated": "undone",
-    "failed": "undone",
-    "skipped": "undone",
-    "kept": "either",
-    "compensation_failed": "either",
-    "unknown": "either",
-}
-
-
-class Record:
-    """All that the daemon says of the sagas that it has."""
-
-    def __init__(self, node: Node) -> None:
-        """Ask for everything."""
-        self.sagas: dict[str, Document] = {each["id"]: each for each in node.all("/v1/sagas", "sagas")}
-        for batch in node.all("/v1/batches", "batches"):
-            whole = node.tell("GET", f"/v1/batches/{batch['id']}")[1]
-            self.sagas.update({each["id"]: each for each in whole["sagas"] + whole["rollbacks"]})
-        self.batches = {each["id"]: each for each in node.all("/v1/batches", "batches")}
-        self.by_kind: defaultdict[str, list[Document]] = defaultdict(list)
-        self.rollbacks: defaultdict[str, list[Document]] = defaultdict(list)
-        for each in self.sagas.values():
-            if each["rollback_of"]:
-                self.rollbacks[each["rollback_of"]].append(each)
-            else:
-                self.by_kind[each["kind"]].append(each)
-
-    def verdict(self, saga: Document, step: str) -> Verdict:
-        """Say whether a step's change is to be seen, after all rollbacks of it and rollbacks of those."""
-        status = next((each["status"] for each in saga["steps"] if each["name"] == step), "skipped")
-        said: Verdict = VERDICTS.get(status, "either")
-        for rollback in self.rollbacks[saga["id"]]:
-            if said == "undone" or not any(each["name"] == step for each in rollback["steps"]):
-                continue
-            taken = self.verdict(rollback, step)
-            said = "undone" if taken == "done" else said if taken == "undone" else "either"
-        return said
 
 
 class Laws:
@@ -80,12 +39,14 @@ class Laws:
             self._batch(record, batch)
         for saga in record.sagas.values():
             self._ended(saga)
+        executions, events = self._executions(record), self._events()
         self._places(record, seen)
-        self._shared(record)
+        self._shared(record, executions, events)
         self._once(seen)
-        executions = self._executions(record)
+        self._links(executions)
         self._objects(seen, executions)
-        self._words()
+        self._words(events)
+        self._apart(record, events)
         self._audit()
         for path in self._world.leftovers():
             self._book.wrong(f"left over: {path}")
@@ -188,16 +149,33 @@ class Laws:
         if step["status"] == "compensated" and not back:
             self._book.wrong(f"{where} was not taken back: the step is compensated")
 
-    def _shared(self, record: Record) -> None:
-        """What stands in a shared file is what a step has written that is in effect."""
-        for path in sorted(self._world.shared.iterdir()):
-            kind, _, step = path.read_text().strip().partition(" ")
-            saga = next(iter(record.by_kind.get(kind, [])), None)
-            if saga is None:
-                self._book.wrong(f"{path} was written by {kind}, which is not there")
-            elif record.verdict(saga, step) == "undone":
-                self._book.wrong(f"{path} has what {step} of {saga['id']} wrote, which was taken back")
+    def _shared(self, record: Record, executions: list[Document], events: list[Document]) -> None:
+        """What stands in a shared file is what the last step has written that is in effect, as if one saga ran at a time."""
+        done = {
+            (each["saga"], each["step"]): each["seq"] for each in events if each["type"] == "step.succeeded"
+        }
+        writes: defaultdict[str, list[tuple[int, Document]]] = defaultdict(list)
+        for each in executions:
+            path = str(each["arguments"].get("path"))
+            if path.startswith(f"{self._world.shared}/") and each["direction"] == "forward":
+                writes[path].append((done.get((each["saga"], each["step"]), 0), each))
+        for path, written in writes.items():
+            verdicts = [(seq, self._by(record, each), each) for seq, each in written]
+            if any(verdict == "either" for _, verdict, _ in verdicts):
+                self._book.count("places not judged")
+                continue
+            last = max(
+                (each for each in verdicts if each[1] == "done"), default=None, key=lambda each: each[0]
+            )
+            wanted = None if last is None else last[2]["arguments"]["content"]
             self._book.count("places judged")
+            if (found := content(Path(path))) != wanted:
+                self._book.wrong(f"{path} should be {_short(wanted)} and is {_short(found)}")
+
+    def _by(self, record: Record, execution: Document) -> Verdict:
+        """Say whether what an execution wrote is to be seen. What takes another saga back writes nothing of its own."""
+        saga = record.sagas[execution["saga"]]
+        return "undone" if saga["rollback_of"] else record.verdict(saga, execution["step"])
 
     # -- nothing twice -----------------------------------------------------------------------------------------------
 
@@ -207,31 +185,34 @@ class Laws:
                 self._book.wrong(f"`{line.name}` ran {count} times under the key {line.key}")
         self._book.count("lines by commands", sum(seen.lines.values()))
 
-    def _objects(self, seen: Seen, executions: Counter[str]) -> None:
+    def _objects(self, seen: Seen, executions: list[Document]) -> None:
         """No more objects were ever made of a name than executions were to make one."""
+        making = Counter(
+            str(each["arguments"].get("name"))
+            for each in executions
+            if each["operation"].startswith("digitalocean.") and each["operation"].endswith(".create")
+        )
         for sent in self._every():
             for place in (mark.place for mark in sent.marks if mark.place.kind == "cloud"):
                 kind, _, name = place.name.partition("/")
                 made = len(seen.census.get((kind, name), []))
                 self._book.count("objects made", made)
-                if made > executions[name]:
-                    self._book.wrong(f"{place.name} was made {made} times by {executions[name]} executions")
+                if made > making[name]:
+                    self._book.wrong(f"{place.name} was made {made} times by {making[name]} executions")
 
     # -- linked both ways --------------------------------------------------------------------------------------------
 
-    def _executions(self, record: Record) -> Counter[str]:
-        """Hold the links, and count by name how often something was to be made in the cloud."""
-        every: dict[str, Document] = {}
+    def _executions(self, record: Record) -> list[Document]:
+        every: list[Document] = []
         for id_ in (*record.sagas, *record.batches):
-            answer = self._node.tell("GET", f"/v1/sagas/{id_}/executions")[1]
-            every.update({each["id"]: each for each in answer["executions"]})
-        making: Counter[str] = Counter()
-        for each in every.values():
-            self._linked(every, each)
-            if each["operation"].startswith("digitalocean.") and each["operation"].endswith(".create"):
-                making[str(each["arguments"].get("name"))] += 1
+            every += self._node.tell("GET", f"/v1/sagas/{id_}/executions")[1]["executions"]
         self._book.count("executions", len(every))
-        return making
+        return every
+
+    def _links(self, executions: list[Document]) -> None:
+        every = {each["id"]: each for each in executions}
+        for each in executions:
+            self._linked(every, each)
 
     def _linked(self, every: dict[str, Document], each: Document) -> None:
         if each["status"] in ("calling", "polling", "settling", "retrying"):
@@ -245,16 +226,34 @@ class Laws:
 
     # -- the record ----------------------------------------------------------------------------------------------------
 
-    def _words(self) -> None:
+    def _events(self) -> list[Document]:
+        every: list[Document] = []
+        while events := self._node.tell("GET", f"/v1/events?after={every[-1]['seq'] if every else 0}")[1][
+            "events"
+        ]:
+            every += events
+        self._book.count("events", len(every))
+        return every
+
+    def _words(self, events: list[Document]) -> None:
         """What an operator said and was told is accepted, is on the record."""
-        found: set[str] = set()
-        after = 0
-        while events := self._node.tell("GET", f"/v1/events?after={after}")[1]["events"]:
-            found.update(str(each["data"].get("reason")) for each in events)
-            after = events[-1]["seq"]
-        for word in sorted(self._book.words - found):
+        for word in sorted(self._book.words - {str(each["data"].get("reason")) for each in events}):
             self._book.wrong(f"`{word}` was accepted and is not on the record")
-        self._book.count("events", after)
+
+    def _apart(self, record: Record, events: list[Document]) -> None:
+        """No two sagas have the lock of one path at once, but for those of one batch."""
+        holders: defaultdict[str, set[str]] = defaultdict(set)
+        for event in events:
+            family = record.family(event["saga"])
+            if event["type"] == "lock.taken" and (path := event["data"]["resource"].get("path")):
+                if others := {other for other in holders[path] if record.family(other) != family}:
+                    self._book.wrong(
+                        f"{event['saga']} took the lock of {path}, which {others} had: event {event['seq']}"
+                    )
+                holders[path].add(event["saga"])
+            elif event["type"] == "lock.released":
+                for resource in event["data"]["resources"]:
+                    holders[resource.get("path")].discard(event["saga"])
 
     def _audit(self) -> None:
         for what in ("verify", "replay"):

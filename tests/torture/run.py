@@ -187,6 +187,7 @@ class Round:
 
     def _end(self) -> None:
         health = self.node.tell("GET", "/v1/health")[1] if self.node.alive else {"warnings": []}
+        self._book.count("actors started again after a crash", health.get("restarts", 0))
         for warning in health["warnings"]:
             if "does not" in warning or "quarantined" in warning:
                 self._book.wrong(f"health: {warning}")
