@@ -253,9 +253,8 @@ class Executor:
         error = Error("lost", "sagad stopped while it ran")
         try:
             driver, call = self._calls.again(dossier, want.step, entry)
-            ended = await settled(lambda: driver.end(call))
-            if isinstance(ended, BaseException):
-                error = Error("lost", f"{error.message}; ending what it left raised {ended}")
+            if (raised := await _end(driver, call)) is not None:
+                error = Error("lost", f"{error.message}; ending what it left raised {raised}")
         except NotReady as why:
             error = Error("lost", f"{error.message}; {why}")
         return m.Answered(
@@ -279,9 +278,8 @@ class Executor:
             driver, call = self._calls.again(dossier, want.step, entry)
         except NotReady as why:
             return self._found(want, entry, Unclear(str(why)))
-        ended = await settled(lambda: driver.end(call))
-        if isinstance(ended, BaseException):
-            return self._found(want, entry, Unclear(f"ending what it left running raised {ended}"))
+        if (raised := await _end(driver, call)) is not None:
+            return self._found(want, entry, Unclear(f"ending what it left running raised {raised}"))
         if not want.finds:
             return self._cannot(want, entry)
         call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
@@ -344,6 +342,20 @@ class Executor:
         return Carry(outputs=self._calls.secrets.redact(outputs), after=after)
 
 
+async def _end(driver: Driver, call: Call) -> BaseException | None:
+    """End and await what an attempt left running; give what kept us from it.
+
+    What we lack for it is waited for: as long as it may be running, nobody can tell what it did, no person either.
+    """
+    wait = 0.05
+    while isinstance(raised := await settled(lambda: driver.end(call)), BaseException):
+        if not _passing(raised):
+            return raised
+        await anyio.sleep(wait)
+        wait = min(wait * 2, 5.0)
+    return None
+
+
 def _ask_again(finding: Any) -> int | None:
     """Give the milliseconds after which to ask a ``find`` again that could not look yet: that is no failed try."""
     if isinstance(finding, Ended) and isinstance(finding.outcome, Working):
@@ -352,7 +364,7 @@ def _ask_again(finding: Any) -> int | None:
 
 
 def _passing(error: BaseException) -> bool:
-    """Tell whether we lack what it takes to look, which says nothing about what is looked for: we try on."""
+    """Tell whether we lack what it takes, descriptors or memory, which says nothing about what it is for: we try on."""
     return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
