@@ -95,7 +95,7 @@ class Operator:
         if not unknown and not undoing:
             self._decide(document)
 
-    def _resolve(self, document: Document, step: Document, *, undo: bool) -> None:
+    def _resolve(self, document: Document, step: Document, *, undo: bool) -> int:
         done = self._done(document, step, undo=undo)
         if done is None:
             said: dict[str, Any] = {"as": self._chance.choice(["done", "failed"])}
@@ -104,6 +104,7 @@ class Operator:
         status, answer = self.say(document["id"], "resolve", step=step["name"], **said)
         if status == 422:
             self._book.wrong(f"resolve {said} of {step['name']} of {document['id']}: {answer}")
+        return status
 
     def _done(self, document: Document, step: Document, *, undo: bool) -> bool | None:
         """Look at the world, as an operator would: has it been done? None: it is nothing that can be seen."""
@@ -125,7 +126,12 @@ class Operator:
         return any(line.name == name and execution_id(line.key) == ids[-1] for line in lines)
 
     def _undo(self, document: Document, step: Document) -> None:
-        """An undo that is held: unknown, failed or in conflict."""
+        """An undo that is held. Unknown: it is looked at, since `retry` would repeat it unseen; else failed or in conflict."""
+        mark = self._book.mark(document["kind"], step["name"])
+        if mark is not None and mark.place.kind == "line":
+            if self._resolve(document, step, undo=True) == 409:
+                self.say(document["id"], "retry", step=step["name"])
+            return
         status, _ = self.say(document["id"], "retry", step=step["name"])
         if status == 409:
             self._resolve(document, step, undo=True)
