@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -70,8 +71,9 @@ def _take(path: Path) -> int:
         owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
         os.close(lock)
         raise FolderInUse(path.parent, f"process {owner or 'unknown'} holds it") from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # who it is, is for people only: a full disk keeps nobody from starting
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
 
 
