@@ -30,7 +30,7 @@ def main() -> int:
     """Run as told."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--round", type=float, default=25.0, help="seconds of storm in a round")
+    parser.add_argument("--round", type=float, default=40.0, help="seconds of storm in a round")
     parser.add_argument("--only", help="rounds of this kind only", choices=sorted({o.name for o in ORDEALS}))
     parser.add_argument("--seed", help="what is done at random; when it happens is never the same")
     given = parser.parse_args()

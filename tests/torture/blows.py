@@ -13,7 +13,7 @@ from tests.torture.node import WATCHDOG, Node
 class Tormentor(threading.Thread):
     """Strikes until told to leave off; the daemon runs when this thread has ended."""
 
-    def __init__(self, chance: random.Random, node: Node, book: Book, *, hard: float = 1.6) -> None:
+    def __init__(self, chance: random.Random, node: Node, book: Book, *, hard: float = 1.2) -> None:
         """Strike about every ``hard`` / 2 seconds."""
         super().__init__(name="tormentor", daemon=True)
         self._chance = chance
@@ -36,7 +36,7 @@ class Tormentor(threading.Thread):
             self._node.down()
             if self._chance.random() < 0.2:
                 time.sleep(self._chance.uniform(0, 0.5))
-            while self._chance.random() < 0.4:
+            while self._chance.random() < 0.5:
                 self._node.up_briefly(self._chance.uniform(0.1, 1.5))
             self._node.up()
         elif kind < 0.87:

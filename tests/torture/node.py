@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.daemon import Connection, Daemon
+from store.errors import StorageFailing
+from tests.daemon import Connection, Daemon, Unreachable
 from tests.torture.book import Book
 
 WATCHDOG = 2.0
@@ -55,8 +56,21 @@ class Node(Daemon):
     def up(self) -> None:
         """Start it."""
         self.heard = 0.0
+        end = time.monotonic() + START
         with self.steady:
+            while not self._started() and time.monotonic() < end:
+                time.sleep(0.5)
+
+    def _started(self) -> bool:
+        """Start it; on a disk with no room at all it says so and ends, and its manager starts it again later."""
+        try:
             self.start(wait=START, module=self.module)
+        except Unreachable as ended:
+            if StorageFailing.remedy not in str(ended):
+                raise
+            self.book.count("starts put off: no room at all")
+            return False
+        return True
 
     def up_briefly(self, seconds: float) -> None:
         """Start it, and kill it so soon that it may not have come to itself."""
@@ -65,6 +79,9 @@ class Node(Daemon):
                 self.start(wait=seconds, module=self.module)
             except TimeoutError:
                 self.book.count("kills while starting")
+            except Unreachable as ended:
+                if StorageFailing.remedy not in str(ended):
+                    raise
             self.down()
 
     def down(self) -> None:

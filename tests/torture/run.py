@@ -194,6 +194,8 @@ class Round:
         if self.node.alive:
             self.node.end()
         self._book.most("ms without a word to the watchdog at most", int(self.node.longest * 1000))
+        if "\nTraceback" in self.node.log.read_text(errors="replace"):
+            self._book.wrong(f"a traceback was shown: {self.node.log}")
         for pid in children_of(self._folder):
             self._book.wrong(f"process {pid} of a command outlived sagad")
         self.node.__exit__()
