@@ -46,12 +46,19 @@ class Node(Daemon):
         self._listening.start()
 
     def _listen(self) -> None:
-        while True:
-            if b"WATCHDOG=1" in self._ear.recv(4096):
+        while said := self._ear.recv(4096):
+            if b"WATCHDOG=1" in said:
                 now = time.monotonic()
                 if self.heard:
                     self.longest = max(self.longest, now - self.heard)
                 self.heard = now
+
+    def deaf(self) -> None:
+        """Stop listening: an empty word of our own ends the thread."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mouth:
+            mouth.sendto(b"", self._ear.getsockname())
+        self._listening.join(5)
+        self._ear.close()
 
     def up(self) -> None:
         """Start it."""

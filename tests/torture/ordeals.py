@@ -211,6 +211,9 @@ def _unmount(state: Path) -> None:
 
 
 def _run(*words: str) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise Skipped(str(error)) from error
     if done.returncode:
         raise Skipped(f"`{' '.join(words)}`: {done.stderr.strip()}")

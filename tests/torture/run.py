@@ -69,7 +69,10 @@ class Run:
             except Skipped as reason:
                 self.book.count(f"skipped {kind.name}")
                 print(f"round {number}: {kind.name} skipped: {reason}", flush=True)
+                shutil.rmtree(folder)
                 return
+            finally:
+                node.deaf()
             ordeal.clean(node)
             self.book.count(f"rounds of {kind.name}")
             for name, count in cloud.struck().items():
@@ -198,7 +201,10 @@ class Round:
             self._book.wrong(f"a traceback was shown: {self.node.log}")
         for pid in children_of(self._folder):
             self._book.wrong(f"process {pid} of a command outlived sagad")
-        self.node.__exit__()
+        try:
+            self.node.__exit__()
+        except AssertionError as error:
+            self._book.wrong(f"a checkpoint is not what its events say: {error}")
 
 
 def run(folder: Path, seconds: float, seed: int, rounds: list[type[Ordeal]], each: float) -> Book:
