@@ -54,8 +54,8 @@ class Run:
 
     def round(
         self, number: int, kind: type[Ordeal], seconds: float, then: Callable[[Round], None] = lambda _: None
-    ) -> None:
-        """Do one round, and judge it. ``then`` may look at it while the daemon still runs."""
+    ) -> bool:
+        """Do one round, and judge it; False: it cannot be done here. ``then`` may look while the daemon still runs."""
         self.book.turn()
         folder = self.folder / f"{number:03d}"
         folder.mkdir(parents=True)
@@ -69,16 +69,17 @@ class Run:
             except Skipped as reason:
                 self.book.count(f"skipped {kind.name}")
                 print(f"round {number}: {kind.name} skipped: {reason}", flush=True)
-                shutil.rmtree(folder)
-                return
-            finally:
                 node.deaf()
+                shutil.rmtree(folder)
+                return False
             ordeal.clean(node)
+            node.deaf()
             self.book.count(f"rounds of {kind.name}")
             for name, count in cloud.struck().items():
                 self.book.count(f"cloud: {name}", count)
         if len(self.book.violations) == before:
             shutil.rmtree(folder)
+        return True
 
 
 def _settings(folder: Path, cloud: Cloud) -> str:
@@ -213,11 +214,14 @@ def run(folder: Path, seconds: float, seed: int, rounds: list[type[Ordeal]], eac
     doing = Run(folder, seed, book)
     end = time.monotonic() + seconds
     number = 0
-    while time.monotonic() < end:
-        kind = rounds[number % len(rounds)]
+    possible = list(rounds)
+    while possible and time.monotonic() < end:
+        kind = possible[number % len(possible)]
         number += 1
         began = time.monotonic()
-        doing.round(number, kind, min(each, max(2.0, end - time.monotonic())))
+        if not doing.round(number, kind, min(each, max(2.0, end - time.monotonic()))):
+            possible = [other for other in possible if other is not kind]
+            continue
         told = ", ".join(f"{book.counts[what]} {what}" for what in ("sagas", "kills", "stops"))
         print(
             f"round {number}: {kind.name}, {time.monotonic() - began:.0f} s; in all {told},"
