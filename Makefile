@@ -11,7 +11,8 @@ BIN := .venv/bin
 STAMP := .venv/.made-from-lock
 PYTEST_ARGS ?=
 
-.PHONY: help venv test lint types imports unit newer demo bench torture fuzz format cover lock system-deps clean
+.PHONY: help venv test lint types imports unit newer demo demo-cloud live bench simulate torture fuzz format cover lock system-deps \
+	clean
 
 help:  ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -49,8 +50,19 @@ newer: $(STAMP)  ## the quick tests on a newer Python, where there is one
 demo: $(STAMP)  ## three sagas: one completes, one is taken back, one outlives kill -9
 	$(BIN)/python examples/demo.py
 
+demo-cloud: $(STAMP)  ## the examples for DigitalOcean, against one on loopback
+	$(BIN)/python -m examples.demo_cloud
+
+live: $(STAMP)  ## one snapshot at the real DigitalOcean; needs DIGITALOCEAN_TOKEN and DIGITALOCEAN_DROPLET
+	@$(BIN)/python -m examples.live
+
 bench: $(STAMP)  ## the figures of SPEC 11
 	$(BIN)/python -m tests.bench
+
+SEEDS ?= 1000
+JOBS ?= 1
+simulate: $(STAMP)  ## the daemon on a simulated disk and world; SEEDS=n, JOBS=n (0: all cores), or SEED=n [KEEP=1] for one
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep),--seeds $(SEEDS) --jobs $(JOBS))
 
 torture: $(STAMP)  ## the daemon killed, stopped and starved under load; MINUTES=30 for the full run
 	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)

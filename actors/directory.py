@@ -8,7 +8,9 @@ operator's word always gets in); the others wait in the database, first come fir
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -25,9 +27,9 @@ from actors.saga.evolve import NO_STATE
 from actors.saga.host import Host
 from actors.saga.ledger import checkpoint_alone, event_row
 from actors.saga.machine import decide, submit
-from actors.saga.plan import Plan
-from actors.saga.state import ENDED, MACHINE, Held, State, StepState
-from actors.supervisor import Supervisor
+from actors.saga.plan import Plan, PlanStep
+from actors.saga.state import ENDED, MACHINE, Held, Move, State, StepState
+from actors.supervisor import Hopeless, Supervisor, reason
 from store.queries import Live
 from store.records import Checkpoint, Commit, IdempotencyKey, NewEvent, NewSaga, Saga, state_sum
 
@@ -45,7 +47,7 @@ class NoSuchSaga(LookupError):
     """There is no saga with this id."""
 
 
-class Unreadable(Exception):
+class Unreadable(Hopeless):
     """A saga's record cannot be folded into a state: neither its checkpoint nor its events."""
 
 
@@ -79,10 +81,15 @@ class Directory:
         self.crowded = False
         """Some saga has to wait for room."""
         self._actors: dict[str, SagaActor] = {}
+        self._waiting: set[str] = set()
+        """Those in memory that only wait for other sagas: batches, and what takes one back."""
         self._watchers: dict[str, list[Watcher]] = {}
         self._plans: dict[bytes, Plan] = {}
         self._crew = Crew(self._crashed)
         self._crash: asyncio.Future[None] | None = None
+        self._ending = False
+        """No actor is started any more. What one that was cancelled had handed in may not be on the disk yet, and another
+        one would begin from what was before."""
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Be there for actors to live in, until cancelled."""
@@ -91,6 +98,7 @@ class Directory:
         try:
             await self._crash
         finally:
+            self._ending = True
             self._crew.cancel()
             with anyio.CancelScope(shield=True):
                 await self._crew.wait_ended()
@@ -104,8 +112,8 @@ class Directory:
 
     @property
     def full(self) -> bool:
-        """As many sagas are in flight as may be."""
-        return len(self.live) >= self.in_flight
+        """As many sagas are in flight as may be. Those that wait for others do not count: they would keep those out."""
+        return len(self.live) - len(self._waiting) >= self.in_flight
 
     async def wait_calm(self) -> None:
         """Return when no driver call, or the like, is going on any more. For a daemon that drains."""
@@ -118,6 +126,8 @@ class Directory:
         if mailbox is None:
             mailbox = self._begin(saga, None)
         mailbox.put(Letter(message, answer))
+        if self._ending and saga not in self.live:
+            self._turn_away(mailbox, saga)
 
     def wake(self, saga: str) -> None:
         """Start a saga's actor, unless it is in memory already. One that does not exist is no harm."""
@@ -170,8 +180,7 @@ class Directory:
             plan = (each.new.plan, each.encoded_plan)
             birth = Birth(each.new, plan, decision.events, each.new.created_at, each.key)
             commits.append(_birth_commit(each.saga, each.plan, decision.state, birth))
-        for accepted in [self.host.journal.commit_nowait(commit) for commit in commits]:
-            await accepted
+        await asyncio.gather(*map(self.host.journal.commit_nowait, commits))
         self.wake(newborn[0].saga)
 
     async def _commit_birth(self, saga: str, plan: Plan, state: State, birth: Birth) -> None:
@@ -234,10 +243,18 @@ class Directory:
         """Give a saga's actor, if it is in memory right now."""
         return self._actors.get(saga)
 
+    def stalled(self, now: int) -> list[tuple[str, int, str]]:
+        """Give the sagas that are in memory and do not come on: since when, and at what."""
+        found = [(saga, actor.stalled(now)) for saga, actor in self._actors.items()]
+        return [(saga, *stalled) for saga, stalled in found if stalled is not None]
+
     # -- living ----------------------------------------------------------------------------------------------------
 
     def _begin(self, saga: str, actor: SagaActor | None) -> Mailbox:
         mailbox = actor.mailbox if actor is not None else Mailbox()
+        if self._ending:
+            self._turn_away(mailbox, saga)
+            return mailbox
         self.live[saga] = mailbox
         self._crew.start(self._live(saga, mailbox, actor))
         return mailbox
@@ -253,6 +270,7 @@ class Directory:
         finally:
             self.live.pop(saga, None)
             self._actors.pop(saga, None)
+            self._waiting.discard(saga)
             self._turn_away(mailbox, saga)
             self.host.locks.left(saga)
             if self.crowded:
@@ -267,6 +285,8 @@ class Directory:
                     _answer_all(mailbox, nothing)
                     return
             self._actors[saga] = actor
+            if actor.plan.steps[0].type == "saga":
+                self._waiting.add(saga)
             await actor.run()
             if not mailbox.letters:
                 return  # nothing may be awaited from here on until the saga is out of ``live``
@@ -282,11 +302,12 @@ class Directory:
         if row is None:
             raise NoSuchSaga(saga)
         plan = self.plan(row.plan)
-        state, why = _checkpointed(row)
+        state, why = checkpointed(row)
         if state is None:
             state = await self._fold(saga, why)
             mailbox.letters.appendleft(Letter(m.Rebuild(why=why)))
         dossier = Dossier(self.header(row), plan, await self._past_of(row))
+        dossier.recall(state)
         if any(step.number for step in state.steps):
             dossier.load(await self.host.queries.executions(saga))
         return SagaActor(self.host, dossier, state, mailbox, self._report)
@@ -296,10 +317,20 @@ class Directory:
         row = self.host.queries.saga(saga)
         if row is None:
             raise NoSuchSaga(saga)
-        state, why = _checkpointed(row)
+        state, why = checkpointed(row)
         dossier = Dossier(self.header(row), self.plan(row.plan))
         dossier.load(await self.host.queries.executions(saga))
-        return Past(dossier, state or await self._fold(saga, why))
+        state = state or await self._fold(saga, why)
+        return Past(dossier, state, (*state.moves, *await self._moved_since(saga)))
+
+    async def _moved_since(self, saga: str) -> list[Move]:
+        """Give what other ids resources have by the sagas that have taken this one back so far, if in part."""
+        found: list[Move] = []
+        for rollback in self.host.queries.rollbacks(saga):
+            row = self.host.queries.saga(rollback)
+            state, why = (None, "") if row is None else checkpointed(row)
+            found += (state or await self._fold(rollback, why)).moves
+        return found
 
     async def _past_of(self, row: NewSaga | Saga) -> Past | None:
         """Give the saga that this one takes back or corrects; None where it is neither, or the record of it is gone."""
@@ -318,8 +349,9 @@ class Directory:
         after = 0
         while page := await self.host.queries.live(after):
             for row in page:
-                state, why = _checkpointed(row)
-                state = state or await self._fold(row.id, why)
+                state = await self._restored(row)
+                if state is None:
+                    continue
                 if state.locks or state.seen.locked:
                     states.append((row.id, row.batch, state))
                 if (state.queued or state.keeps_locks) and self._is_over(row.batch):
@@ -328,6 +360,15 @@ class Directory:
         self.host.locks.restore(states)
         for saga in untold:
             self.tell(saga, m.BatchEnded())
+
+    async def _restored(self, row: Live) -> State | None:
+        """Give a saga's state; one whose record cannot be read is held, and the others do not notice."""
+        state, why = checkpointed(row)
+        try:
+            return state or await self._fold(row.id, why)
+        except Unreadable as damaged:
+            await self._give_up(row.id, f"{reason(damaged)}; its locks are not known")
+            return None
 
     def _is_over(self, batch: str | None) -> bool:
         row = None if batch is None else self.host.queries.saga(batch)
@@ -349,7 +390,7 @@ class Directory:
 
     def state(self, row: Saga) -> State:
         """Give a row's state as its checkpoint has it, to look at; one that cannot be read looks quarantined."""
-        state, why = _checkpointed(row)
+        state, why = checkpointed(row)
         if state is not None:
             return state
         plan = self.plan(row.plan)
@@ -370,9 +411,22 @@ class Directory:
             body = self.host.queries.plan(digest)
             if body is None:
                 raise Unreadable(f"its plan {digest.hex()[:12]} is not in the database")
+            if hashlib.sha256(body).digest() != digest:
+                raise Unreadable(f"its plan {digest.hex()[:12]} is damaged")
             known = _PLAN.decode(body)
             self._remember(digest, known)
         return known
+
+    def shown(self, row: Saga) -> tuple[Plan, State]:
+        """Give a row's plan and state, to look at; a saga of which one cannot be read looks quarantined."""
+        try:
+            return self.plan(row.plan), self.state(row)
+        except Unreadable as damaged:
+            state, _ = checkpointed(row)
+            state = state or State(steps=(), created_at=row.created_at, updated_at=row.updated_at)
+            steps = tuple(PlanStep(index, f"step {index}", "") for index in range(len(state.steps)))
+            held = Held(reason="quarantined", since=row.updated_at, detail=str(damaged))
+            return Plan(row.kind, steps), msgspec.structs.replace(state, quarantine=str(damaged), hold=held)
 
     def _remember(self, digest: bytes, plan: Plan) -> None:
         if digest not in self._plans:
@@ -386,10 +440,13 @@ class Directory:
         if row is None:
             return
         now = self.host.clock.now()
-        state, _ = _checkpointed(row)
+        state, _ = checkpointed(row)
         if state is not None:
-            await self._quarantine(row, state, why, now)
-            return
+            with suppress(Unreadable):  # its plan is what cannot be read
+                await self._quarantine(row, state, why, now)
+                return
+        if row.hold == "quarantined":
+            return  # as at the last start
         event = e.Quarantined(why=why)
         note = NewEvent(saga, now, e.type_of(event), event.version, e.encode(event))
         held = checkpoint_of(row, hold="quarantined", wake=None, at=now)
@@ -418,7 +475,7 @@ def _answer_all(mailbox: Mailbox, error: Exception) -> None:
             letter.answer(error)
 
 
-def _checkpointed(row: Saga | Live) -> tuple[State | None, str]:
+def checkpointed(row: Saga | Live) -> tuple[State | None, str]:
     """Give the state of a row's checkpoint, or why it cannot be used."""
     if state_sum(row.state) != row.state_sum:
         return None, DAMAGED

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from actors.reveals import BESIDE
 from actors.saga import events as e
 from actors.saga.evolve import NO_STATE, evolve
 from actors.saga.state import MACHINE, State
 from store.records import Event, state_sum
-from store.snapshot import Checkpoint, checkpoints, snapshot, story, without_a_saga
+from store.snapshot import Checkpoint, checkpoints, pruned_sagas, snapshot, story, without_a_saga
 
 _STATE = msgspec.msgpack.Decoder(State)
 
@@ -56,6 +57,7 @@ def replay(db: sqlite3.Connection, after: int, limit: int) -> Page:
             if problem := compare(row, events):
                 differing.append(Differing(row.id, problem))
         if not last:
+            skipped += pruned_sagas(db)
             gone = "its row is gone, its events begin with {}"
             differing += [Differing(saga, gone.format(seq)) for saga, seq in without_a_saga(db)]
     return Page(last, compared, skipped, differing)
@@ -64,6 +66,8 @@ def replay(db: sqlite3.Connection, after: int, limit: int) -> Page:
 def fold(events: Iterable[Event], state: State = NO_STATE) -> State:
     """Give the state after these events. Raises what `decode` raises for an event that this release never wrote."""
     for each in events:
+        if each.type in BESIDE:
+            continue
         state = evolve(state, e.decode(each.type, each.version, each.data), each.at)
     return state
 

@@ -218,8 +218,13 @@ class RollingBack:
 
 
 def _batch(request: Request, past: Past) -> str | None:
-    """Give the batch that it belongs to: also that which keeps the original's locks, for exactly this."""
-    return past.dossier.header.batch if past.state.keeps_locks else request.batch
+    """Give the batch that it belongs to: also that which keeps the original's locks, for exactly this.
+
+    What takes back a rollback that belongs to a batch would wait for the same locks, until that has ended.
+    """
+    header = past.dossier.header
+    kept = past.state.keeps_locks or header.rollback_of is not None
+    return header.batch if kept and header.batch is not None else request.batch
 
 
 def _first(past: Past, step: int, chosen: list[int]) -> str | None:

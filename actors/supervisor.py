@@ -32,6 +32,10 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
+class Hopeless(Exception):
+    """What would only happen again: its saga is quarantined at once."""
+
+
 class Supervisor:
     """Watches over actors; counts what happened, for health and metrics."""
 
@@ -51,12 +55,12 @@ class Supervisor:
             try:
                 await live()
             except Exception as error:  # noqa: BLE001  let it crash: this is where it is caught
-                why = reason(error)
+                why, hopeless = reason(error), isinstance(error, Hopeless)
                 crashes.append(self._now())
                 self._log.error("actor.crashed", saga=saga, why=why, exc_info=error)
             else:
                 return "ended"
-            if too_many(crashes, self._now(), self._limits):
+            if hopeless or too_many(crashes, self._now(), self._limits):
                 await give_up(why)
                 return "quarantined"
             self.restarts += 1

@@ -68,3 +68,9 @@ def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
 
 def _absolute(text: str | None) -> Path | None:
     return Path(text) if text and Path(text).is_absolute() else None
+
+
+def secret_folders(given: Path | None, environ: Mapping[str, str]) -> list[Path]:
+    """Give the folders that secrets are read from, the first one that has a name counts: the setting's, and systemd's."""
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    return [*([given] if given is not None else []), *([Path(credentials)] if credentials else [])]

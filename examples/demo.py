@@ -37,6 +37,7 @@ socket = "{folder}/sagad.sock"
 [providers.local]
 roots = ["{folder}/site"]
 """
+PROVEN = "one saga completed, one was taken back to the byte, one was carried on after kill -9"
 ROLLED_BACK = 3
 """The exit code of sagactl for a saga that was taken back."""
 
@@ -67,13 +68,12 @@ class Told:
         self.claims.append((what, bool(held)))
         self.say(f"  {'✓' if held else '✗ NOT SO:'} {what}", "32" if held else "1;31")
 
-    def verdict(self) -> int:
+    def verdict(self, proven: str = PROVEN) -> int:
         """Say in the end what was proven; give the exit code."""
         broken = [what for what, held in self.claims if not held]
         if broken or not self.claims:
             self.say(f"\nNOT proven: {'; '.join(broken) or 'nothing was tried'}.", "1;31")
             return 1
-        proven = "one saga completed, one was taken back to the byte, one was carried on after kill -9"
         self.say(f"\nProven: {proven} ({len(self.claims)} of {len(self.claims)} claims held).", "1;32")
         return 0
 
@@ -81,7 +81,7 @@ class Told:
 class Node:
     """A daemon in a folder of its own, and the command line that talks to it."""
 
-    def __init__(self, folder: Path, told: Told) -> None:
+    def __init__(self, folder: Path, told: Told, settings: str = SETTINGS) -> None:
         """Prepare the folder; `start` starts the daemon."""
         self.site = folder / "site"
         self.site.mkdir()
@@ -89,7 +89,7 @@ class Node:
         self.log = folder / "sagad.log"
         self._settings = folder / "sagad.toml"
         # A file of its own: what this machine's sagad may do is not the demo's business, and it needs no more than this.
-        self._settings.write_text(SETTINGS.format(folder=folder))
+        self._settings.write_text(settings.format(folder=folder))
         self._told = told
         self._process: subprocess.Popen[bytes] | None = None
         own = {name: value for name, value in os.environ.items() if not name.startswith("SAGAD_")}
@@ -309,14 +309,14 @@ def tell(node: Node, told: Told) -> None:
     told.claim("no temporary file of sagad's lies about", not list(node.site.rglob(".sagad-*")))
 
 
-def main() -> int:
-    """Run the demo; give the exit code."""
+def run(tell: Callable[[Node, Told], None], settings: str, proven: str) -> int:
+    """Run a demo in a folder of its own; give the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a log may not know every character
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     told = Told()
     folder = Path(tempfile.mkdtemp(prefix="sagad-demo-"))
-    node = Node(folder, told)
+    node = Node(folder, told, settings)
     try:
         tell(node, told)
     except (Gone, OSError, subprocess.CalledProcessError) as error:
@@ -329,8 +329,8 @@ def main() -> int:
         node.stop()
         node.end_orphans()
         shutil.rmtree(folder, ignore_errors=True)
-    return told.verdict()
+    return told.verdict(proven)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(tell, SETTINGS, PROVEN))

@@ -327,7 +327,7 @@ class Resource(Document, frozen=True, kw_only=True):
     """What sagad created or adopted and now keeps.
 
     `spec`: the fields that were set, as the type's images name them; `spec_version` is one more with each change.
-    Secrets are references, other sensitive values `***`. `saga`: the one that made it; null: it was imported. `live`,
+    Secrets and sensitive outputs are references, other sensitive values `***`. `saga`: the one that made it; null: it was imported. `live`,
     `seen_at`, `seen_error`: what was last seen of it.
     """
 
@@ -510,12 +510,53 @@ class Replayed(Document, frozen=True, kw_only=True):
     differing: list[Differing]
 
 
+class Examination(Document, frozen=True, kw_only=True):
+    """What came of looking at one thing. `remedy` says what to do, where something is to be done."""
+
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    remedy: str | None
+
+
+class Examined(Document, frozen=True, kw_only=True):
+    """How everything is. `ok`: nothing fails."""
+
+    ok: bool
+    checks: list[Examination]
+
+
 class Count(Document, frozen=True, kw_only=True):
     """How many sagas have this status and hold."""
 
     status: SagaStatus
     hold: HoldReason | None
     sagas: int
+
+
+class Reach(Document, frozen=True, kw_only=True):
+    """Whether a provider is asked: `open` means that it is not, until then; `half_open` that one call finds out now."""
+
+    name: str
+    circuit: Literal["closed", "open", "half_open"]
+    failures: int
+    error: str | None
+    since: Time | None
+    until: Time | None
+
+
+class Retention(Document, frozen=True, kw_only=True):
+    """What was dropped since the start because it has had its time (`[retention]`), and when that was last looked for.
+
+    `needed`: sagas that have had their time and are kept, because a resource or one of their kin needs them. `error`:
+    why the last round broke off.
+    """
+
+    last: Time | None
+    sagas: int
+    blobs: int
+    needed: int
+    error: str | None
 
 
 class Health(Document, frozen=True, kw_only=True):
@@ -530,6 +571,8 @@ class Health(Document, frozen=True, kw_only=True):
     sagas: list[Count]
     in_memory: int
     restarts: int
+    providers: list[Reach]
+    retention: Retention | None
     warnings: list[str]
 
 

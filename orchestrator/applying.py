@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakValueDictionary
 
 import anyio
 import msgspec
 
 from actors.directory import Directory
 from actors.resources import Declared as DeclaredEvent
-from actors.resources import Key, encoded
+from actors.resources import Key, encoded, key_of
 from actors.saga.host import Host
 from actors.saga.state import Touch
 from orchestrator import answers, documents
@@ -32,9 +33,11 @@ from orchestrator.stacks.planning import Finder, Planned, Planner, Sketch
 from orchestrator.stacks.steps import Building, applied, written
 from orchestrator.submitting import Given, Submitted, Submitting, check_open, not_valid
 from providers.registry import Registry
-from store.records import IdempotencyKey, NewEvent, Resource, ResourceChange
+from store.records import IdempotencyKey, NewEvent, Resource, ResourceChange, Saga
 
 _LIVE = ("pending", "running", "compensating")
+_MOST_LIVE = 1_000
+"""Sagas of one kind that are looked through for one that is at the stack."""
 _FILE = (
     "stack", "description", "labels", "on_failure", "on_undo_failure", "on_conflict", "deadline", "policy", "hooks",
     "resources",
@@ -47,9 +50,9 @@ Accepted = Callable[[Resource], frozenset[str]]
 class Made(msgspec.Struct):
     """A plan that was made, with what it takes to run it."""
 
-    stack: CompiledStack
     sketch: Sketch
-    planner: Planner
+    compiled: Compiled | None
+    """The saga that brings it about; None: there is nothing to do."""
     document: answers.StackPlan
 
 
@@ -70,7 +73,7 @@ class Applying:
         self._registry = registry
         self._submitting = submitting
         self._accepted = accepted
-        self._locks: dict[str, anyio.Lock] = {}
+        self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     # -- planning ----------------------------------------------------------------------------------------------------
 
@@ -84,10 +87,9 @@ class Applying:
         missing = [each for name, each in stack.secrets.items() if not self._submitting.has_secret(name)]
         return msgspec.structs.replace(stack, problems=(*stack.problems, *missing))
 
-    async def rehearsable(self, document: Document) -> Compiled:
-        """Give the saga that applying a stack file would run now. Raises Invalid."""
-        made = await self._made(_sound(compile_stack(document, self._registry)))
-        return self._saga(made)
+    async def rehearsable(self, document: Document) -> Compiled | None:
+        """Give the saga that applying a stack file would run now; None: none, there is nothing to do. Raises Invalid."""
+        return (await self._made(_sound(compile_stack(document, self._registry)))).compiled
 
     def _compiled(self, submission: StackSubmission) -> CompiledStack:
         stack = _sound(self.check(_document(submission, self._submitting.compiler.limit)))
@@ -103,14 +105,11 @@ class Applying:
             seen.update(found)
             return found
 
-        finder = Finder(
-            resources.resource,
-            resources.resources_called,
-        )
-        planner = Planner(stack, owned, finder, self._host.calls, see)
-        sketch = await planner.plan()
+        finder = Finder(resources.resource, resources.resources_called)
+        sketch = await Planner(stack, owned, finder, self._host.calls, see).plan()
         if sketch.problems:
             raise not_valid("stack", sketch.problems)
+        compiled = self._saga(stack, sketch) if sketch.actions else None
         actions = [self._action(index, each) for index, each in enumerate(sketch.actions)]
         hashes = answers.PlanHashes(file=_hash(stack.file), state=_state(owned, sketch, seen, actions))
         document = answers.StackPlan(
@@ -122,7 +121,7 @@ class Applying:
             actions=actions,
             warnings=list(stack.warnings),
         )
-        return Made(stack, sketch, planner, document)
+        return Made(sketch, compiled, document)
 
     def _action(self, index: int, planned: Planned) -> answers.Action:
         accepted = frozenset[str]() if planned.record is None else self._accepted(planned.record)
@@ -137,14 +136,13 @@ class Applying:
             reverts_accepted=[each.field for each in planned.changes if each.field in accepted],
         )
 
-    def _saga(self, made: Made) -> Compiled:
+    def _saga(self, stack: CompiledStack, sketch: Sketch) -> Compiled:
         """Compile the saga that brings a plan about. Raises Invalid."""
-        building = Building(self._registry.drivers, made.sketch.actions)
-        file = written(made.stack.name, made.stack.shared, building, made.planner.written)
-        compiled = self._submitting.compiler.object(file)
+        building = Building(self._registry.drivers, sketch.actions)
+        compiled = self._submitting.compiler.object(written(stack.name, stack.shared, building))
         if compiled.plan is None:
             raise not_valid("stack", [_named(each, building) for each in compiled.problems])
-        plan = applied(compiled.plan, made.stack.name, building)
+        plan = applied(compiled.plan, stack.name, building)
         return msgspec.structs.replace(compiled, plan=plan, warnings=())
 
     # -- applying ----------------------------------------------------------------------------------------------------
@@ -157,19 +155,19 @@ class Applying:
         ``id`` is empty where there was nothing to do. Raises Invalid; Conflict where a plan is stale, or another saga
         is in the way; Unavailable.
         """
-        said = b"stack " + msgspec.json.encode(submission, order="sorted")
 
         async def again(saga: str) -> Submitted:
             document = await self._submitting.awaited(saga, wait)
             return Submitted(saga, created=False, body=documents.encode(documents.submitted(document, ())))
 
+        saved = _saved(submission)
+
         async def start(key: IdempotencyKey | None) -> Submitted:
-            saved = _saved(submission)
             stack = self._compiled(submission) if saved is None else self._of_plan(submission, saved)
             async with self._locks.setdefault(stack.name, anyio.Lock()):
                 return await self._apply(caller, submission, stack, saved, key, wait)
 
-        return await self._submitting.once(idempotency_key, said, again, start)
+        return await self._submitting.once(idempotency_key, _asked(submission, saved), again, start)
 
     def _of_plan(self, submission: StackSubmission, saved: answers.StackPlan) -> CompiledStack:
         """Give the stack of a saved plan. Raises Conflict where the file beside it is another by now."""
@@ -206,33 +204,39 @@ class Applying:
                 code="stale",
             )
         _refuse_reverting(submission, made.document.actions)
-        compiled = self._saga(made) if made.sketch.actions else None
-        await self._claim(caller, stack.name, made.sketch.owned, submission.reason)
-        if compiled is None or compiled.plan is None:
+        await self._claim(caller, stack.name, made.sketch, submission.reason)
+        if made.compiled is None or made.compiled.plan is None:
             return Submitted("", created=False, body=_nothing(stack.name))
         given = Given({}, stack.labels, submission.reason)
-        born = self._submitting.newborn(caller, compiled.plan, given)
+        born = self._submitting.newborn(caller, made.compiled.plan, given)
         return await self._submitting.run(born, stack.warnings, key, wait)
 
     async def _refuse_busy(self, stack: str) -> None:
-        """Raise Conflict while a saga applies the same stack: its plan would be about what is just being changed."""
+        """Raise Conflict while a saga applies the same stack, or takes that back: what it is at cannot be planned."""
         for status in _LIVE:
-            for row in await self._host.queries.sagas(kind=stack, status=status, limit=100):
-                if self._directory.plan(row.plan).stack is not None:
-                    raise Conflict(
-                        f"saga {row.id} is applying {stack}: wait until it has ended, `sagactl why {row.id}` says for what",
-                        code="busy",
-                    )
+            for row in await self._host.queries.sagas(kind=stack, status=status, limit=_MOST_LIVE):
+                if self._is_of_stack(row):
+                    doing = "applying" if row.rollback_of is None else "taking back"
+                    hint = f"wait until it has ended, `sagactl why {row.id}` says for what"
+                    raise Conflict(f"saga {row.id} is {doing} {stack}: {hint}", code="busy")
 
-    async def _claim(
-        self, caller: Caller, stack: str, owned: list[tuple[Declared, Resource]], reason: str | None
-    ) -> None:
-        """Put on record what the file says of resources that are there: whose they are, what they need, `protect`."""
+    def _is_of_stack(self, saga: Saga) -> bool:
+        """Tell whether a saga applies a stack, or takes one that did back, or that in turn."""
+        first: Saga | None = saga
+        while first is not None and first.rollback_of is not None:
+            first = self._host.queries.saga(first.rollback_of)
+        return first is not None and self._directory.plan(first.plan).stack is not None
+
+    async def _claim(self, caller: Caller, stack: str, sketch: Sketch, reason: str | None) -> None:
+        """Put on record what the file says of resources that stay as they are: whose they are, what they need, `protect`.
+
+        Of what is changed or replaced its step says it, so that a failed apply leaves the record as it was.
+        """
+        acted = {key_of(each.record) for each in sketch.actions if each.record is not None}
         said = [
             (record, declared)
-            for declared, record in owned
-            if (record.stack, record.needs, bool(record.protect))
-            != (stack, encoded(list(declared.needs)), declared.protect)
+            for declared, record in sketch.owned
+            if key_of(record) not in acted and record != _said(stack, record, declared)
         ]
         if not said:
             return
@@ -241,7 +245,9 @@ class Applying:
         for record, _ in said:
             self._refuse_locked(record)
         events = [self._declared(caller, stack, *each, reason) for each in said]
-        changes = [_claimed(stack, *each) for each in said]
+        changes = [
+            ResourceChange(*key_of(record), _said(stack, record, declared)) for record, declared in said
+        ]
         await self._host.resources.write(self._host.journal, events, changes)
 
     def _refuse_locked(self, record: Resource) -> None:
@@ -272,9 +278,10 @@ class Applying:
         )
 
 
-def _claimed(stack: str, record: Resource, declared: Declared) -> ResourceChange:
-    own = {"stack": stack, "needs": encoded(list(declared.needs)), "protect": int(declared.protect)}
-    return ResourceChange(record.type, record.identity, msgspec.structs.replace(record, **own))
+def _said(stack: str, record: Resource, declared: Declared) -> Resource:
+    """Give the record with what a stack file says of its resource."""
+    needs, protect = encoded(list(declared.needs)), int(declared.protect)
+    return msgspec.structs.replace(record, name=declared.name, stack=stack, needs=needs, protect=protect)
 
 
 def _destroyed(stack: CompiledStack) -> CompiledStack:
@@ -311,6 +318,17 @@ def _saved(submission: StackSubmission) -> answers.StackPlan | None:
     except msgspec.ValidationError as why:
         hint = "give it as `sagactl plan FILE --out PLAN` wrote it"
         raise Invalid("this is no plan", [Item("plan", str(why), hint)]) from why
+
+
+def _asked(submission: StackSubmission, saved: answers.StackPlan | None) -> bytes:
+    """Give what is asked for, as an idempotency key stands for it: of a plan its file, and not what was seen.
+
+    So whoever plans again and asks again with the same key gets the saga that was started.
+    """
+    if saved is None:
+        return b"stack " + msgspec.json.encode(submission, order="sorted")
+    asked = [saved.file, saved.destroy, submission.revert_accepted, submission.reason]
+    return b"plan " + msgspec.json.encode(asked, order="sorted")
 
 
 def _refuse_reverting(submission: StackSubmission, actions: list[answers.Action]) -> None:

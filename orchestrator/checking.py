@@ -41,7 +41,13 @@ class Checking:
         if document is None:
             return await self._rehearsing.rehearse(submission)
         compiled = await self._applying.rehearsable(document)
+        if compiled is None:
+            return documents.encode(_nothing(document.value["stack"]))
         return await self._rehearsing.rehearse_compiled(compiled, {})
+
+    def is_stack(self, submission: FileSubmission) -> bool:
+        """Tell whether it is a stack file."""
+        return self._stack(submission) is not None
 
     def _stack(self, submission: FileSubmission) -> Document | None:
         """Give the document of what is a stack file."""
@@ -52,3 +58,15 @@ class Checking:
         limit = self._submitting.compiler.limit
         document = load(submission.source, format=submission.format or "yaml", limit=limit)
         return document if is_stack(document.value) else None
+
+
+def _nothing(stack: str) -> answers.Rehearsed:
+    return answers.Rehearsed(
+        kind=stack,
+        steps=0,
+        rehearsed=0,
+        clean=True,
+        cases=[],
+        warnings=[],
+        notes=["everything is as the file wants it: applying it would do nothing"],
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,6 +20,9 @@ from providers.contract import Image
 from store.audit import Report
 from store.queries import Count
 from store.records import Execution, Resource
+
+if TYPE_CHECKING:
+    from actors.services import Shown
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -148,6 +151,18 @@ def execution(row: Execution, compensated_by: list[str]) -> answers.Execution:
         reason=row.reason,
         started_at=rfc3339(row.started_at),
         finished_at=_at(row.finished_at),
+    )
+
+
+def reach(service: Shown) -> answers.Reach:
+    """Give the document of a service that drivers ask."""
+    return answers.Reach(
+        name=service.name,
+        circuit=service.position,
+        failures=service.failures,
+        error=service.error,
+        since=_at(service.since),
+        until=_at(service.until),
     )
 
 

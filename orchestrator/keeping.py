@@ -9,8 +9,9 @@ import msgspec
 
 from actors.resources import Forgotten, Imported, ResourceEvent, digest, encoded
 from actors.saga.host import Host
+from actors.saga.moved import id_of
 from actors.saga.outcomes import settled
-from actors.saga.register import id_of, identity
+from actors.saga.register import identity
 from actors.saga.state import Touch
 from config.problems import suggest
 from orchestrator import answers, documents
@@ -96,7 +97,7 @@ class Keeping:
 
     async def resource(self, type_: str, name: str) -> bytes:
         """Give a record."""
-        return documents.encode(documents.resource(self._find(type_, name)))
+        return documents.encode(documents.resource(self.find(type_, name)))
 
     async def resource_events(self, type_: str, name: str, after: int, limit: int) -> bytes:
         """Give a page of what happened to a resource: of all sagas that had to do with it, and by somebody's word.
@@ -148,7 +149,8 @@ class Keeping:
         if not known and await self._auditing.touching(labels, 0, 1) == b"[]":
             raise self._unknown(type_, name)
 
-    def _find(self, type_: str, name: str) -> Record:
+    def find(self, type_: str, name: str) -> Record:
+        """Give a record. Raises NotFound, or Conflict where more than one goes by the name."""
         found = self._host.resources.called(type_, name)
         exact = [each for each in found if each.identity == name]
         if len(found) > 1 and not exact:
@@ -209,7 +211,7 @@ class Keeping:
 
     async def forget_resource(self, caller: Caller, type_: str, name: str, given: Forget) -> bytes:
         """Have a resource kept no longer; the resource itself stays as it is. Raises NotFound or Conflict."""
-        record = self._find(type_, name)
+        record = self.find(type_, name)
         said = Forgotten(identity=record.identity, spec_version=record.spec_version, reason=given.reason)
         await self._write(caller, record, said, ResourceChange(type_, record.identity))
         return _answer(f"{type_} `{record.name}` is kept no longer; it was not touched", record)

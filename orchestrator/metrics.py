@@ -14,6 +14,10 @@ import msgspec
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
+POSITIONS = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
+"""A circuit's position as a number."""
+
+
 class Distribution(msgspec.Struct, frozen=True):
     """How often each size has been seen: `counts[i]` up to `bounds[i]`, the last one beyond all bounds."""
 
@@ -40,6 +44,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     last_seq: int
     """The journal's last number: how many events it has had."""
+    providers: Mapping[str, tuple[str, int]] = {}
+    """By the service's name: its circuit's position, and how often it has failed since its last answer."""
     groups: Distribution | None = None
     """Transitions per commit."""
     commits: Distribution | None = None
@@ -83,6 +89,25 @@ def _gauges(counts: Counts) -> Iterator[Any]:
         ("sagad_quarantined", "Sagas whose actors crashed too often.", counts.quarantined),
     ):
         yield GaugeMetricFamily(name, text, value=value)
+    yield from _circuits(counts.providers)
+
+
+def _circuits(providers: Mapping[str, tuple[str, int]]) -> Iterator[Any]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    circuits = GaugeMetricFamily(
+        "sagad_provider_circuit",
+        "0 while the provider is asked (closed), 1 while it is not (open), 0.5 while one call finds out (half open).",
+        labels=["provider"],
+    )
+    failures = GaugeMetricFamily(
+        "sagad_provider_failures", "Failures since the provider's last answer.", labels=["provider"]
+    )
+    for name, (position, failed) in providers.items():
+        circuits.add_metric([name], POSITIONS[position])
+        failures.add_metric([name], failed)
+    yield circuits
+    yield failures
 
 
 def _counters(counts: Counts) -> Iterator[Any]:

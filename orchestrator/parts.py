@@ -3,15 +3,68 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
 
+from config.paths import secret_folders
 from config.settings import Settings
+
+if TYPE_CHECKING:
+    from actors.clock import Clock
+    from providers.contract import Blobs
+    from providers.registry import Registry
+    from store.node import StateFolder
+    from store.queries import Threads
+    from store.runner import Runner
+
+
+class Ground:
+    """What the daemon stands on: clock, disk, threads, chance and drivers. A simulation lays another one."""
+
+    disk = ""
+    """What goes into SQLite's URI."""
+    reserve = 16 << 20
+    """Bytes kept for the day when the disk is full."""
+
+    def clock(self) -> Clock:
+        """Give the clock that the daemon goes by."""
+        from actors.clock import WallClock
+
+        return WallClock()
+
+    def folder(self, path: Path, key_file: Path | None) -> StateFolder:
+        """Take the state folder. Raises what ``StateFolder.open`` raises."""
+        from store.node import StateFolder
+
+        return StateFolder.open(path, key_file)
+
+    def runner(self) -> Runner:
+        """Give the place where the journal waits for the disk."""
+        from store.runner import Thread
+
+        return Thread()
+
+    def threads(self) -> Threads:
+        """Give the place where questions that may take a while are answered."""
+        from store.queries import Threads
+
+        return Threads()
+
+    def random_bytes(self, count: int) -> bytes:
+        """Give so many random bytes."""
+        return os.urandom(count)
+
+    def drivers(self, settings: Settings, secrets: Any, blobs: Blobs) -> Registry:
+        """Load the drivers."""
+        from providers import registry
+
+        tables = _provider_settings(settings, secrets)
+        return registry.load(tables, blobs, configured=_configured(settings))
 
 
 class Parts:
@@ -29,6 +82,7 @@ class Parts:
     def start(self) -> None:
         """Begin to wake what was in flight and what is due."""
         self.tasks.start_soon(self._watchman.run)
+        self.tasks.start_soon(self.service.keep.tend)
 
     async def drain(self, grace: int) -> None:
         """Start nothing new and let what runs end, for so many milliseconds."""
@@ -39,10 +93,9 @@ class Parts:
 
 @asynccontextmanager
 async def parts(
-    settings: Settings, read: Callable[[], Settings], beat: Callable[[], None]
+    settings: Settings, read: Callable[[], Settings], beat: Callable[[], None], ground: Ground | None = None
 ) -> AsyncIterator[Parts]:
     """Make the parts from the settings, in order, and take them apart again. ``read`` reads the settings anew."""
-    from actors.clock import WallClock
     from actors.directory import Directory
     from actors.saga.calls import Calls
     from actors.saga.contents import Contents
@@ -50,33 +103,37 @@ async def parts(
     from actors.supervisor import Supervisor
     from actors.timers import Watchman
     from orchestrator import logs
+    from orchestrator.keep import Keep
     from orchestrator.service import Service
-    from providers import registry as drivers
     from store.blobs import Blobs
     from store.journal import Journal
-    from store.node import StateFolder
     from store.queries import Queries
-    from store.runner import Thread
     from store.secrets import Secrets
 
-    clock = WallClock()
+    ground = ground or Ground()
+    clock = ground.clock()
     async with AsyncExitStack() as opened:
         # Whatever fails on the way, what was opened is closed, last first: a thread left over would keep the process.
-        folder = opened.enter_context(StateFolder.open(settings.daemon.state_dir))
-        runner = Thread()
+        folder = opened.enter_context(ground.folder(settings.daemon.state_dir, settings.secrets.key_file))
+        runner = ground.runner()
         try:
-            journal = Journal.open(folder.database, folder.node_key, runner)
+            journal = Journal.open(
+                folder.database, folder.node_key, runner, reserve=ground.reserve, options=ground.disk
+            )
         except BaseException:
             runner.close()
             raise
         opened.push_async_callback(_shielded, journal.close)
-        queries = await Queries.open(folder.database)
+        queries = await Queries.open(folder.database, options=ground.disk, threads=ground.threads())
         opened.push_async_callback(_shielded, queries.close)
-        secrets = Secrets(_secret_folders(settings), folder.node_key)
-        blobs = Blobs(folder.blobs, secrets.redact_bytes, secrets.reveal_bytes)
-        registry = drivers.load(
-            _provider_settings(settings, secrets), Contents(blobs), configured=_configured(settings)
+        secrets = Secrets(
+            secret_folders(settings.secrets.dir, os.environ),
+            folder.node_key,
+            database=None if ground.disk else folder.database,
+            key_file=settings.secrets.key_file,
         )
+        blobs = Blobs(folder.blobs, folder.node_key, secrets.redact_bytes, secrets.reveal_bytes)
+        registry = ground.drivers(settings, secrets, Contents(blobs))
         opened.push_async_callback(_shielded, registry.close)
         host = Host(
             journal=journal,
@@ -98,12 +155,16 @@ async def parts(
             registry=registry,
             settings=settings,
             node_key=folder.node_key,
+            blobs=blobs,
             reload=reload,
+            random_bytes=ground.random_bytes,
         )
         reload.service = service
+        service.keep = Keep(service, host, directory, folder, blobs, read)
         async with anyio.create_task_group() as tasks:
             await tasks.start(directory.run)
-            await directory.restore_locks()
+            with _damage_told(folder.database):
+                await directory.restore_locks()
             yield Parts(
                 service=service,
                 host=host,
@@ -115,15 +176,24 @@ async def parts(
             tasks.cancel_scope.cancel()
 
 
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Say of a page that cannot be read what is said of it at the start."""
+    import sqlite3
+
+    from store.errors import DatabaseDamaged
+
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DatabaseDamaged(path, str(error)) from error
+
+
 async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
     with anyio.CancelScope(shield=True):
         await close()
-
-
-def _secret_folders(settings: Settings) -> list[Path]:
-    given = [settings.secrets.dir] if settings.secrets.dir is not None else []
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    return [*given, *([Path(credentials)] if credentials else [])]
 
 
 def _configured(settings: Settings) -> dict[str, str]:
@@ -141,7 +211,14 @@ def _provider_settings(settings: Settings, secrets: Any) -> dict[str, dict[str, 
     """
     providers = settings.providers
     return {
-        "local": {"roots": [str(root) for root in providers.local.roots]},
+        "local": {
+            "roots": [str(root) for root in providers.local.roots],
+            # Whatever the roots: the node's key, the record and the secrets are no saga's to read or change.
+            "closed": [
+                str(settings.daemon.state_dir),
+                *map(str, secret_folders(settings.secrets.dir, os.environ)),
+            ],
+        },
         "command": {"allow": list(providers.command.allow)},
         "http": {"allow": list(providers.http.allow)},
         "digitalocean": {

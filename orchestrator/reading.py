@@ -61,8 +61,7 @@ class Reading:
         row = self._host.queries.saga(saga)
         if row is None:
             raise NotFound(f"there is no saga `{saga}`")
-        plan = self._directory.plan(row.plan)
-        state = self._directory.state(row)
+        plan, state = self._directory.shown(row)
         outputs = {
             each.step: msgspec.Raw(each.outputs)
             for each in await self._host.queries.executions(saga)
@@ -100,7 +99,7 @@ class Reading:
         row = self._host.queries.saga(saga)
         if row is None:
             return f"saga {saga} is just taking it"
-        plan, state = self._directory.plan(row.plan), self._directory.state(row)
+        plan, state = self._directory.shown(row)
         held = hold(plan, state, saga)
         if held is None:
             return f"saga {saga} ({row.kind}) has it and is {state.status}; `sagactl cancel {saga}` takes that back"
@@ -144,9 +143,8 @@ class Reading:
         shown = []
         for row in page:
             actor = self._directory.actor(row.id)
-            state = actor.state if actor is not None else self._directory.state(row)
-            header, plan = self._directory.header(row), self._directory.plan(row.plan)
-            shown.append(self.compose(header, plan, state, {}))
+            plan, state = (actor.plan, actor.state) if actor is not None else self._directory.shown(row)
+            shown.append(self.compose(self._directory.header(row), plan, state, {}))
         behind = str(page[-1].number) if len(rows) > limit else None
         return documents.encode(answers.Sagas(sagas=shown, next=behind))
 
@@ -163,7 +161,7 @@ class Reading:
         found: list[str] = []
         for row in await self._host.queries.members(batch):
             if row.hold not in (None, "lock") and row.status not in ENDED and len(found) < HELD:
-                held = hold(self._directory.plan(row.plan), self._directory.state(row), row.id)
+                held = hold(*self._directory.shown(row), row.id)
                 words = "" if held is None else f": {held[1]}"
                 found.append(f"saga {row.id} ({row.kind}) is held ({row.hold}){words}")
         return found

@@ -14,7 +14,7 @@ from actors.saga import messages as m
 from actors.saga.dossier import Carry, Dossier, Header
 from actors.saga.host import Host
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, Direction, State, StepState
+from actors.saga.state import ENDED, Direction, Move, State, StepState
 from config.problems import suggest
 from orchestrator import answers, documents
 from orchestrator.access import ROLES, Caller
@@ -97,7 +97,9 @@ class Steering:
         if verb == "retry":
             return m.Retry(**said, step=step, force=body.force)
         if verb == "skip":
-            return m.Skip(**said, step=_needed(step), output=self._typed(plan, _needed(step), body.output))
+            given = self._typed(plan, _needed(step), body.output)
+            carry = self._host.executor.stand_in(saga, plan, _needed(step), given)
+            return m.Skip(**said, step=_needed(step), output=carry.outputs or {}, carry=carry)
         if verb == "resolve":
             return await self._resolve(saga, plan, state, _needed(step), body, said)
         if verb == "rollback":
@@ -111,27 +113,33 @@ class Steering:
     ) -> m.Resolve:
         """Have the operator's word come with what the resource looks like and with the outputs that were given."""
         carry: Carry | None = None
+        moved: Move | None = None
         if body.as_ == "done":
-            carry = await self._seen(saga, step, _direction(state.steps[step]), plan, body)
+            carry, moved = await self._seen(saga, step, _direction(state.steps[step]), plan, body)
         elif body.output:
             raise Invalid("outputs go with --as done only", [Item("output", "goes with `as: done` only")])
         if body.as_ is None:
             raise Invalid("say how: --as done, failed or retry", [Item("as", "is missing")])
         payload = "" if carry is None else hashlib.sha256(documents.encode(carry.outputs or {})).hexdigest()
-        return m.Resolve(**said, step=step, as_=body.as_, payload=payload, carry=carry)
+        return m.Resolve(**said, step=step, as_=body.as_, payload=payload, moved=moved, carry=carry)
 
-    async def _seen(self, saga: str, step: int, direction: Direction, plan: Plan, body: VerbBody) -> Carry:
+    async def _seen(
+        self, saga: str, step: int, direction: Direction, plan: Plan, body: VerbBody
+    ) -> tuple[Carry, Move | None]:
+        """Look at the resource; and tell whether by what was put out it has another id."""
         actor = self._directory.actor(saga)
         if actor is not None:
             dossier = actor.dossier
         else:
-            header, plan, _, _ = await self._reading.look(saga)
+            header, plan, state, _ = await self._reading.look(saga)
             dossier = Dossier(header, plan)
             dossier.load(await self._host.queries.executions(saga))
+            dossier.recall(state)
         if (step, direction) not in dossier.entries:
-            return Carry()
+            return Carry(), None
         given = self._typed(plan, step, body.output, direction)
-        return await self._host.executor.look(dossier, step, direction, given)
+        carry = await self._host.executor.look(dossier, step, direction, given)
+        return carry, dossier.move(step, direction, carry.outputs)
 
     def _typed(
         self, plan: Plan, step: int, output: dict[str, Any] | None, direction: Direction = "forward"

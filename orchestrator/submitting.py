@@ -22,7 +22,7 @@ from orchestrator import answers, documents
 from orchestrator.access import Caller
 from orchestrator.files.compile import Compiled, Compiler
 from orchestrator.files.problems import Problem as FileProblem
-from orchestrator.problems import Conflict, Invalid, Item, Unavailable
+from orchestrator.problems import Conflict, Invalid, Item, NotFound, Unavailable
 from orchestrator.reading import Reading, outputs_of
 from orchestrator.requests import Submission
 from providers.registry import Registry
@@ -120,7 +120,14 @@ class Submitting:
                     f"the idempotency key `{key}` was used for something else, saga {saga}: use another key"
                 )
                 raise Conflict(detail, code="idempotency_key_reused")
-            return await again(saga)
+            try:
+                return await again(saga)
+            except NotFound:
+                detail = (
+                    f"with the idempotency key `{key}` saga {saga} was started, which has ended and had its time "
+                    "([retention]): it is not started again"
+                )
+                raise Conflict(detail, code="saga_pruned") from None
         finally:
             self._submitting.pop(key).set()
 
@@ -228,7 +235,7 @@ class Submitting:
     def has_secret(self, name: str) -> bool:
         """Tell whether there is a secret of this name that can be used."""
         try:
-            self._host.secrets.get(name)
+            self._host.secrets.value(name)
         except SecretUnusable:
             return False
         return True

@@ -60,6 +60,46 @@ SWEEP = 32
 TAIL = 2000
 """Characters of the error stream that an error's text repeats."""
 
+LOADER = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "MALLOC_", "BASH_FUNC_")
+"""What names of variables begin with that the loader and the C library go by (ld.so(8))."""
+
+INTERPRETERS = frozenset(
+    [
+        "PATH",
+        "BASH_ENV",
+        "ENV",
+        "IFS",
+        "SHELLOPTS",
+        "BASHOPTS",
+        "PS4",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "PYTHONHOME",
+        "PYTHONINSPECT",
+        "PERL5LIB",
+        "PERLLIB",
+        "PERL5OPT",
+        "PERL5DB",
+        "RUBYLIB",
+        "RUBYOPT",
+        "NODE_OPTIONS",
+        "NODE_PATH",
+        "JAVA_TOOL_OPTIONS",
+        "_JAVA_OPTIONS",
+        "LUA_INIT",
+        "LUA_PATH",
+        "GIT_SSH",
+        "GIT_SSH_COMMAND",
+        "GIT_EXEC_PATH",
+        "EDITOR",
+        "VISUAL",
+        "PAGER",
+        "LESSOPEN",
+        "OPENSSL_CONF",
+    ]
+)
+"""Variables by which shells and interpreters are told what to run beside their script, or which program a bare name is."""
+
 PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY}
 """Reasons for which a program could not be started that may be over soon."""
 
@@ -111,6 +151,8 @@ class Command(Driver):
     def check(self, verb: str, arguments: Run) -> list[str]:
         """Refuse programs that are not allowed, and what no program could be started with."""
         problems = [*self._refusals("argv", arguments.argv), *_impossible(arguments)]
+        if not self._anything:
+            problems += _led_astray(arguments.env)
         if arguments.check is not None:
             problems += self._refusals("check", arguments.check)
         return problems
@@ -219,6 +261,16 @@ def _impossible(arguments: Run) -> Iterator[str]:
             yield f"env: `{name}` is not a variable's name: it must not be empty or hold `=`"
         if name == processes.MARK:
             yield f"env: {name} is set by sagad: remove it"
+
+
+def _led_astray(env: Mapping[str, Word]) -> Iterator[str]:
+    """Name what would have an allowed program run code that is not its own, so that it could be any program."""
+    for name in env:
+        if name.startswith(LOADER) or name in INTERPRETERS:
+            yield (
+                f"env: {name} may not be set: by it an allowed program runs other code; "
+                'set it in a script of your own and allow that, or allow "*" in [providers.command]'
+            )
 
 
 def _candidates(name: str) -> set[str]:

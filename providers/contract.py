@@ -11,7 +11,7 @@ One operation lives through at most these moments, in this order::
     plan      the resource now (before-image) and as it is to become          (reads)
     --        the engine commits the intent --
     apply     do it; ends in one of the six outcomes                          (changes)
-    poll      only after Working: ask how it goes on                          (reads)
+    poll      only after Working: ask how it goes on, and go on with it       (reads, goes on)
     end       only after a crash: end what an earlier attempt left running    (cleans up)
     find      only after an unknown outcome: was it done?                     (reads, may remove own leftovers)
 
@@ -107,6 +107,10 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     retry_after: int | None = None
     certain: bool = False
     """Nor has an earlier attempt of the same execution changed anything, whatever became of it."""
+    down: bool = False
+    """It says that the driver's ``service`` is down: no connection, a 5xx, no answer in time or none that can be read."""
+    unasked: bool = False
+    """The service may not be asked before ``retry_after``, and was not: that is a wait, and no attempt."""
 
 
 class Partial(msgspec.Struct, frozen=True, tag="partial"):
@@ -126,22 +130,26 @@ class Compensated(msgspec.Struct, frozen=True, tag="compensated"):
 
 
 class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
-    """Perhaps done, perhaps not. The engine settles it before anything else happens."""
+    """Perhaps done, perhaps not. The engine settles it before anything else happens. ``down``: see ``Failed``."""
 
     code: str
     message: str
+    down: bool = False
 
 
 class Working(msgspec.Struct, frozen=True, tag="working"):
     """Going on elsewhere. The engine commits ``handle`` and calls ``poll`` with it, also from another process.
 
-    Ask again at ``until`` (UTC milliseconds) or ``poll_after`` milliseconds from now. ``detail`` is for ``why``.
+    Ask again at ``until`` (UTC milliseconds) or ``poll_after`` milliseconds from now. ``detail`` is for ``why``. The handle
+    is written down as it is: nothing secret belongs into it. ``down``: nobody could be asked, see ``Failed``; ``detail``
+    says why.
     """
 
     handle: Value
     poll_after: int = 1000
     until: int | None = None
     detail: str = ""
+    down: bool = False
 
 
 Outcome = Succeeded | Failed | Partial | Compensated | Unknown | Working
@@ -289,7 +297,9 @@ class Driver(abc.ABC):
 
     A driver's promises, which ``tests/conformance.py`` goes through one by one:
 
-    1. ``plan``, ``read``, ``find`` and ``poll`` change nothing (``find`` may remove the operation's own leftovers).
+    1. ``plan``, ``read``, ``find`` and ``poll`` change nothing. But ``find`` may remove the operation's own leftovers, and
+       ``poll`` may go on with an operation that has several parts, as far as each of them may be done again: after a
+       crash it is asked again with the same handle.
     2. What could not be put back is refused in ``plan``, before anything changes.
     3. ``apply`` of a delete of the absent succeeds.
     4. ``find`` after a lost answer says Done exactly when the effect is there, NotDone exactly when it is not.
@@ -306,7 +316,9 @@ class Driver(abc.ABC):
     summary: ClassVar[str] = ""
     verbs: ClassVar[Mapping[str, Verb]]
     sensitive: ClassVar[frozenset[str]] = frozenset()
-    """Outputs that are secrets."""
+    """Outputs that are secrets, and fields of images that have their names. They are sealed before anything is written
+    down, and opened for calls (``Call.before``, ``after``, ``restore``, ``outputs``); references to them reach
+    ``arguments``. What cannot be opened any more is missing in ``Call.outputs``."""
     spec: ClassVar[frozenset[str] | None] = None
     """The fields of its images that its registry's record, and so drift, is about; None: all that its verbs set."""
     set_by: ClassVar[Mapping[str, str]] = {}
@@ -314,6 +326,9 @@ class Driver(abc.ABC):
     policy: ClassVar[Literal["auto", "none", "hold", "required"]] = "auto"
     lists: ClassVar[bool] = False
     """`inventory` gives all that there are: by pages, which takes fewer requests than asking after each."""
+    service: ClassVar[str] = ""
+    """The service that its calls ask over a network, which all types that name it share; empty: none. What they end with
+    tells the engine whether it is down (``Failed.down``): then nobody asks it for a while."""
 
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
         """Take the provider's settings table and the place for contents. Opens nothing."""
@@ -358,7 +373,7 @@ class Driver(abc.ABC):
         """
         raise NotImplementedError
 
-    async def wanted(self, verb: str, arguments: Any) -> dict[str, Value]:
+    async def sets(self, verb: str, arguments: Any) -> dict[str, Value]:
         """Give the fields that an image would show of what these arguments set: what a stack file is compared by.
 
         Reads what the arguments name (a ``source``), and changes nothing. The default is the arguments that are set

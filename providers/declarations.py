@@ -149,6 +149,7 @@ def describe(driver: Driver) -> dict[str, Any]:
         "contract": driver.contract,
         "summary": driver.summary,
         "policy": driver.policy,
+        "service": driver.service or None,
         "sensitive": sorted(driver.sensitive),
         "spec": None if driver.spec is None else sorted(driver.spec),
         "verbs": {name: _describe_verb(verb) for name, verb in driver.verbs.items()},

@@ -164,9 +164,11 @@ class Http(Driver):
         """Give the session, made at the first request: it belongs to the loop that runs then."""
         import aiohttp
 
+        from providers.tls import trusted
+
         if self._session is None or self._session.closed:
             session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(force_close=True, limit=0),
+                connector=aiohttp.TCPConnector(force_close=True, limit=0, ssl=trusted()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIME),
                 headers={"User-Agent": "sagad"},

@@ -72,6 +72,10 @@ class Registry:
         """List every operation that a step may name."""
         return [f"{type_}.{verb}" for type_, driver in self.drivers.items() for verb in driver.verbs]
 
+    def services(self) -> list[str]:
+        """Name the services that drivers ask over a network."""
+        return sorted({driver.service for driver in self.drivers.values() if driver.service})
+
     def describe(self) -> list[dict[str, Any]]:
         """Tell all that the drivers declare, as JSON (`sagactl providers`)."""
         return [describe(driver) for driver in self.drivers.values()]

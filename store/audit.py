@@ -58,9 +58,15 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def verify(
-    db: sqlite3.Connection, node_key: bytes, *, after: int = 0, anchor: Anchor | None = None
+    db: sqlite3.Connection,
+    node_key: bytes,
+    *,
+    after: int = 0,
+    upto: int | None = None,
+    anchor: Anchor | None = None,
 ) -> Report:
-    """Walk the chain behind event `after` to its end, in one snapshot.
+    """Walk the chain behind event `after` to its end, in one snapshot; or to event `upto`, of which nothing is proved then
+    but that it follows.
 
     Proves that no event was altered, removed, put in, swapped or cut off, as far as the key is secret. `anchor` is a
     head noted down earlier, at or behind `after`: against somebody with the key, and against an earlier copy of the
@@ -71,14 +77,14 @@ def verify(
     if own:
         db.execute("BEGIN")
     try:
-        return _Walk(db, node_key, anchor).run(after)
+        return _Walk(db, node_key, anchor).run(after, upto)
     finally:
         db.text_factory = texts
         if own:
             db.execute("ROLLBACK")
 
 
-def verify_folder(folder: Path, *, anchor: Anchor | None = None) -> Report:
+def verify_folder(folder: Path, *, key_file: Path | None = None, anchor: Anchor | None = None) -> Report:
     """Verify a state folder without its daemon, which will not start over a broken record. Writes nothing.
 
     Raises KeyMissing or FolderNotOurs, FileNotFoundError where there is no database, and sqlite3.Error where the file
@@ -86,7 +92,7 @@ def verify_folder(folder: Path, *, anchor: Anchor | None = None) -> Report:
     """
     database = folder / "sagad.db"
     database.stat()
-    key = node.read_key(folder)
+    key = node.read_key(folder, key_file)
     db = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
         db.execute("SELECT node, seq, head, mac FROM meta").fetchone()
@@ -104,9 +110,12 @@ class _Walk:
         self._events = self._pruned = self._seq = 0
         self._head = chain.GENESIS
 
-    def run(self, after: int) -> Report:
+    def run(self, after: int, upto: int | None = None) -> Report:
         try:
-            return self._report(*(self._walk(after) or self._look_at_end()))
+            found: tuple[int | None, str | None] | None = self._walk(after, upto)
+            if found is None and (upto is None or self._seq < upto):
+                found = self._look_at_end()
+            return self._report(*(found or (None, None)))
         except sqlite3.DatabaseError as error:
             if isinstance(
                 error, sqlite3.OperationalError
@@ -124,7 +133,7 @@ class _Walk:
             if row is not None:
                 self._look_at(_Row(*row))
 
-    def _walk(self, after: int) -> tuple[int, str] | None:
+    def _walk(self, after: int, upto: int | None) -> tuple[int, str] | None:
         if row := self._db.execute("SELECT seq, hash FROM events WHERE seq = ?", (after,)).fetchone():
             self._seq, self._head = row
         else:
@@ -133,7 +142,8 @@ class _Walk:
                 return first, f"event {first} was put in before the first"
         if problem := self._pass():
             return self._seq, problem
-        rows = self._db.execute(f"{_EVENTS} WHERE seq > ? ORDER BY seq", (self._seq,))
+        last = (1 << 63) - 1 if upto is None else upto
+        rows = self._db.execute(f"{_EVENTS} WHERE seq > ? AND seq <= ? ORDER BY seq", (self._seq, last))
         for row in rows:
             if problem := self._look_at(_Row(*row)):
                 return self._seq + 1, problem

@@ -2,6 +2,9 @@
 
 A file is written elsewhere first, synced, and gets its name only then: what has a name is whole. The commit that names a
 content comes after `keep` has returned, so that what the record names is there.
+
+Contents are sealed, in the folder and in the record; digest and size are of what was sealed, since those are what
+everybody may see. What an earlier release has kept is not sealed, and is told from the rest by its digest.
 """
 
 from __future__ import annotations
@@ -11,12 +14,17 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import closing
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from store.errors import BlobDamaged, BlobMissing
+from store.errors import BlobDamaged, BlobMissing, SecretUnusable
 from store.node import sync_folder
+
+if TYPE_CHECKING:
+    from store.sealing import Sealer
 
 INLINE = 32 << 10
 """Contents up to this size are handed back to be kept in the record itself."""
@@ -27,7 +35,7 @@ Transform = Callable[[Iterable[bytes]], Iterator[bytes]]
 
 
 class StoredBlob(NamedTuple):
-    """A content: its digest and size as stored, and, where it is small, the content itself, which is then no file."""
+    """A content: its digest and size before it was sealed, and, where it is small, the sealed content, which is no file."""
 
     sha256: str
     size: int
@@ -37,18 +45,35 @@ class StoredBlob(NamedTuple):
 class Blobs:
     """The blob folder. All of it may be called from any thread.
 
-    `inward` and `outward` turn contents into what is stored and back again (`Secrets.redact_bytes` and
-    `reveal_bytes`); digest and size are of what is stored.
+    `inward` and `outward` turn contents into what is sealed and back again (`Secrets.redact_bytes` and
+    `reveal_bytes`); digest and size are of what is sealed. The key
+    is made from the node's.
     """
 
-    def __init__(self, folder: Path, inward: Transform = iter, outward: Transform = iter) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        node_key: bytes,
+        inward: Transform = iter,
+        outward: Transform = iter,
+        *,
+        tidy: bool = True,
+    ) -> None:
+        """Use this folder. ``tidy``: clear away what was never finished, which nobody else may be at."""
         self._folder = folder
+        self._node_key = node_key
         self._inward = inward
         self._outward = outward
         self._naming = threading.Lock()
         folder.mkdir(mode=0o700, exist_ok=True)
-        for leftover in folder.glob(".new-*"):
+        for leftover in folder.glob(".new-*") if tidy else ():
             leftover.unlink()
+
+    @cached_property
+    def _sealer(self) -> Sealer:
+        from store.sealing import Sealer
+
+        return Sealer(self._node_key)
 
     def keep(self, chunks: Iterable[bytes]) -> StoredBlob:
         """Store a content; it is durable when this returns, unless it is small: then it is in the answer."""
@@ -58,14 +83,23 @@ class Blobs:
             start += chunk
             if len(start) > INLINE:
                 return self._keep_file(bytes(start), stored)
-        return StoredBlob(hashlib.sha256(start).hexdigest(), len(start), bytes(start))
+        sealed = b"".join(self._sealer.seal([bytes(start)], _ABOUT)) if start else b""
+        return StoredBlob(hashlib.sha256(start).hexdigest(), len(start), sealed)
 
     def chunks(self, blob: StoredBlob) -> Iterator[bytes]:
         """Give a content back, as it came in, once all of it has been checked.
 
-        Raises BlobMissing (a FileNotFoundError) and BlobDamaged (a ValueError) before the first byte.
+        Raises BlobMissing (a FileNotFoundError), BlobDamaged and SealedElsewhere (ValueErrors) before the first byte.
         """
-        return self._outward([blob.data] if blob.data is not None else self._read(blob))
+        return self._outward(self.kept(blob))
+
+    def kept(self, blob: StoredBlob) -> Iterator[bytes]:
+        """Give a content as it was sealed, before `outward` has made of it what it was. Raises as `chunks` does."""
+        return iter(self._whole(blob.data, blob)) if blob.data is not None else self._read(blob)
+
+    def any(self) -> bool:
+        """Tell whether there is anything in the folder."""
+        return next(self._folder.iterdir(), None) is not None
 
     def drop_unreferenced(self, keep: Collection[str], *, older_than: float = 3600) -> int:
         """Remove the contents whose digests are not in `keep`, and say how many.
@@ -85,7 +119,7 @@ class Blobs:
     def _keep_file(self, start: bytes, rest: Iterable[bytes]) -> StoredBlob:
         new = self._folder / f".new-{secrets.token_hex(8)}"
         try:
-            sha256, size = _write(new, start, rest)
+            sha256, size = _write(new, _both(start, rest), self._sealer)
             with self._naming:
                 path = self._folder / sha256
                 new.rename(path)  # over one of the same name: the same content, and as good as new
@@ -95,28 +129,75 @@ class Blobs:
         sync_folder(self._folder)
         return StoredBlob(sha256, size)
 
+    def _whole(self, data: bytes, blob: StoredBlob) -> Iterable[bytes]:
+        if _digest([data]) == blob.sha256:
+            return [data]  # not sealed: an earlier release's, or nothing at all
+        where = f"the content {blob.sha256[:12]}… in the record"
+        return [self._checked(self._sealer.open([data], _ABOUT, where), blob, where)]
+
+    def _checked(self, opened: Iterable[bytes], blob: StoredBlob, where: object) -> bytes:
+        whole = b"".join(opened)
+        if (found := _digest([whole])) != blob.sha256:
+            raise BlobDamaged(where, f"its digest is {found}")
+        return whole
+
     def _read(self, blob: StoredBlob) -> Iterator[bytes]:
         # Twice: a restore must not begin to write what turns out to be damaged.
         path = self._folder / blob.sha256
-        digest = hashlib.sha256()
-        for chunk in _chunks(path):
-            digest.update(chunk)
-        if digest.hexdigest() != blob.sha256:
-            raise BlobDamaged(path, f"its digest is {digest.hexdigest()}")
+        with closing(_chunks(path)) as chunks:
+            sealed = self._sealer.has_sealed(next(chunks, b""))
+        if sealed and self._opens(path, blob):
+            return self._sealer.open(_chunks(path), _ABOUT, path)
+        if (found := _digest(_chunks(path))) != blob.sha256:
+            raise BlobDamaged(path, f"its digest is {found}")
         return _chunks(path)
 
+    def _opens(self, path: Path, blob: StoredBlob) -> bool:
+        """Tell whether a file that looks sealed is what it should be; an earlier release's may just look so."""
+        try:
+            found = _digest(self._sealer.open(_chunks(path), _ABOUT, path))
+        except SecretUnusable:
+            if _digest(_chunks(path)) == blob.sha256:
+                return False
+            raise
+        if found != blob.sha256:
+            raise BlobDamaged(path, f"its digest is {found}")
+        return True
 
-def _write(path: Path, start: bytes, rest: Iterable[bytes]) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
+
+_ABOUT = b"content"
+
+
+def _digest(chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+class _Counted:
+    """Chunks on their way, with their digest and size once they have passed."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.digest.update(chunk)
+            self.size += len(chunk)
+            yield chunk
+
+
+def _write(path: Path, chunks: Iterable[bytes], sealer: Sealer) -> tuple[str, int]:
+    counted = _Counted(chunks)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with open(os.open(path, flags, 0o600), "wb") as file:  # a Path opens with no mode
-        for chunk in _both(start, rest):
-            file.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
+        file.writelines(sealer.seal(counted, _ABOUT))
         file.flush()
         os.fsync(file.fileno())
-    return digest.hexdigest(), size
+    return counted.digest.hexdigest(), counted.size
 
 
 def _both(start: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
@@ -124,7 +205,7 @@ def _both(start: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path) -> Generator[bytes, None, None]:
     try:
         file = path.open("rb")
     except FileNotFoundError:

@@ -10,8 +10,15 @@ from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
-from store import audit, chain
-from store.errors import ChainBroken, DatabaseDamaged, DatabaseTooNew, NotADatabase, SchemaDiffers
+from store import audit, chain, watermark
+from store.errors import (
+    ChainBroken,
+    DatabaseDamaged,
+    DatabaseTooNew,
+    NotADatabase,
+    RecordCutOff,
+    SchemaDiffers,
+)
 from store.rows import Head
 
 APPLICATION_ID = 0x53414741  # "SAGA"
@@ -72,20 +79,18 @@ def migrations() -> Iterator[tuple[int, str]]:
 def prepare(path: Path, node_key: bytes, options: str = "") -> tuple[str, Head]:
     """Check the database, bring it up to date, and give the node's id and the record's head.
 
-    Raises NotADatabase, DatabaseTooNew, DatabaseDamaged, SchemaDiffers or ChainBroken, having changed nothing.
+    Raises NotADatabase, DatabaseTooNew, DatabaseDamaged, RecordCutOff, SchemaDiffers or ChainBroken, having changed
+    nothing.
     """
     try:
-        if path.exists() and path.stat().st_size:
-            # Read-only, since closing a connection that may write folds the log into the file.
-            with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
-                _check_version(db, path)
+        found = _looked_at(path, node_key, options)
         if not options:
             path.touch(mode=0o600)  # SQLite gives its other files the same mode
         with closing(connect(path, options)) as db:
             db.execute("PRAGMA journal_mode = WAL")
-            _migrate(db, node_key)
-            _check_schema(db, path)
-            return _check_tail(db, path, node_key)
+            if _migrate(db, node_key):
+                check_schema(db, path)
+            return found or _check_tail(db, path, node_key)
     except sqlite3.DatabaseError as error:
         if isinstance(error, (sqlite3.OperationalError, sqlite3.IntegrityError)):
             raise
@@ -94,20 +99,57 @@ def prepare(path: Path, node_key: bytes, options: str = "") -> tuple[str, Head]:
         raise DatabaseDamaged(path, str(error)) from error
 
 
-def _check_version(db: sqlite3.Connection, path: Path) -> None:
+def _looked_at(path: Path, node_key: bytes, options: str) -> tuple[str, Head] | None:
+    """Check a database without touching it, and give what `prepare` does; None where there is nothing in it.
+
+    Read-only, since closing a connection that may write folds the log into the file.
+    """
+    if not (path.exists() and path.stat().st_size):
+        check_mark(None, path, node_key)
+        return None
+    with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
+        version = check_version(db, path)
+        check_mark(db, path, node_key)
+        if version == newest():
+            check_schema(db, path)
+        return _check_tail(db, path, node_key) if version else None
+
+
+def newest() -> int:
+    """Give the version of the schema that this release makes."""
+    return max(number for number, _ in migrations())
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> int:
+    """Give the schema's version; 0: it is empty. Raises NotADatabase or DatabaseTooNew."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if (application, version, tables) == (0, 0, 0):
-        return
+        return 0
     if application != APPLICATION_ID:
         raise NotADatabase(path, f"its application id is {application:#x}, not {APPLICATION_ID:#x}")
-    newest = max(number for number, _ in migrations())
-    if version > newest:
-        raise DatabaseTooNew(path, f"its schema has version {version}, and this sagad knows {newest}")
+    if version > newest():
+        raise DatabaseTooNew(path, f"its schema has version {version}, and this sagad knows {newest()}")
+    return int(version)
 
 
-def _migrate(db: sqlite3.Connection, node_key: bytes) -> None:
+def check_mark(db: sqlite3.Connection | None, path: Path, node_key: bytes) -> None:
+    """Raise RecordCutOff where less is on record than was acknowledged once: see watermark. No database: nothing is."""
+    has_tables = db is not None and db.execute("PRAGMA user_version").fetchone() != (0,)
+    node, seq = None, 0
+    if db is not None and has_tables:
+        node, seq, head, mac = db.execute("SELECT node, seq, head, mac FROM meta").fetchone()
+        if mac != chain.mac(node_key, node, seq, head):
+            return  # that is for the walk along the chain to tell
+    found = watermark.noted(path.with_name(watermark.NAME), node_key, node)
+    if found is not None and found.seq > seq:
+        there = f"it ends with event {seq}" if has_tables else "it is empty or gone"
+        raise RecordCutOff(path, f"{there}, and event {found.seq} was acknowledged")
+
+
+def _migrate(db: sqlite3.Connection, node_key: bytes) -> bool:
+    """Bring the schema up to date, and say whether there was anything to do."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     for number, sql in migrations():
         if number <= version:
@@ -122,6 +164,7 @@ def _migrate(db: sqlite3.Connection, node_key: bytes) -> None:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+    return bool(version < newest())
 
 
 def _first_row(node_key: bytes) -> str:
@@ -130,14 +173,19 @@ def _first_row(node_key: bytes) -> str:
     return f"INSERT INTO meta VALUES (1, '{node}', 0, 0, x'{head.hex()}', x'{mac.hex()}');"  # noqa: S608 # hex
 
 
-def _check_schema(db: sqlite3.Connection, path: Path) -> None:
-    wanted = sqlite3.connect(":memory:")
-    for _, sql in migrations():
-        wanted.executescript(sql)
-    differing = sorted(name for name, _ in shape(db) ^ shape(wanted))
-    wanted.close()
+def check_schema(db: sqlite3.Connection, path: Path) -> None:
+    """Raise SchemaDiffers where it is not made of what the migrations make."""
+    differing = sorted(name for name, _ in shape(db) ^ wanted_shape())
     if differing:
         raise SchemaDiffers(path, f"look at {', '.join(dict.fromkeys(differing))}")
+
+
+def wanted_shape() -> set[tuple[str, str]]:
+    """Give what all migrations together make."""
+    with closing(sqlite3.connect(":memory:")) as wanted:
+        for _, sql in migrations():
+            wanted.executescript(sql)
+        return shape(wanted)
 
 
 def shape(db: sqlite3.Connection) -> set[tuple[str, str]]:

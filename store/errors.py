@@ -40,7 +40,7 @@ class DatabaseDamaged(StoreError):
     lasting = True
     remedy = (
         "Nothing was changed. Keep a copy of the folder, check the disk, "
-        "and put back the last backup of the state folder."
+        "and put back the last backup of the state folder (`sagactl restore`)."
     )
 
 
@@ -57,7 +57,7 @@ class ChainBroken(StoreError):
     lasting = True
     remedy = (
         "Somebody or something changed the journal behind sagad's back. Keep a copy of the folder as evidence, "
-        "and put back the last backup of the state folder."
+        "and put back the last backup of the state folder (`sagactl restore`)."
     )
 
 
@@ -74,11 +74,72 @@ class FolderNotOurs(StoreError):
     remedy = "The folder must belong to the user that sagad runs as, and be closed to all others (mode 0700)."
 
 
+class KeyExposed(FolderNotOurs):
+    """This key is not safe to use."""
+
+    remedy = "The user that sagad runs as must be able to read it, and nobody else (mode 0600)."
+
+
 class KeyMissing(StoreError):
     """The node's key is missing or damaged, and without it nothing proves the record."""
 
     lasting = True
     remedy = "Put node.key back from where it was kept (32 bytes, mode 0600), or move the state folder away."
+
+
+class TwoKeys(StoreError):
+    """There are two keys for this node, and they differ."""
+
+    lasting = True
+    remedy = (
+        "The record and what is sealed go by one. Copy the right one's bytes over the other, "
+        "or move node.key away if it was never used."
+    )
+
+
+class RecordCutOff(StoreError):
+    """This database lacks what was written to it last."""
+
+    lasting = True
+    remedy = (
+        "Nothing was changed. If its write-ahead log (sagad.db-wal) was moved or removed, put it back beside it. Else "
+        "an earlier copy of the database was put in place: what sagas did since is not on it, so restore a backup "
+        "with `sagactl restore`, which holds them until somebody has looked. To begin anew with nothing on record, "
+        "move the file `head` away too."
+    )
+
+
+class NoRoomForBackup(StoreError):
+    """There is no room to make a backup."""
+
+    remedy = "Make room on the disk of the state folder: the database is copied there first."
+
+
+class BackupDamaged(StoreError):
+    """This backup is damaged."""
+
+    remedy = "Nothing was changed. Take another one."
+
+
+class BackupTooNew(StoreError):
+    """This backup was made by a newer sagad."""
+
+    remedy = "Nothing was changed. Restore it with that release."
+
+
+class AnotherNodesBackup(StoreError):
+    """This backup was not made with this node's key, or was altered."""
+
+    remedy = (
+        "Nothing was changed. Put the key that the node had then (32 bytes, mode 0600) into the state folder as "
+        "node.key: no backup holds it."
+    )
+
+
+class DatabaseThere(StoreError):
+    """There is a database already, and a restore overwrites nothing."""
+
+    remedy = "Move it away with all that begins with its name (sagad.db, sagad.db-wal, ...), or give another --state-dir."
 
 
 class JournalRefused(StoreError):
@@ -127,3 +188,24 @@ class SecretUnusable(StoreError):
     """This secret cannot be used."""
 
     remedy = "Put the value, at least 4 characters of UTF-8, in one file of that name in the secrets folder."
+
+
+class SealMissing(SecretUnusable, ValueError):
+    """There is no such sealed value any more: it goes with its saga's record and its resource's."""
+
+    remedy = "Bring it back from a backup of the state folder, or put another value in its place."
+
+
+class SealBroken(SecretUnusable, ValueError):
+    """What was sealed here cannot be opened."""
+
+    remedy = "Bring it back from a backup of the state folder, then retry what needs it."
+
+
+class SealedElsewhere(SealBroken):
+    """This was sealed with another key than this node's."""
+
+    remedy = (
+        "Put back the key that the node had then (node.key in the state folder, or [secrets] key_file), "
+        "start sagad again, then retry what needs it."
+    )

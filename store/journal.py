@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
-from store import database
+from store import database, watermark
 from store.errors import JournalClosed, StorageFailing
 from store.records import Commit, NewEvent, Note
 from store.reserve import Reserve
 from store.rows import Head
 from store.runner import Runner
 from store.subscriptions import Subscription, Subscriptions
+from store.watermark import Watermark
 from store.writer import Locked, Writer, Written, on_disk
 
 GROUP = 512
@@ -86,7 +87,9 @@ class Journal:
             if not kept.release():
                 raise
             node, head = _prepared(path, node_key, options)
-        writer = Writer(lambda: database.connect(path, options, patience=0), node, node_key, head)
+        # A simulated disk has no file beside its database.
+        mark = None if options else Watermark(path.with_name(watermark.NAME))
+        writer = Writer(lambda: database.connect(path, options, patience=0), node, node_key, head, mark)
         journal = cls(writer, node, runner, kept)
         journal._look_for_room()
         return journal

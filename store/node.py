@@ -6,11 +6,12 @@ import fcntl
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from store.errors import FolderInUse, FolderNotOurs, KeyMissing
+from store.errors import FolderInUse, FolderNotOurs, KeyExposed, KeyMissing, TwoKeys
 
 KEY_SIZE = 32
 
@@ -26,16 +27,17 @@ class StateFolder:
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Make the folder where there is none, and take it.
+    def open(cls, path: Path, key_file: Path | None = None) -> Self:
+        """Make the folder where there is none, and take it. The node's key is made in it, unless it is in `key_file`.
 
         Raises FolderNotOurs, FolderInUse (naming the process) or KeyMissing. Holds for as long as this process lives,
         however it ends: the lock is the kernel's.
         """
         _make(path)
+        _check_owner(path)
         lock = _take(path / "lock")
         try:
-            return cls(path, lock, _key(path))
+            return cls(path, lock, _key(path) if key_file is None else read_key(path, key_file))
         except BaseException:
             os.close(lock)
             raise
@@ -53,6 +55,17 @@ class StateFolder:
         self.close()
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Take a state folder as `StateFolder.open` does, for a while, and make no key in it."""
+    _make(path)
+    lock = _take(path / "lock")
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def _make(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.stat()
@@ -61,6 +74,16 @@ def _make(path: Path) -> None:
     # systemd makes a StateDirectory 0755 unless the unit says otherwise.
     if stat.S_IMODE(status.st_mode) & 0o077:
         path.chmod(0o700)
+
+
+def _check_owner(folder: Path) -> None:
+    """Raise FolderNotOurs where something in the folder is another user's: put there by hand, or by a root's sagad."""
+    for name in ("lock", "sagad.db", "sagad.db-wal", "sagad.db-shm", "node.key", "head", "blobs"):
+        path = folder / name
+        with suppress(FileNotFoundError):
+            if (owner := path.stat().st_uid) != os.geteuid():
+                what = f"it belongs to user {owner}, and sagad runs as {os.geteuid()}"
+                raise FolderNotOurs(path, f"{what}: run chown {os.geteuid()} {path}")
 
 
 def _take(path: Path) -> int:
@@ -86,19 +109,47 @@ def _key(folder: Path) -> bytes:
     return read_key(folder)
 
 
-def read_key(folder: Path) -> bytes:
-    """Read the node's key. Raises KeyMissing, or FolderNotOurs where others may read it too."""
-    path = folder / "node.key"
+def read_key(folder: Path, key_file: Path | None = None) -> bytes:
+    """Read the node's key: from the folder, or from a file elsewhere, as a credential of systemd's.
+
+    Raises KeyMissing, KeyExposed where others may read it too, or TwoKeys where the folder has another one.
+    """
+    own = folder / "node.key"
+    path = key_file or own
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        status = path.stat()
+        key = path.read_bytes()
     except FileNotFoundError:
-        raise KeyMissing(path) from None
-    if mode & 0o077:
-        raise FolderNotOurs(path, f"others may read it (mode {mode:04o}): run chmod 0600 {path}")
-    key = path.read_bytes()
+        hint = (
+            ""
+            if key_file is None
+            else f"[secrets] key_file names it: head -c {KEY_SIZE} /dev/urandom makes one"
+        )
+        raise KeyMissing(path, hint) from None
+    except OSError as error:
+        raise KeyMissing(path, f"it cannot be read: {error.strerror}") from None
+    if others := _others(path, status):
+        raise KeyExposed(path, others)
     if len(key) != KEY_SIZE:
         raise KeyMissing(path, f"it has {len(key)} bytes, not {KEY_SIZE}")
+    if path != own and own.exists() and own.read_bytes() != key:
+        raise TwoKeys(path, f"{own} is another")
     return key
+
+
+def _others(path: Path, status: os.stat_result) -> str:
+    """Say who else can read a key, and what to do about it; nothing where nobody can.
+
+    systemd lets a service's user read its credentials by an ACL, which shows as the group's bits.
+    """
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    given = credentials is not None and path.is_relative_to(credentials)
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & (0o037 if given else 0o077):
+        return f"others may read it (mode {mode:04o}): run chmod 0600 {path}"
+    if status.st_uid not in (0, os.geteuid()):
+        return f"it belongs to user {status.st_uid}: run chown {os.geteuid()} {path}"
+    return ""
 
 
 def _write_key(path: Path) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import aiosqlite
 
@@ -67,6 +67,34 @@ class Ambiguous(LookupError):
     """More than one saga's id begins so."""
 
 
+class Slow(Protocol):
+    """A connection for questions that may take a while: aiosqlite's, as far as it is used here."""
+
+    async def execute(self, sql: str, /) -> Any:
+        """Run a statement."""
+        ...
+
+    async def execute_fetchall(self, sql: str, values: Any, /) -> Iterable[Any]:
+        """Give a question's rows."""
+        ...
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class Threads:
+    """Where what may take a while is done: on threads in the daemon. A simulation does it within its loop."""
+
+    async def connect(self, address: str) -> Slow:
+        """Open a connection that has a thread of its own."""
+        return await aiosqlite.connect(address, uri=True, isolation_level=None)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do a piece of work on a thread."""
+        return await asyncio.to_thread(work)
+
+
 class Queries:
     """Questions to the database. Opened after the journal, which makes the tables.
 
@@ -75,22 +103,24 @@ class Queries:
     three or four levels of a tree. It reads what is committed at that moment; nothing that writes can hold it up (WAL).
     """
 
-    def __init__(self, slow: aiosqlite.Connection, quick: sqlite3.Connection, address: str) -> None:
+    def __init__(self, slow: Slow, quick: sqlite3.Connection, address: str, threads: Threads) -> None:
         self._slow = slow
         self._quick = quick
         self._address = address
+        self._threads = threads
         self._sql = queries()
 
     @classmethod
-    async def open(cls, path: Path, *, options: str = "") -> Self:
-        """Open the connections."""
+    async def open(cls, path: Path, *, options: str = "", threads: Threads | None = None) -> Self:
+        """Open the connections. `threads`: where what may take a while is done."""
+        threads = threads or Threads()
         address = database.address(path, "ro", options)
-        slow = await aiosqlite.connect(address, uri=True, isolation_level=None)
+        slow = await threads.connect(address)
         quick = sqlite3.connect(address, uri=True, isolation_level=None)
         for pragma in ("PRAGMA query_only = ON", "PRAGMA cache_size = -1000"):
             await slow.execute(pragma)
             quick.execute(pragma)
-        return cls(slow, quick, address)
+        return cls(slow, quick, address, threads)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -112,7 +142,7 @@ class Queries:
                 return work(db)
 
         try:
-            return await asyncio.to_thread(run)
+            return await self._threads.run(run)
         except asyncio.CancelledError:
             for db in opened:
                 with suppress(sqlite3.ProgrammingError):  # it has been closed
@@ -172,6 +202,10 @@ class Queries:
         """Give the saga in flight that takes this one back, or belongs to the same chain of rollbacks."""
         row = self._quick.execute(self._sql["live_rollback"], {"saga": saga}).fetchone()
         return row[0] if row else None
+
+    def rollbacks(self, saga: str) -> list[str]:
+        """Give the sagas that take or took this one back, in order of submission."""
+        return [row[0] for row in self._quick.execute(self._sql["rollbacks"], (saga,))]
 
     # -- resources ---------------------------------------------------------------------------------------------
 

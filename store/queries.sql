@@ -84,6 +84,10 @@ WITH RECURSIVE up (id, of) AS (
 SELECT s.id FROM down JOIN sagas AS s USING (id)
 WHERE s.rollback_of IS NOT NULL AND s.status IN ('pending', 'running', 'compensating')
 
+-- name: rollbacks
+-- The sagas that take or took a saga back, in order of submission.
+SELECT id FROM sagas WHERE rollback_of = ? ORDER BY number
+
 -- name: resource_columns
 -- The columns of records.Resource, in its order.
 SELECT type, identity, name, id, spec, spec_version, outputs, saga, execution, created_at, updated_at,
@@ -212,3 +216,29 @@ SELECT cast(group_concat(document, ',') AS BLOB) FROM (
     SELECT '{{"seq":' || seq || ',"hash":"' || lower(hex(hash)) || '",' || substr(body, 2) AS document
     FROM events WHERE seq > :after AND body IS NOT NULL AND {0} ORDER BY seq LIMIT :limit
 )
+
+-- name: had_its_time
+-- A page of the sagas that ended so long ago that they need not be kept, in order of submission.
+SELECT number, id FROM sagas
+WHERE finished_at IS NOT NULL AND number > :after
+    AND finished_at < CASE status WHEN 'completed' THEN :completed_before WHEN 'rolled_back' THEN :rolled_back_before
+        WHEN 'failed' THEN :failed_before ELSE 0 END
+ORDER BY number LIMIT :limit
+
+-- name: kin
+-- A saga with all that it takes back or corrects, that takes it back or corrects it, and its batch; whether each may go.
+WITH RECURSIVE kin (id, of, corrects, batch) AS (
+    SELECT id, rollback_of, corrects, batch FROM sagas WHERE id = :saga
+    UNION SELECT s.id, s.rollback_of, s.corrects, s.batch FROM kin JOIN sagas AS s
+        ON s.id IN (kin.of, kin.corrects, kin.batch)
+        OR s.rollback_of = kin.id OR s.corrects = kin.id OR s.batch = kin.id
+)
+SELECT number, id, finished_at,
+    finished_at IS NOT NULL AND wake IS NULL
+    AND finished_at < CASE status WHEN 'completed' THEN :completed_before WHEN 'rolled_back' THEN :rolled_back_before
+        WHEN 'failed' THEN :failed_before ELSE 0 END
+FROM sagas WHERE id IN (SELECT id FROM kin) ORDER BY number
+
+-- name: pruned_sagas
+-- How many sagas are gone from the table, while their events' hashes stay.
+SELECT count(*) FROM (SELECT number FROM events WHERE number IS NOT NULL EXCEPT SELECT number FROM sagas)

@@ -188,6 +188,14 @@ class ResourceChange(msgspec.Struct, frozen=True):
     record: Resource | None = None
 
 
+class Sealed(msgspec.Struct, frozen=True):
+    """A sensitive value, sealed: ``name`` is the output's, ``box`` what was made of the value (``sealing``)."""
+
+    execution: str
+    name: str
+    box: bytes
+
+
 class IdempotencyKey(msgspec.Struct, frozen=True):
     """A client's key for a submission: kept for ever, longer than its saga."""
 
@@ -209,6 +217,20 @@ class Commit(msgspec.Struct):
     executions: list[NewExecution] = []
     changes: list[ExecutionChange] = []
     resources: list[ResourceChange] = []
+    sealed: list[Sealed] = []
+
+
+class Pruning(msgspec.Struct):
+    """What retention drops, all of it or nothing: JournalRefused where one of the sagas has changed meanwhile."""
+
+    newest: int
+    """The number of the newest saga when this was looked up: a later one may go by one of the plans."""
+    bodies: list[tuple[int, bytes]] = []
+    """Events by number, each with its body's digest, which stays."""
+    sagas: list[tuple[int, str, int]] = []
+    """Number, id and end of the sagas whose rows and executions go."""
+    plans: list[bytes] = []
+    """Plans that no saga went by."""
 
 
 class Note(msgspec.Struct):
@@ -217,6 +239,9 @@ class Note(msgspec.Struct):
     events: list[NewEvent]
     resources: list[ResourceChange] = []
     """Along with the records that they are about."""
+    unsealed: list[tuple[str, str]] = []
+    """Sealed values that go, by (execution, name): nobody needs them any more."""
+    pruning: Pruning | None = None
 
 
 class Saga(msgspec.Struct, frozen=True):

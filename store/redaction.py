@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -70,19 +71,35 @@ class _Found(NamedTuple):
 class Redactor:
     """Replaces these secrets. Immutable; a change of secrets makes a new one."""
 
-    def __init__(self, secrets: Sequence[Secret]) -> None:
+    def __init__(self, secrets: Iterable[Secret]) -> None:
         self._texts: dict[str, _Found] = {}
         self._values: dict[tuple[str, str], dict[str, str]] = {}
+        self._add(secrets)
+
+    def _add(self, secrets: Iterable[Secret]) -> None:
         for secret in secrets:
-            self._values[secret.name, secret.mark] = forms(secret.value)
-            for form, text in forms(secret.value).items():
+            found = self._values[secret.name, secret.mark] = forms(secret.value)
+            for form, text in found.items():
                 self._texts.setdefault(text, _Found(secret, form))
-        ordered = sorted(self._texts, key=lambda text: (-len(text), text))
-        any_secret = "|".join(map(re.escape, ordered))
-        self._in_text = re.compile(any_secret)
-        self._bytes = {text.encode(): found for text, found in self._texts.items()}
-        self._in_bytes = re.compile(_in_stream([text.encode() for text in ordered]))
-        self._reach = max((len(text) for text in self._bytes), default=0) + len(_START)
+
+    def plus(self, secrets: Iterable[Secret]) -> Redactor:
+        """Give one that replaces these too. What both have goes by the name that it has here."""
+        more = Redactor([])
+        more._texts, more._values = dict(self._texts), dict(self._values)
+        more._add(secrets)
+        return more
+
+    @cached_property
+    def _bytes(self) -> dict[bytes, _Found]:
+        return {text.encode(): found for text, found in self._texts.items()}
+
+    @cached_property
+    def _in_bytes(self) -> re.Pattern[bytes]:
+        return re.compile(_in_stream([text.encode() for text in _longest_first(self._texts)]))
+
+    @cached_property
+    def _reach(self) -> int:
+        return max((len(text) for text in self._bytes), default=0) + len(_START)
 
     def redact(self, value: Any) -> Any:
         """Give the JSON value with references in the place of secrets."""
@@ -97,10 +114,13 @@ class Redactor:
         return value
 
     def _text(self, text: str) -> str:
-        # Looking for each by itself is a fast search in C; the expression goes through the alternatives at each place.
-        if not any(secret in text for secret in self._texts):
+        # Looking for each by itself is a fast search in C; mostly none is there. An expression for all of them would go
+        # through the alternatives at each place, and be made anew with each new secret.
+        there = [secret for secret in self._texts if secret in text]
+        if not there:
             return text
-        return self._in_text.sub(lambda match: f"${{secret.{self._texts[match[0]].secret.name}}}", text)
+        any_there = "|".join(map(re.escape, _longest_first(there)))
+        return re.sub(any_there, lambda match: f"${{secret.{self._texts[match[0]].secret.name}}}", text)
 
     def redact_bytes(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Replace secrets in a stream by marks from which the same bytes can be had again."""
@@ -155,6 +175,15 @@ class Redactor:
                 f"secret `{name}`", "its value is not the one that stood here: put that back for now"
             )
         return texts[form].encode()
+
+
+def legible(content: bytes) -> bytes:
+    """Give a content that went through `redact_bytes` for a person to read: with plain references for its marks."""
+    return _MARK.sub(lambda mark: _START if mark[1] is None else b"%b.%b}" % (_START, mark[1]), content)
+
+
+def _longest_first(texts: Iterable[str]) -> list[str]:
+    return sorted(texts, key=lambda text: (-len(text), text))
 
 
 def _in_stream(secrets: Sequence[bytes]) -> bytes:

@@ -18,6 +18,7 @@ from store.records import (
     NewEvent,
     NewSaga,
     Note,
+    Pruning,
     Resource,
     state_sum,
 )
@@ -65,7 +66,16 @@ _PUT_RESOURCES = Bulk(
     " created_at, updated_at, stack, needs, protect) VALUES",
     columns=14,
 )
+_PUT_SEALED = Bulk("INSERT OR REPLACE INTO sealed (execution, name, number, box) VALUES", columns=4)
+_DELETE_SEALED = Bulk("DELETE FROM sealed WHERE (execution, name) IN (VALUES", columns=2, tail=")")
 _DELETE_RESOURCES = Bulk("DELETE FROM resources WHERE (type, identity) IN (VALUES", columns=2, tail=")")
+
+
+_DELETE_SAGA = "DELETE FROM sagas WHERE number = ? AND finished_at = ? AND wake IS NULL"
+_DROP_BODY = "UPDATE events SET digest = ?, body = NULL WHERE seq = ? AND body IS NOT NULL"
+_DELETE_PLAN = (
+    "DELETE FROM plans WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM sagas WHERE number > ?2 AND plan = ?1)"
+)
 
 
 class Head(NamedTuple):
@@ -95,6 +105,7 @@ class Rows:
         self.known: dict[str, Known] = {}
         """What is known of sagas once these rows are written."""
         self.events: list[Row] = []
+        self.prunings: list[Pruning] = []
         self._known = known
         self._sagas: list[Row] = []
         self._checkpoints: list[Row] = []
@@ -105,17 +116,25 @@ class Rows:
         self._keys: list[Row] = []
         self._resources: dict[tuple[str, str], Resource | None] = {}
         """What each record is to be in the end: several changes of one may come in one group."""
+        self._sealed: dict[tuple[str, str], Row] = {}
+        self._unsealed: list[tuple[str, str]] = []
 
     def add(self, commit: Commit | Note) -> int:
         """Add a commit's rows and give the number of its last event."""
         for change in commit.resources:
             self._resources[change.type, change.identity] = change.record
         if isinstance(commit, Note):
+            self._unsealed += commit.unsealed
+            if commit.pruning is not None:
+                self.prunings.append(commit.pruning)
             for event in commit.events:
                 self._events([event], self._known(event.saga).number if event.saga else None)
             return self.head.seq
         number = self._saga(commit)
         self._events(commit.events, number)
+        for sealed in commit.sealed:
+            key = sealed.execution, sealed.name
+            self._sealed[key] = (*key, number, sealed.box)
         for new in commit.executions:
             self._executions.append(
                 (number, new.id, new.step, new.step_name, new.direction, new.nature, new.generation, new.operation,
@@ -142,6 +161,21 @@ class Rows:
         _INSERT_KEYS.run(db, self._keys)
         if self._resources:
             self._write_resources(db)
+        _DELETE_SEALED.run(db, self._unsealed)
+        _PUT_SEALED.run(db, list(self._sealed.values()))
+        for pruning in self.prunings:
+            self._prune(db, pruning)
+
+    def _prune(self, db: sqlite3.Connection, pruning: Pruning) -> None:
+        changed = {row[0] for row in (*self._checkpoints, *self._states)}
+        gone = [(number, finished_at) for number, _, finished_at in pruning.sagas]
+        if changed.intersection(number for number, _ in gone):
+            raise JournalRefused("journal", "a saga to be pruned has just changed")
+        if gone and db.executemany(_DELETE_SAGA, gone).rowcount != len(gone):
+            raise JournalRefused("journal", "a saga to be pruned is no longer what it was")
+        db.executemany("DELETE FROM executions WHERE number = ?", [(number,) for number, _ in gone])
+        db.executemany(_DROP_BODY, [(digest, seq) for seq, digest in pruning.bodies])
+        db.executemany(_DELETE_PLAN, [(digest, pruning.newest) for digest in pruning.plans])
 
     def _write_resources(self, db: sqlite3.Connection) -> None:
         gone = [key for key, record in self._resources.items() if record is None]

@@ -87,6 +87,12 @@ def without_a_saga(db: sqlite3.Connection) -> list[tuple[str, int]]:
     return db.execute(queries()["without_a_saga"]).fetchall()
 
 
+def pruned_sagas(db: sqlite3.Connection) -> int:
+    """Count the sagas of which nothing is left but their events' hashes."""
+    ((count,),) = db.execute(queries()["pruned_sagas"])
+    return int(count)
+
+
 def events(db: sqlite3.Connection, filters: Filters, after: int, limit: int) -> bytes:
     """Give a page of the events that all filters let through, in order, as a JSON array.
 

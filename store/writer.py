@@ -15,6 +15,7 @@ from store import chain
 from store.errors import JournalRefused, StorageFailing
 from store.records import Commit, Note
 from store.rows import Head, Known, Row, Rows
+from store.watermark import Watermark
 
 _REMEMBERED = 4_096
 """How many sagas' numbers are kept at hand; those in flight, mostly. The rest are looked up."""
@@ -53,7 +54,12 @@ class Writer:
     """Writes groups. After an exception nothing of the group is on disk, and the same group may be tried again."""
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], node: str, node_key: bytes, head: Head
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        node: str,
+        node_key: bytes,
+        head: Head,
+        mark: Watermark | None = None,
     ) -> None:
         self._connect = connect
         self._node = node
@@ -61,6 +67,8 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._staged: Written | None = None
         self._known: dict[str, Known] = {}
+        self._mark = mark
+        self._mac = b""
         self.head = head
 
     def stage(self, group: Sequence[Commit | Note], *, patient: bool = False) -> None:
@@ -97,6 +105,8 @@ class Writer:
                 self._roll_back(db)
                 raise
         self.head = staged.head
+        if self._mark is not None:
+            self._mark.note(self.head.seq, self.head.hash, self._mac)
         return staged
 
     def close(self) -> None:
@@ -104,6 +114,9 @@ class Writer:
         if self._connection:
             self._connection.close()
             self._connection = None
+        if self._mark is not None:
+            self._mark.close()
+            self._mark = None
 
     def _lock(self, db: sqlite3.Connection, *, patient: bool) -> None:
         if patient:
@@ -132,9 +145,10 @@ class Writer:
             results += attempt(db, part, rows)
             head = rows.head
             events += rows.events
+        self._mac = chain.mac(self._node_key, self._node, head.seq, head.hash)
         db.execute(
             "UPDATE meta SET sagas = ?, seq = ?, head = ?, mac = ?",
-            (head.sagas, head.seq, head.hash, chain.mac(self._node_key, self._node, head.seq, head.hash)),
+            (head.sagas, head.seq, head.hash, self._mac),
         )
         return Written(results, events, head)
 
@@ -144,6 +158,8 @@ class Writer:
         results = [rows.add(commit) for commit in part]
         rows.write(db)
         self._remember(rows.known)
+        if rows.prunings:
+            self._known.clear()  # some of those sagas are gone
         return [*results]
 
     def _attempt_guarded(

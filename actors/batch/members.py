@@ -114,6 +114,8 @@ class Members(Driver):
 
     async def _take_back(self, arguments: Arguments, taker_id: str) -> Outcome:
         saga, batch = arguments.saga, arguments.batch
+        if not await self._left_alone(saga):
+            return self._working(arguments)
         _, state = self._directory.durable(saga)
         if state.status == "rolled_back":
             return Succeeded({"saga": saga, "status": state.status})
@@ -135,6 +137,17 @@ class Members(Driver):
         return _failed(
             "not_taken_back", f"saga {taker}, which was to take back saga {saga}, has ended {ended.status}"
         )
+
+    async def _left_alone(self, saga: str) -> bool:
+        """Return once nobody is bringing back what was taken back of it, which then is there again; False: the daemon drains."""
+        queries = self._directory.host.queries
+        while (live := queries.live_rollback(saga)) is not None:
+            row = queries.saga(live)
+            if row is None or row.rollback_of == saga:
+                break
+            if await self._ended(live, live) is None:
+                return False
+        return True
 
     async def _taker(self, saga: str, batch: str, id: str) -> str | None:
         """Give the saga that takes one back: the one that is at it, or a new one; None where nothing is left of it.

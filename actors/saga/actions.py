@@ -39,7 +39,7 @@ def outcomes(plan: Plan, state: State) -> list[Outcome] | None:
 def _outcome(plan: Plan, state: State, index: int, action: Action) -> Outcome:
     status = status_of(action, {step: part_of(state.steps[step]) for step in action.steps})
     error = None if status == "success" else next(_errors(plan, state, action), None)
-    if status == "error" and error is None:
+    if error is None and status in ("error", "delete_failed", "compensation_failed"):
         error = _odd(action, state)
     return Outcome(index, action.action, action.type, action.name, status, error)
 
@@ -86,4 +86,6 @@ def _odd(action: Action, state: State) -> Error:
     parts = [part_of(state.steps[index]) for index in action.steps]
     if "unspecified" in parts or not parts:
         return Error("internal", "no outcome was specified, which is a bug of sagad: please report it")
+    if any(state.steps[index].status == "unknown" for index in action.steps):
+        return Error("unknown", "nobody knows whether it was done: look at the resource")
     return Error("half_done", "only a part of it was done: look at the steps of the saga")

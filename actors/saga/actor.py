@@ -32,6 +32,12 @@ from actors.saga.state import ENDED, State
 from actors.saga.wants import Perform, Poll, Prepare, Settle, Want, dues, interrupted, wake, wants
 from store.records import Commit, IdempotencyKey, NewSaga
 
+FRUITLESS = 100
+"""Turns in a row that may come to nothing though a child had something to say."""
+
+STALLED = 30_000
+"""Milliseconds after which a turn that has not ended, or a reading, is shown in `health`."""
+
 
 class Letter(msgspec.Struct):
     """A message and, where somebody waits for it, what to call with the durable answer (or the exception)."""
@@ -112,6 +118,10 @@ class SagaActor:
         self._leaving = False
         self._looked = 0
         """The time of the last turn: what was due by then has begun, what is due since has not."""
+        self._turn_since: int | None = None
+        """When the turn began that has not ended."""
+        self._fruitless = 0
+        """Turns in a row that took what a child had to say, and came to nothing."""
 
     def on(self, want: Want) -> bool:
         """Tell whether a child is at work on this."""
@@ -121,6 +131,18 @@ class SagaActor:
     def busy(self) -> bool:
         """Something of it is going on right now."""
         return bool(self._children)
+
+    def stalled(self, now: int) -> tuple[int, str] | None:
+        """Say since when it does not come on, and at what, where that is too long; a driver's call has its own limits."""
+        if self._turn_since is not None and now - self._turn_since > STALLED:
+            return self._turn_since, "is in one turn, which does not end"
+        reading = [want.step for want in self._children if isinstance(want, Prepare)]
+        if reading and len(reading) == len(self._children) and now - self._looked > STALLED:
+            return (
+                self._looked,
+                f"reads what step {self.plan.steps[reading[0]].name} is to change, and gets no answer",
+            )
+        return None
 
     async def run(self) -> None:
         """Live until there is nothing to do but wait. Raises whatever goes wrong in it: that is its supervisor's."""
@@ -140,6 +162,7 @@ class SagaActor:
     async def _leave(self) -> None:
         """Let go of what is going on, and await its end: the next actor of this saga must not meet it."""
         self._leaving = True
+        self._turn_since = None
         for child in self._children.values():
             _let_go(child)
         await self._crew.wait_ended()
@@ -155,6 +178,7 @@ class SagaActor:
         taken = list(self.mailbox.letters)
         letters = taken or [Letter(m.Tick())]
         draft = Draft(self)
+        self._turn_since = draft.now
         answers: list[tuple[Letter, m.Reply | None]] = []
         for letter in letters:
             try:
@@ -168,12 +192,33 @@ class SagaActor:
             self.mailbox.letters.popleft()
             self._is_over(letter)
         self.state, self._looked = draft.state, draft.now
-        self._act(draft.wanted)
+        lost = self._lost(taken, draft)
+        if lost is None:
+            self._act(draft.wanted)
         self._report(self)
         for letter, reply in answers:
             if letter.answer is not None:
                 letter.answer(reply)
         self.host.beat()
+        self._turn_since = None
+        if lost is not None:
+            raise RuntimeError(lost)
+
+    def _lost(self, taken: list[Letter], draft: Draft) -> str | None:
+        """Say what a child told that the machine did not take in, as only a bug can have it.
+
+        An attempt would be made a second time, and for ever; or the same is prepared, asked or settled again and again.
+        """
+        over = {letter.child[0] for letter in taken if letter.child is not None}
+        if not over:
+            return None
+        self._fruitless = 0 if draft.events else self._fruitless + 1
+        again = [want for want in draft.wanted if want in over and isinstance(want, Perform)]
+        if again:
+            return f"the machine did not take in how attempt {again[0].attempt} of step {again[0].step} ended"
+        if self._fruitless > FRUITLESS:
+            return f"nothing came of {FRUITLESS} turns in a row"
+        return None
 
     def _is_over(self, letter: Letter) -> None:
         """Forget a child whose word has been taken.
@@ -204,6 +249,7 @@ class SagaActor:
             executions=draft.rows.executions,
             changes=draft.rows.changes,
             resources=draft.rows.resources,
+            sealed=draft.rows.sealed,
         )
         if birth is not None:
             commit.new, commit.plan, commit.key = birth.new, birth.plan, birth.key

@@ -151,6 +151,9 @@ def not_prepared(deciding: Deciding, message: m.NotPrepared) -> None:
     if message.stuck:
         deciding.emit(e.Stuck(why=message.error.message))
         return
+    if message.postponed is not None:
+        _postpone(deciding, message, message.error, message.postponed)
+        return
     run: Run | None = getattr(state.steps[index], message.direction)
     spent = run.spent if run is not None and run.generation == message.generation else 0
     if not _delayed(deciding, message, message.error, spent + 1):
@@ -193,6 +196,7 @@ def _on_success(deciding: Deciding, message: m.Answered, _: Run) -> None:
         how="already" if message.kind == "already" else "answered",
         payload=message.payload,
         id=message.id,
+        moved=message.moved,
     )
 
 
@@ -267,6 +271,22 @@ def _delay(deciding: Deciding, message: m.FromRun, error: Error, spent: int, due
             generation=message.generation,
         )
     )
+
+
+def _postpone(deciding: Deciding, message: m.FromRun, error: Error, due: int) -> None:
+    deciding.emit(
+        e.Postponed(
+            step=message.step,
+            direction=message.direction,
+            why=error.message,
+            due=due,
+            generation=message.generation,
+        )
+    )
+
+
+def _on_postponed(deciding: Deciding, message: m.Answered, _: Run) -> None:
+    _postpone(deciding, message, _error(message), message.due)
 
 
 def _on_partial(deciding: Deciding, message: m.Answered, _: Run) -> None:
@@ -345,6 +365,7 @@ _ANSWERS: dict[str, Callable[[Deciding, m.Answered, Run], None]] = {
     "lost": _on_unknown,
     "working": _on_working,
     "conflict": _on_conflict,
+    "postponed": _on_postponed,
 }
 
 
@@ -353,9 +374,18 @@ def found(deciding: Deciding, message: m.Found) -> None:
     run = current(deciding.state, message)
     if run is None or run.phase != "settling" or run.attempt != message.attempt:
         return
-    if message.kind == "done":
+    if message.kind == "postponed":
+        _postpone(deciding, message, _error(message), message.due)
+    elif message.kind == "done":
         _settled(deciding, message, "done")
-        deciding.succeed(message.step, message.direction, how="found", payload=message.payload, id=message.id)
+        deciding.succeed(
+            message.step,
+            message.direction,
+            how="found",
+            payload=message.payload,
+            id=message.id,
+            moved=message.moved,
+        )
     elif message.kind == "not_done":
         _settled(deciding, message, "not_done")
         _again_or_failed(deciding, message, run)

@@ -6,17 +6,24 @@ decided on or comes back from disk days later.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from actors.clock import Clock
 from actors.saga.dossier import Dossier, Entry, Intent
-from actors.saga.references import find, mentions, reveal
-from providers.contract import Call, Driver, Image, Verb
+from actors.saga.references import BadReference, find, mentions, reveal
+from providers.contract import Call, Driver, Failed, Image, Verb, Working
 from providers.registry import Registry, UnknownOperation
-from store.errors import SecretUnusable
+from store.errors import SealBroken, SecretUnusable
+from store.sealed import referred
 from store.secrets import Secrets
+
+if TYPE_CHECKING:
+    from actors.saga.seals import Seals
+    from actors.services import Services
 
 
 class NotReady(Exception):
@@ -29,14 +36,52 @@ class NotReady(Exception):
         self.stuck = stuck
 
 
+class Postponed(Exception):
+    """A service is not to be asked before ``until`` (UTC milliseconds); the message says why, and takes no attempt."""
+
+    def __init__(self, why: str, until: int) -> None:
+        """Say why, and until when."""
+        super().__init__(why)
+        self.why = why
+        self.until = until
+
+
+class Asking(Protocol):
+    """One call of a driver under way."""
+
+    def came(self, outcome: Any) -> None:
+        """Take what came of it: an outcome, a finding, or what it raised."""
+        ...
+
+
+class _NoService:
+    def came(self, outcome: Any) -> None:
+        pass
+
+
+_NO_SERVICE = _NoService()
+
+
 class Calls:
     """Makes driver calls, with these drivers, these secrets and this clock."""
 
-    def __init__(self, registry: Registry, secrets: Secrets, clock: Clock) -> None:
-        """Keep them."""
+    def __init__(
+        self, registry: Registry, secrets: Secrets, clock: Clock, services: Services | None = None
+    ) -> None:
+        """Keep them. ``services``: those that the drivers ask over a network."""
         self.registry = registry
         self.secrets = secrets
         self.clock = clock
+        self._services = services
+
+    @property
+    def services(self) -> Services:
+        """Whether the drivers' services are asked. Loaded with the first driver that has one: many nodes have none."""
+        if self._services is None:
+            from actors.services import Services
+
+            self._services = Services(self.clock, self.secrets.redact)
+        return self._services
 
     def driver(self, operation: str, version: str) -> tuple[Driver, str]:
         """Give the driver and the verb. Raises NotReady where it is gone, or of another major version."""
@@ -55,10 +100,12 @@ class Calls:
             return self._typed(arguments, verb), (), ""
         names = tuple(sorted({ref.path[0] for _, ref in find(arguments) if ref.root == "secret"}))
         try:
-            real = reveal(arguments, self.secrets.get)
+            real = reveal(arguments, self.secrets.value)
             mark = self.secrets.fingerprint(names) if names else ""
         except SecretUnusable as why:
-            raise NotReady("secret", str(why)) from why
+            raise _unusable(why) from why
+        except BadReference as why:
+            raise NotReady("reference", str(why)) from why
         return self._typed(real, verb), names, mark
 
     def _typed(self, arguments: Any, verb: Verb) -> Any:
@@ -67,8 +114,19 @@ class Calls:
         except msgspec.ValidationError as why:
             raise NotReady("arguments", self.secrets.redact(f"its arguments do not fit: {why}")) from why
 
-    def call(self, key: str, intent: Intent, typed: Any, original: Entry | None = None) -> Call:
-        """Make a call of an execution; `original`: the one that it restores."""
+    def call(
+        self, driver: Driver, key: str, intent: Intent, typed: Any, original: Entry | None = None
+    ) -> Call:
+        """Make a call of an execution; `original`: the one that it restores. Raises NotReady."""
+        try:
+            before, after = self.opened(intent.before), self.opened(intent.after)
+        except SecretUnusable as why:
+            raise _unusable(why) from why
+        outputs: dict[str, Any] = {}
+        if original is not None and intent.restore and original.outputs:
+            from actors.saga.seals import legible
+
+            outputs = legible(self.secrets, original.id, original.outputs)
         return Call(
             verb=intent.verb,
             arguments=typed,
@@ -76,12 +134,12 @@ class Calls:
             name=intent.name,
             now=self.clock.now(),
             resource=intent.resource,
-            before=intent.before,
-            after=intent.after,
+            before=before,
+            after=after,
             fields=intent.fields,
-            restore=intent.after if intent.restore else None,
+            restore=after if intent.restore else None,
             approved=intent.approved,
-            outputs=(original.outputs or {}) if original is not None and intent.restore else {},
+            outputs=outputs,
         )
 
     def again(self, dossier: Dossier, step: int, entry: Entry) -> tuple[Driver, Call]:
@@ -91,12 +149,56 @@ class Calls:
         # An intent of an earlier release does not say as what its arguments are typed.
         like = verb if original is None else original.verb
         typed, _, _ = self.reveal(entry.arguments, driver.verbs[entry.intent.typed_as or like])
-        return driver, self.call(entry.key, entry.intent, typed, original)
+        return driver, self.call(driver, entry.key, entry.intent, typed, original)
+
+    @contextmanager
+    def asking(self, driver: Driver) -> Iterator[Asking]:
+        """Make one call of a driver, and say what came of it. Raises Postponed where its service is not to be asked now."""
+        if not driver.service:
+            yield _NO_SERVICE
+            return
+        with self.services.asking(driver.service) as asking:
+            yield asking
+
+    def postponed(self, driver: Driver) -> Postponed | None:
+        """Tell whether a driver's service is not to be asked now. Nothing may be begun that would have to ask it."""
+        return self.services.shut(driver.service) if driver.service else None
+
+    def held_up(self, driver: Driver, outcome: Any) -> Postponed | None:
+        """Tell whether a call has ended by its service alone, so that it was no attempt.
+
+        The service was not to be asked; or it is down, this call has changed nothing, and nobody asks it for a while.
+        """
+        if isinstance(outcome, Failed) and outcome.unasked:
+            return Postponed(
+                self.secrets.redact(outcome.message), self.clock.now() + (outcome.retry_after or 0)
+            )
+        nothing = isinstance(outcome, Failed | Working) and outcome.down
+        return self.postponed(driver) if nothing else None
 
     def same(self, driver: Driver, fields: tuple[str, ...], wanted: Image, live: Image) -> bool:
-        """Compare with what was recorded, in which secrets are references."""
-        return driver.same(fields, wanted, live) or driver.same(fields, wanted, self.redacted(live))
+        """Compare with what was recorded, in which secrets are references. Raises SecretUnusable."""
+        wanted = self.opened(wanted) or wanted
+        if driver.same(fields, wanted, live):
+            return True
+        redacted = msgspec.structs.replace(live, fields=self.secrets.redact(live.fields))
+        return driver.same(fields, wanted, redacted)
 
-    def redacted(self, image: Image) -> Image:
-        """Give an image as it may be written down: secrets are references."""
-        return msgspec.structs.replace(image, fields=self.secrets.redact(image.fields))
+    def seals(self, driver: Driver, execution: str) -> Seals:
+        """Give what seals the sensitive values of an execution. Loaded with the first one: an idle node has none."""
+        from actors.saga.seals import Seals
+
+        return Seals(self.secrets, driver, execution)
+
+    def opened(self, image: Image | None) -> Image | None:
+        """Give a recorded image as the driver knows it. Raises SecretUnusable."""
+        if image is None or all(referred(value) is None for value in image.fields.values()):
+            return image
+        from actors.saga.seals import opened
+
+        return opened(self.secrets, image)
+
+
+def _unusable(why: SecretUnusable) -> NotReady:
+    """What is sealed and cannot be opened is for somebody to mend; a secret that is not there is the step's."""
+    return NotReady("secret", str(why), stuck=isinstance(why, SealBroken))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from actors.saga import events as e
-from actors.saga.evolve import evolve
+from actors.saga.evolve import evolve, renamed
 from actors.saga.plan import Plan
-from actors.saga.state import Direction, State
+from actors.saga.state import Direction, Move, State, Touch
 
 
 class Deciding:
@@ -27,12 +27,28 @@ class Deciding:
         self.events.append(event)
         self.state = evolve(self.state, event, self.now)
 
-    def succeed(self, step: int, direction: Direction = "forward", **how: Any) -> None:
-        """Let an execution have succeeded. A step that has changed something and has a hook is not completed by it."""
+    def succeed(
+        self, step: int, direction: Direction = "forward", moved: Move | None = None, **how: Any
+    ) -> None:
+        """Let an execution have succeeded. A step that has changed something and has a hook is not completed by it.
+
+        ``moved``: by it a resource has another id. Under that one, too, it is the saga's.
+        """
+        if moved is not None:
+            self._move(step, moved)
         run = self.state.steps[step].forward
         hook = direction == "forward" and self.plan.steps[step].hook is not None
         hook = hook and run is not None and run.changes
         self.emit(e.Succeeded(step=step, direction=direction, hook=hook, **how))
+
+    def _move(self, step: int, move: Move) -> None:
+        was = self.state.steps[step].resource
+        name = was.name if was is not None and was.type == move.type else move.id
+        resource = Touch(type=move.type, name=name, id=move.id)
+        self.emit(e.Moved(step=step, resource=resource, to=move.to))
+        now = renamed(resource, move.to)
+        if now not in self.state.locks:
+            self.emit(e.LockTaken(step=step, resource=now))
 
     def ask(
         self, hash: str, step: int | None = None, *, irreversible: bool = False, message: str = ""

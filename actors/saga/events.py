@@ -118,7 +118,7 @@ class PauseRequested(Event, frozen=True, kw_only=True):
 
 
 class Resumed(Event, frozen=True, kw_only=True):
-    """A pause or a quarantine was lifted."""
+    """A pause or a quarantine was lifted, or a saga that came back with a backup may go on."""
 
     type = "saga.resumed"
     reason: str | None = None
@@ -143,6 +143,13 @@ class Quarantined(Event, frozen=True, kw_only=True):
     """The saga's actor crashed too often; it is left alone until somebody resumes it."""
 
     type = "saga.quarantined"
+    why: str
+
+
+class Restored(Event, frozen=True, kw_only=True):
+    """The saga came back with a backup: what it did since is not on record, so it is left alone until somebody looks."""
+
+    type = "saga.restored"
     why: str
 
 
@@ -355,6 +362,15 @@ class Delayed(RunEvent, frozen=True, kw_only=True):
     generation: int = 1
 
 
+class Postponed(RunEvent, frozen=True, kw_only=True):
+    """The service that it has to ask is not to be asked before ``due``: nothing was done, and no attempt is spent."""
+
+    type = "postponed"
+    why: str
+    due: int
+    generation: int = 1
+
+
 class WentUnknown(RunEvent, frozen=True, kw_only=True):
     """An attempt is over and nobody knows what it did."""
 
@@ -395,6 +411,14 @@ class CleanedUp(StepEvent, frozen=True, kw_only=True):
 
     type = "step.cleaned_up"
     error: Error
+
+
+class Moved(StepEvent, frozen=True, kw_only=True):
+    """Taking back a deletion has given the resource another id, `to`: later undos and references follow it."""
+
+    type = "resource.moved"
+    resource: Touch
+    to: str
 
 
 class Queued(StepEvent, frozen=True, kw_only=True):

@@ -19,11 +19,13 @@ from actors.saga.state import (
     Error,
     Held,
     LockWait,
+    Move,
     Pause,
     Run,
     State,
     Status,
     StepState,
+    Touch,
 )
 from actors.saga.steps import anew, closed, counts, let_be, of_hook, remains, still_done, undo_anew
 
@@ -43,9 +45,9 @@ def _step(state: State, index: int, **changes: Any) -> State:
 
 
 def _run(state: State, event: e.RunEvent, **changes: Any) -> State:
-    """Change the execution of the event's direction."""
+    """Change the execution of the event's direction, which waits for its service no longer."""
     run = getattr(state.steps[event.step], event.direction) or Run(generation=0)
-    return _step(state, event.step, **{event.direction: replace(run, **changes)})
+    return _step(state, event.step, **{event.direction: replace(run, **{"postponed": "", **changes})})
 
 
 # --- of the saga ---------------------------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ def _pause_requested(state: State, event: e.PauseRequested, at: int) -> State:
 
 
 def _resumed(state: State, _: e.Resumed, __: int) -> State:
-    return replace(state, paused=False, pause=None, quarantine=None)
+    return replace(state, paused=False, pause=None, quarantine=None, restored=False)
 
 
 def _held(state: State, event: e.Held, at: int) -> State:
@@ -155,7 +157,11 @@ def _released(state: State, _: e.Released, __: int) -> State:
 
 
 def _quarantined(state: State, event: e.Quarantined, _: int) -> State:
-    return replace(state, quarantine=event.why)
+    return replace(state, quarantine=event.why, restored=False)
+
+
+def _restored(state: State, event: e.Restored, _: int) -> State:
+    return replace(state, quarantine=event.why, restored=True)
 
 
 def _rebuilt(state: State, _: e.Rebuilt, __: int) -> State:
@@ -342,7 +348,7 @@ def _working(state: State, event: e.Working, _: int) -> State:
 def _succeeded(state: State, event: e.Succeeded, at: int) -> State:
     step = state.steps[event.step]
     run = getattr(step, event.direction) or Run(generation=0)
-    over = replace(run, phase="over", error=None, due=0, doubt=False, interrupt=False)
+    over = replace(run, phase="over", error=None, due=0, doubt=False, interrupt=False, postponed="")
     if event.direction == "undo":
         return _step(
             state,
@@ -414,14 +420,34 @@ def _failing(state: State, event: e.Failed | e.PartlyDone | e.CleanedUp, at: int
 
 
 def _delayed(state: State, event: e.Delayed, _: int) -> State:
+    run = _begun(state, event)
+    run = replace(run, phase="retrying", error=event.error, spent=event.spent, due=event.due, postponed="")
+    return _to_come(state, event, run)
+
+
+def _begun(state: State, event: e.Delayed | e.Postponed) -> Run:
+    """Give the execution that the event is of: the one there is, or one that is not even prepared yet."""
     run: Run | None = getattr(state.steps[event.step], event.direction)
-    if run is None or run.generation != event.generation:
-        run = Run(generation=event.generation, force=run is not None and run.force)
-    run = replace(run, phase="retrying", error=event.error, spent=event.spent, due=event.due)
+    if run is not None and run.generation == event.generation:
+        return run
+    return Run(generation=event.generation, phase="retrying", force=run is not None and run.force)
+
+
+def _to_come(state: State, event: e.RunEvent, run: Run) -> State:
+    """Its next attempt, or its preparing, is to come."""
     changed = _step(state, event.step, **{event.direction: run})
     if event.direction == "undo":
         return _step(changed, event.step, status="compensating")
     return replace(_step(changed, event.step, status="running"), status="running")
+
+
+def _postponed(state: State, event: e.Postponed, _: int) -> State:
+    """What goes on elsewhere, or is being found out, is so still; an attempt that was to begin is to come."""
+    run = replace(_begun(state, event), due=event.due, postponed=event.why)
+    if run.phase in ("polling", "settling"):
+        return _run(state, event, due=event.due, postponed=event.why)
+    # One that was to be interrupted has ended, and has done nothing.
+    return _to_come(state, event, replace(run, phase="retrying", interrupt=False))
 
 
 def _unknown(state: State, event: e.WentUnknown, at: int) -> State:
@@ -462,6 +488,23 @@ def _over(state: State, event: e.PartlyDone | e.CleanedUp) -> Run:
 
 def _cleaned_up(state: State, event: e.CleanedUp, at: int) -> State:
     return _failing(state, event, at, status="compensated", did=False, forward=_over(state, event))
+
+
+def _moved(state: State, event: e.Moved, _: int) -> State:
+    was = event.resource
+    move = Move(type=was.type, id=was.id or "", to=event.to)
+    steps = tuple(
+        replace(step, resource=renamed(step.resource, event.to))
+        if step.resource is not None and (step.resource.type, step.resource.id) == (was.type, was.id)
+        else step
+        for step in state.steps
+    )
+    return replace(state, moves=(*state.moves, move), steps=steps)
+
+
+def renamed(resource: Touch, to: str) -> Touch:
+    """Give a resource under another id; what was named by its id is so still."""
+    return replace(resource, id=to, name=to if resource.name == resource.id else resource.name)
 
 
 def _queued(state: State, event: e.Queued, _: int) -> State:
@@ -526,7 +569,7 @@ def _undo_reset(state: State, event: e.UndoReset, _: int) -> State:
     run = step.undo or Run(generation=0)
     if run.phase in ("conflict", "unknown"):
         doubt = run.doubt or run.phase == "unknown"
-        again = replace(run, phase="retrying", due=0, force=event.force, doubt=doubt)
+        again = replace(run, phase="retrying", due=0, force=event.force, doubt=doubt, postponed="")
         return _step(state, event.step, undo=again)
     steps = (*state.steps[: event.step], undo_anew(step, force=event.force), *state.steps[event.step + 1 :])
     return replace(state, steps=steps)
@@ -550,6 +593,7 @@ _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.Held: _held,
     e.Released: _released,
     e.Quarantined: _quarantined,
+    e.Restored: _restored,
     e.Rebuilt: _rebuilt,
     e.Stuck: _stuck,
     e.Unstuck: _unstuck,
@@ -572,11 +616,13 @@ _FOLDS: dict[type[e.Event], Callable[[State, Any, int], State]] = {
     e.Succeeded: _succeeded,
     e.Failed: _failed,
     e.Delayed: _delayed,
+    e.Postponed: _postponed,
     e.WentUnknown: _unknown,
     e.Settled: _settled,
     e.AnswerIgnored: _answer_ignored,
     e.PartlyDone: _partly_done,
     e.CleanedUp: _cleaned_up,
+    e.Moved: _moved,
     e.Queued: _queued,
     e.Reset: _reset,
     e.Skipped: _skipped,

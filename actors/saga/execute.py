@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import msgspec
 
+from actors.saga import keys, outcomes
 from actors.saga import messages as m
-from actors.saga import outcomes
-from actors.saga.calls import Calls, NotReady
+from actors.saga.calls import Calls, NotReady, Postponed
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent
 from actors.saga.later import NONE, Since
 from actors.saga.outcomes import Attempt, settled
+from actors.saga.plan import Plan
 from actors.saga.prepare import Draft
 from actors.saga.state import Direction, Error
 from actors.saga.wants import Perform, Poll, Settle
@@ -40,6 +41,9 @@ from providers.contract import (
     Working,
 )
 from store.errors import SecretUnusable
+
+if TYPE_CHECKING:
+    from actors.saga.seals import Seals
 
 FIND_TIMEOUT = 60.0
 FIND_TRIES = 5
@@ -67,6 +71,7 @@ async def _nobody(_: Entry) -> Since:
 
 
 _ENDS = Outcome | Verdict
+_NOTHING: Mapping[str, Image] = {}
 
 
 class Executor:
@@ -87,12 +92,20 @@ class Executor:
         except NotReady as why:
             # A driver that is gone is nothing to fail over: settling will ask.
             ended = Unknown if why.stuck else Failed
-            return self._answer(want, entry, ended(why.code, str(why)), {})
+            return self._answer(want, entry, ended(why.code, str(why)))
         call = msgspec.structs.replace(call, attempt=want.attempt, generation=want.generation)
+        seals = self._calls.seals(driver, entry.id)
         before: dict[str, Image] = {}
-        work = self._guarded(dossier, want, driver, call, entry, before)
-        outcome = await attempt.outcome(work, entry.intent.limit, _ENDS)
-        return self._answer(want, entry, outcome, before)
+        try:
+            with self._calls.asking(driver) as asking:
+                work = self._guarded(dossier, want, driver, call, entry, before, seals)
+                outcome = await attempt.outcome(work, entry.intent.limit, _ENDS)
+                asking.came(outcome)
+        except Postponed as wait:
+            return _postponed(want, wait)
+        if held_up := self._calls.held_up(driver, outcome):
+            return _postponed(want, held_up)
+        return _with_move(dossier, self._answer(want, entry, outcome, before, seals))
 
     async def _guarded(
         self,
@@ -102,6 +115,7 @@ class Executor:
         call: Call,
         entry: Entry,
         before: dict[str, Image],
+        seals: Seals,
     ) -> Outcome | Verdict:
         """Call the driver; what takes something back first looks whether that is still needed, and who else was there."""
         original = dossier.original(want.step, want.direction)
@@ -115,7 +129,7 @@ class Executor:
                 if verdict is not None:
                     return verdict
                 if want.force and want.direction == "undo":
-                    before["image"] = self._calls.redacted(live)
+                    before["image"] = seals.image(live, "before")
                     call = msgspec.structs.replace(call, before=live)
         return await driver.apply(call)
 
@@ -141,6 +155,7 @@ class Executor:
         if force or expected is None:
             return None
         fields = original.intent.fields
+        expected = self._calls.opened(expected) or expected
         changed = not self._calls.same(driver, fields, expected, live)
         if not changed and not another:
             return None
@@ -173,21 +188,37 @@ class Executor:
             try:
                 driver, call = self._calls.again(dossier, want.step, entry)
             except NotReady as why:
-                return self._answer(wanted, entry, Unknown(why.code, str(why)), {})
+                return self._answer(wanted, entry, Unknown(why.code, str(why)))
             call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
-            outcome = await attempt.outcome(driver.poll(call), entry.intent.limit)
+            try:
+                with self._calls.asking(driver) as asking:
+                    outcome = await attempt.outcome(driver.poll(call), entry.intent.limit)
+                    asking.came(outcome)
+            except Postponed as wait:
+                return _postponed(want, wait)
+            if held_up := self._calls.held_up(driver, outcome):
+                return _postponed(want, held_up)
+            seals = self._calls.seals(driver, entry.id)
             if not isinstance(outcome, Working) or outcome.handle != entry.handle:
-                return self._answer(wanted, entry, outcome, {})
-            wait = self._due(outcome) - self._calls.clock.now()
-            if wait > SHORT_POLL:
-                return self._answer(wanted, entry, outcome, {})
-            await attempt.rest(max(wait, 50) / 1000)
+                return _with_move(dossier, self._answer(wanted, entry, outcome, seals=seals))
+            rest = self._due(outcome) - self._calls.clock.now()
+            if rest > SHORT_POLL:
+                return self._answer(wanted, entry, outcome)
+            if not await attempt.rest(max(rest, 50) / 1000):
+                return self._answer(wanted, entry, outcomes.INTERRUPTED)
 
     def _due(self, outcome: Working) -> int:
         return self._calls.clock.now() + outcome.poll_after if outcome.until is None else outcome.until
 
-    def _answer(self, want: Perform, entry: Entry, outcome: Any, before: dict[str, Image]) -> m.Answered:
-        """Put an outcome into words for the machine, secrets taken out."""
+    def _answer(
+        self,
+        want: Perform,
+        entry: Entry,
+        outcome: Any,
+        before: Mapping[str, Image] = _NOTHING,
+        seals: Seals | None = None,
+    ) -> m.Answered:
+        """Put an outcome into words for the machine, secrets taken out. Without ``seals`` no driver was asked."""
         common: dict[str, Any] = {
             "step": want.step,
             "direction": want.direction,
@@ -205,11 +236,11 @@ class Executor:
                 **common,
                 kind="working",
                 due=self._due(outcome),
-                detail=outcome.detail,
+                detail=self._calls.secrets.redact(outcome.detail),
                 payload=payload,
                 carry=Carry(handle=outcome.handle),
             )
-        outcome, carry, digest = self._payload(entry, outcome)
+        outcome, carry, digest = self._payload(entry, outcome, seals)
         carry.before = before.get("image")
         return m.Answered(
             **common,
@@ -224,26 +255,27 @@ class Executor:
             carry=carry,
         )
 
-    def _payload(self, entry: Entry, outcome: Any) -> tuple[Any, Carry, str]:
+    def _payload(self, entry: Entry, outcome: Any, seals: Seals | None) -> tuple[Any, Carry, str]:
         """Give the outcome, what of it goes to disk, and the digest of that. Too much of it fails the step."""
-        if not isinstance(outcome, Succeeded | Partial):
+        if seals is None or not isinstance(outcome, Succeeded | Partial):
             return outcome, Carry(), ""
-        outputs = self._calls.secrets.redact(outcome.outputs)
         try:
+            after = None if outcome.after is None else seals.image(outcome.after, "after")
+            outputs = seals.outputs(outcome.outputs)
             encoded = msgspec.json.encode(outputs)
         except (TypeError, ValueError) as error:
-            return _unwritable(outcome, f"its outputs are not JSON: {error}"), Carry(), ""
-        if len(encoded) + (size := len(msgspec.json.encode(entry.arguments))) > PAYLOAD:
+            return _unwritable(outcome, f"its outputs are not JSON: {error}"), Carry(sealed=seals.rows), ""
+        out = len(encoded) + sum(len(row.box) for row in seals.rows)
+        if out + (size := len(msgspec.json.encode(entry.arguments))) > PAYLOAD:
             why = (
-                f"its outputs are {len(encoded)} bytes, with its arguments {len(encoded) + size}, more than {PAYLOAD}; "
+                f"its outputs are {out} bytes, with its arguments {out + size}, more than {PAYLOAD}; "
                 "what it did is undone with the rest"
             )
-            return Partial("too_large", why), Carry(after=outcome.after), ""
-        after = None if outcome.after is None else self._calls.redacted(outcome.after)
+            return Partial("too_large", why), Carry(after=after, sealed=seals.rows), ""
         digest = hashlib.sha256(
             encoded + (b"" if after is None else msgspec.msgpack.encode(after))
         ).hexdigest()
-        return outcome, Carry(outputs=outputs, after=after), digest
+        return outcome, Carry(outputs=outputs, after=after, sealed=seals.rows), digest
 
     # -- after a crash, and settling ---------------------------------------------------------------------------------
 
@@ -254,7 +286,8 @@ class Executor:
         try:
             driver, call = self._calls.again(dossier, want.step, entry)
             if (raised := await _end(driver, call)) is not None:
-                error = Error("lost", f"{error.message}; ending what it left raised {raised}")
+                why = self._calls.secrets.redact(f"ending what it left raised {raised}")
+                error = Error("lost", outcomes.clip(f"{error.message}; {why}"))
         except NotReady as why:
             error = Error("lost", f"{error.message}; {why}")
         return m.Answered(
@@ -268,7 +301,7 @@ class Executor:
         )
 
     async def settle(self, dossier: Dossier, want: Settle) -> m.Found:
-        """Find out what an attempt did. Absence within the provider's settle window proves nothing: it is waited out.
+        """Find out what an attempt did. What is as before, within the provider's settle window, proves nothing.
 
         The window counts from the moment when we begin to look, by the loop's clock: the time of day may be set
         meanwhile, or may have been while we were away, and what is declared absent too early is made twice.
@@ -283,25 +316,36 @@ class Executor:
         if not want.finds:
             return self._cannot(want, entry)
         call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
-        return self._found(want, entry, await self._find(driver, call, entry.intent.settle))
+        try:
+            finding = await self._find(driver, call, entry.intent.settle)
+        except Postponed as wait:
+            return m.Found(**_of(want), kind="postponed", due=wait.until, error=Error("provider", wait.why))
+        found = self._found(want, entry, finding, self._calls.seals(driver, entry.id))
+        return _with_move(dossier, found)
 
     async def _find(self, driver: Driver, call: Call, settle: int) -> Any:
         certain = anyio.current_time() + settle / 1000
-        tries, wait = 0, 0.05
+        tries, pause = 0, 0.05
         while True:
             asked = msgspec.structs.replace(call, now=self._calls.clock.now())
-            finding = await settled(partial(driver.find, asked), FIND_TIMEOUT)
+            with self._calls.asking(driver) as asking:
+                finding = await settled(partial(driver.find, asked), FIND_TIMEOUT)
+                asking.came(finding)
+            if isinstance(finding, Ended) and (wait := self._calls.held_up(driver, finding.outcome)):
+                raise wait
             if (again := _ask_again(finding)) is not None:
-                await anyio.sleep(again / 1000)
+                if again.poll_after > SHORT_POLL:
+                    raise Postponed(self._calls.secrets.redact(again.detail), self._due(again))
+                await anyio.sleep(max(again.poll_after, 10) / 1000)
                 continue
             if isinstance(finding, BaseException):
                 tries += not _passing(finding)
                 if tries >= FIND_TRIES:
                     return Unclear(f"looking for it raised {type(finding).__name__}: {finding}")
-            elif not isinstance(finding, NotDone) or anyio.current_time() >= certain:
+            elif anyio.current_time() >= certain or not _may_be_old(finding, call):
                 return finding
-            await anyio.sleep(wait)
-            wait = min(wait * 2, 5.0)
+            await anyio.sleep(pause)
+            pause = min(pause * 2, 5.0)
 
     def _cannot(self, want: Settle, entry: Entry) -> m.Found:
         same = True
@@ -312,9 +356,9 @@ class Executor:
                 same = False
         return m.Found(**_of(want), kind="cannot", same_secrets=same)
 
-    def _found(self, want: Settle, entry: Entry, finding: Any) -> m.Found:
+    def _found(self, want: Settle, entry: Entry, finding: Any, seals: Seals | None = None) -> m.Found:
         if isinstance(finding, Done):
-            done, carry, digest = self._payload(entry, Succeeded(finding.outputs, finding.after))
+            done, carry, digest = self._payload(entry, Succeeded(finding.outputs, finding.after), seals)
             if isinstance(done, Succeeded):
                 return m.Found(**_of(want), kind="done", payload=digest, id=_id(carry.outputs), carry=carry)
             finding = Unclear(done.message)
@@ -331,15 +375,29 @@ class Executor:
     async def look(self, dossier: Dossier, step: int, direction: Direction, given: dict[str, str]) -> Carry:
         """For ``resolve --as done``: read the resource for its after-image, and take the outputs that were given."""
         entry = dossier.entries[step, direction]
-        outputs: dict[str, Any] = dict(given)
-        after: Image | None = None
         try:
             driver, call = self._calls.again(dossier, step, entry)
-            live = await settled(lambda: driver.read(call), FIND_TIMEOUT)
-            after = self._calls.redacted(live) if isinstance(live, Image) else None
         except NotReady:
-            after = None
-        return Carry(outputs=self._calls.secrets.redact(outputs), after=after)
+            return self._given(entry.operation, entry.id, given)
+        live = await settled(lambda: driver.read(call), FIND_TIMEOUT)
+        carry = self._given(entry.operation, entry.id, given)
+        if isinstance(live, Image):
+            seals = self._calls.seals(driver, entry.id)
+            carry.after = seals.image(live, "after")
+            carry.sealed += seals.rows
+        return carry
+
+    def stand_in(self, saga: str, plan: Plan, step: int, given: dict[str, Any]) -> Carry:
+        """For ``skip``: take the outputs that were given for a step, and seal what is sensitive of them."""
+        return self._given(plan.steps[step].operation, keys.given_id(saga, step), given)
+
+    def _given(self, operation: str, execution: str, given: dict[str, Any]) -> Carry:
+        try:
+            driver, _ = self._calls.driver(operation, "")
+        except NotReady:
+            return Carry(outputs=self._calls.secrets.redact(given))
+        seals = self._calls.seals(driver, execution)
+        return Carry(outputs=seals.outputs(given), sealed=seals.rows)
 
 
 async def _end(driver: Driver, call: Call) -> BaseException | None:
@@ -356,11 +414,42 @@ async def _end(driver: Driver, call: Call) -> BaseException | None:
     return None
 
 
-def _ask_again(finding: Any) -> int | None:
-    """Give the milliseconds after which to ask a ``find`` again that could not look yet: that is no failed try."""
-    if isinstance(finding, Ended) and isinstance(finding.outcome, Working):
-        return max(finding.outcome.poll_after, 10)
-    return None
+def _may_be_old(finding: Any, call: Call) -> bool:
+    """Tell whether what was found may be how it was before the call: not changed yet, or, of a restore, not changed at all.
+
+    What a restore makes is what was there before its original, and so what a provider that lags shows of that one.
+    """
+    return isinstance(finding, NotDone) or (call.restore is not None and isinstance(finding, Done))
+
+
+def _ask_again(finding: Any) -> Working | None:
+    """Tell when to ask a ``find`` again that could not look yet: that is no failed try."""
+    outcome = finding.outcome if isinstance(finding, Ended) else None
+    return outcome if isinstance(outcome, Working) else None
+
+
+_Message = TypeVar("_Message", m.Answered, m.Found)
+
+
+def _with_move(dossier: Dossier, message: _Message) -> _Message:
+    """Say of an execution that is done whether by it a resource has another id."""
+    if message.kind not in ("succeeded", "done"):
+        return message
+    move = dossier.move(message.step, message.direction, message.carry.outputs)
+    return message if move is None else msgspec.structs.replace(message, moved=move)
+
+
+def _postponed(want: Perform | Poll, wait: Postponed) -> m.Answered:
+    return m.Answered(
+        step=want.step,
+        direction=want.direction,
+        generation=want.generation,
+        attempt=want.attempt,
+        kind="postponed",
+        error=Error("provider", outcomes.clip(wait.why)),
+        due=wait.until,
+        carry=Carry(),
+    )
 
 
 def _passing(error: BaseException) -> bool:

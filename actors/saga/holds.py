@@ -12,7 +12,19 @@ from typing import Literal
 import msgspec
 
 from actors.saga.plan import Approvals, Plan
-from actors.saga.state import ENDED, HOLDS, Ask, Direction, Error, Held, Hold, Run, State, StepState
+from actors.saga.state import (
+    ENDED,
+    HOLDS,
+    Ask,
+    Direction,
+    Error,
+    Held,
+    Hold,
+    Phase,
+    Run,
+    State,
+    StepState,
+)
 
 Wait = Literal["timer", "retry", "queue", "provider", "storage", "drain"]
 
@@ -176,6 +188,12 @@ class Commands:
         return f"`{' '.join(words)}`"
 
 
+def _returned(state: State, do: Commands) -> Iterator[str]:
+    """Say of a saga that came back with a backup what somebody must look at first."""
+    if state.restored:
+        yield f"{state.quarantine}; then {do('resume')}, {do('cancel')} or {do('abandon')}"
+
+
 def attention(plan: Plan, state: State, do: Commands) -> Iterator[str]:
     """Say what needs somebody, with what to do about it."""
     if state.stuck is not None:
@@ -280,11 +298,11 @@ def hold(plan: Plan, state: State, id: str | None = None) -> tuple[Hold, str] | 
         return None
     do = Commands(id)
     found: dict[Hold, str] = {}
-    if state.quarantine is not None:
+    if state.quarantine is not None and not state.restored:
         found["quarantined"] = (
             f"its actor crashed too often ({state.quarantine}): {do('resume')} lets it try again"
         )
-    needs = list(attention(plan, state, do))
+    needs = [*_returned(state, do), *attention(plan, state, do)]
     if needs:
         found["attention"] = "; ".join(needs)
     if state.paused:
@@ -357,8 +375,14 @@ def named(plan: Plan, index: int, direction: Direction) -> str:
 _OF: dict[Direction, str] = {"forward": "", "hook": "the hook of ", "undo": "the undo of "}
 
 
+POSTPONED: tuple[Phase, ...] = ("retrying", "polling", "settling")
+"""The phases in which an execution may wait for its service."""
+
+
 def _waiting(what: str, run: Run) -> Waiting:
     """Say what an execution waits for that is not being called."""
+    if run.postponed and run.phase in POSTPONED:
+        return Waiting(for_="provider", until=run.due, detail=f"{what} waits: {run.postponed}")
     if run.phase == "retrying":
         why = f" ({run.error.message})" if run.error else ""
         return Waiting(for_="retry", until=run.due, detail=f"{what} is tried again{why}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -16,6 +17,9 @@ from actors.saga.prepare import Preparer
 from store.journal import Journal
 from store.queries import Queries
 from store.records import NewEvent
+
+if TYPE_CHECKING:
+    from actors.services import Services
 
 _LOG = structlog.get_logger("saga")
 
@@ -48,6 +52,7 @@ class Host:
         self.executor = Executor(calls, Later(queries))
         self.calls = calls
         self.secrets = calls.secrets
+        self._calls = calls
         self.clock = clock
         self.passivate = passivate
         self.beat = beat
@@ -56,3 +61,8 @@ class Host:
         """No new step is started; what runs is awaited."""
         self.log_events = log_events
         """Called with the saga's kind and a transition's events, once they are durable."""
+
+    @property
+    def services(self) -> Services:
+        """Whether the drivers' services are asked."""
+        return self._calls.services

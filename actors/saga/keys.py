@@ -46,6 +46,11 @@ def execution_id(key: str) -> str:
     return crockford(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]))
 
 
+def given_id(saga: str, step: int) -> str:
+    """Give the id under which that is sealed which an operator gives for the outputs of a step that was skipped."""
+    return execution_id(f"{saga}-{step}-given")
+
+
 def name(plan: Plan, saga: str, step: int, generation: int, direction: Direction = "forward") -> str:
     """Give the name hint for what a step creates: first 8 of the saga's id, then `-2`, `-3`… so that no two share one.
 

@@ -13,10 +13,10 @@ from actors.saga import register
 from actors.saga.dossier import Carry, Dossier, Entry
 from actors.saga.holds import waits
 from actors.saga.plan import Plan
-from actors.saga.state import ENDED, MACHINE, Direction, Error, State, Touch
+from actors.saga.state import ENDED, MACHINE, Direction, Error, Move, State, Touch
 from actors.saga.wants import Poll, Want, wake, wants
 from store.queries import KEPT
-from store.records import Checkpoint, ExecutionChange, NewEvent, NewExecution, ResourceChange
+from store.records import Checkpoint, ExecutionChange, NewEvent, NewExecution, ResourceChange, Sealed
 
 _STATE = msgspec.msgpack.Encoder()
 _JSON = msgspec.json.Encoder()
@@ -70,14 +70,19 @@ class Rows:
         self.executions: list[NewExecution] = []
         self.changes: list[ExecutionChange] = []
         self.resources: list[ResourceChange] = []
+        self.sealed: list[Sealed] = []
         self._resources = resources
 
     def take(self, dossier: Dossier, events: Iterable[e.Event], carry: Carry | None, at: int) -> None:
         """Add what a decision's events bring about."""
         for event in events:
+            if carry is not None and isinstance(event, _CARRIES):
+                self.sealed += carry.sealed
             if isinstance(event, e.Started):
                 assert carry is not None
                 self._start(dossier, event, carry)
+            elif isinstance(event, e.Moved):
+                dossier.moves += (Move(type=event.resource.type, id=event.resource.id or "", to=event.to),)
             elif isinstance(event, e.StepEvent):
                 self._change(dossier, event, carry, at)
                 if isinstance(event, e.Succeeded | e.PartlyDone):
@@ -100,9 +105,14 @@ class Rows:
             return
         changed: dict[str, Any] = columns(event, at)
         entry.status = changed["status"]
-        if carry is not None and isinstance(event, e.Succeeded | e.PartlyDone | e.Working):
+        if carry is not None and isinstance(event, _BRINGS):
             changed |= _payload(entry, carry)
         self.changes.append(ExecutionChange(entry.id, **changed))
+
+
+_BRINGS = e.Succeeded | e.PartlyDone | e.Working
+_CARRIES = e.Started | _BRINGS | e.Skipped
+"""Events whose message may carry what is sealed."""
 
 
 def _direction(event: e.StepEvent) -> Direction:

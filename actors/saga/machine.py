@@ -210,7 +210,8 @@ def _run_stops(index: int, direction: Direction, run: Run) -> e.Event | None:
 def _run_due(state: State, index: int, direction: Direction, run: Run, now: int) -> e.Event | None:
     """An attempt whose time has come begins; one that was never prepared is prepared first (``wants``)."""
     if run.phase == "retrying" and run.attempt and run.due <= now and not state.paused:
-        return e.Attempted(step=index, direction=direction, attempt=run.attempt + 1)
+        number = run.attempt if run.postponed else run.attempt + 1
+        return e.Attempted(step=index, direction=direction, attempt=number)
     return None
 
 
@@ -315,6 +316,11 @@ def _quarantine(deciding: Deciding, message: m.Quarantine) -> None:
         deciding.emit(e.Quarantined(why=message.why))
 
 
+def _restore(deciding: Deciding, message: m.Restore) -> None:
+    if deciding.state.status not in ENDED:
+        deciding.emit(e.Restored(why=message.why))
+
+
 def _rebuild(deciding: Deciding, message: m.Rebuild) -> None:
     deciding.emit(e.Rebuilt(why=message.why))
 
@@ -331,6 +337,7 @@ _HANDLERS: dict[type[m.Message], Callable[[Deciding, Any], m.Reply | None]] = {
     m.Answered: answers.answered,
     m.Found: answers.found,
     m.Quarantine: _quarantine,
+    m.Restore: _restore,
     m.Rebuild: _rebuild,
     **verbs.HANDLERS,
 }

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from actors.saga.state import Direction, Error, Nature, Touch, WayBack
+from actors.saga.state import Direction, Error, Move, Nature, Touch, WayBack
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +70,8 @@ class NotPrepared(FromRun, frozen=True, kw_only=True):
     rate_limited: bool = False
     retry_after: int | None = None
     stuck: bool = False
+    postponed: int | None = None
+    """Its service is not to be asked before then: that is no failure."""
 
 
 class Blocked(FromRun, frozen=True, kw_only=True):
@@ -83,13 +85,14 @@ class Answered(FromRun, frozen=True, kw_only=True):
     """An attempt is over, its code has ended, and this is what came of it.
 
     ``lost``: nothing came of it but a crash of ours. ``already``, ``conflict``: what an undo, or a step that takes back
-    another saga's, found before it began.
+    another saga's, found before it began. ``postponed``: its service is not to be asked before ``due``, so nothing was done.
     """
 
     attempt: int
     kind: Literal[
-        "succeeded", "failed", "partial", "compensated", "unknown", "working", "lost", "already", "conflict"
-    ]
+        "succeeded", "failed", "partial", "compensated", "unknown", "working", "lost", "already", "conflict",
+        "postponed",
+    ]  # fmt: skip
     error: Error | None = None
     transient: bool = False
     rate_limited: bool = False
@@ -100,17 +103,21 @@ class Answered(FromRun, frozen=True, kw_only=True):
     detail: str = ""
     payload: str = ""
     id: str | None = None
+    moved: Move | None = None
+    """By what it has taken back, a resource has another id."""
 
 
 class Found(FromRun, frozen=True, kw_only=True):
-    """What settling found out. ``cannot``: the driver has no way to look."""
+    """What settling found out. ``cannot``: the driver has no way to look. ``postponed``: nobody can before ``due``."""
 
     attempt: int
-    kind: Literal["done", "not_done", "unclear", "cannot"]
+    kind: Literal["done", "not_done", "unclear", "cannot", "postponed"]
     same_secrets: bool = True
+    due: int = 0
     error: Error | None = None
     payload: str = ""
     id: str | None = None
+    moved: Move | None = None
 
 
 # --- from the locks ------------------------------------------------------------------------------------------------
@@ -134,6 +141,12 @@ class Deadlocked(Message, frozen=True, kw_only=True):
 
 class Quarantine(Message, frozen=True, kw_only=True):
     """The actor crashed too often."""
+
+    why: str
+
+
+class Restore(Message, frozen=True, kw_only=True):
+    """The saga came back with a backup, which is older than the world."""
 
     why: str
 
@@ -165,7 +178,7 @@ class Pause(Verb, frozen=True):
 
 
 class Resume(Verb, frozen=True):
-    """Go on after a pause or a quarantine."""
+    """Go on after a pause or a quarantine, or after it came back with a backup."""
 
 
 class Retry(Verb, frozen=True, kw_only=True):
@@ -180,6 +193,7 @@ class Skip(Verb, frozen=True, kw_only=True):
 
     step: int
     output: dict[str, str] = {}
+    carry: Any = None
 
 
 class Resolve(Verb, frozen=True, kw_only=True):
@@ -189,6 +203,7 @@ class Resolve(Verb, frozen=True, kw_only=True):
     as_: Literal["done", "failed", "retry"]
     payload: str = ""
     id: str | None = None
+    moved: Move | None = None
     carry: Any = None
 
 

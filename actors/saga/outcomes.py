@@ -27,6 +27,8 @@ from providers.contract import (
 MESSAGE = 2_000
 """An error's text is kept to this many characters: it goes into events and checkpoints."""
 
+INTERRUPTED = Unknown("interrupted", "it was interrupted")
+
 
 class Attempt:
     """One driver call under way: it can be told to end, and is over when its code has ended."""
@@ -42,10 +44,11 @@ class Attempt:
         if self._scope is not None:
             self._scope.cancel()
 
-    async def rest(self, seconds: float) -> None:
-        """Wait between two calls, unless interrupted."""
+    async def rest(self, seconds: float) -> bool:
+        """Wait between two calls; give whether there is to be another one: not once it was interrupted."""
         with self._new_scope():
             await anyio.sleep(seconds)
+        return not self._interrupted
 
     def _new_scope(self) -> anyio.CancelScope:
         """A scope can be entered once only, and an attempt may call several times (``poll``)."""
@@ -75,7 +78,7 @@ class Attempt:
             except BaseException as error:  # noqa: BLE001  what a driver raises is data
                 answer = Unknown("raised", f"its driver raised {type(error).__name__}: {error}")
         if answer is None and self._interrupted:
-            return Unknown("interrupted", "it was interrupted")
+            return INTERRUPTED
         if answer is None and scope.cancelled_caught:
             return Unknown("timeout", f"no answer within {(limit or 0) / 1000:g} s")
         if not isinstance(answer, answers):

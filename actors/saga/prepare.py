@@ -13,9 +13,9 @@ import msgspec
 
 from actors.locks import Locks
 from actors.resources import Resources
-from actors.saga import keys, outcomes, register
+from actors.saga import keys, moved, outcomes, register
 from actors.saga import messages as m
-from actors.saga.calls import Calls, NotReady
+from actors.saga.calls import Calls, NotReady, Postponed
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep, Undo
@@ -71,6 +71,8 @@ class Preparer:
             if self._reads(dossier, want):
                 return None
             draft = self.draft(dossier, state, want)
+            if wait := self._calls.postponed(draft.driver):
+                return _postponed(want, wait)
             return self._blocked(dossier, state, want, draft) or self._prepared(
                 dossier, state, want, draft, Planned()
             )
@@ -93,6 +95,8 @@ class Preparer:
         """Prepare an execution: resolve its arguments, check them, lock the resource, read it. Changes nothing."""
         try:
             draft = self.draft(dossier, state, want)
+            if wait := self._calls.postponed(draft.driver):
+                return _postponed(want, wait)
             if blocked := self._blocked(dossier, state, want, draft):
                 return blocked
             try:
@@ -102,6 +106,8 @@ class Preparer:
                 raise
         except NotReady as why:
             return _not_prepared(want, why)
+        except Postponed as wait:
+            return _postponed(want, wait)
         except Ended as ended:
             return self._refused(want, ended.outcome)
 
@@ -127,9 +133,11 @@ class Preparer:
         )
 
     async def _plan(self, draft: Draft) -> Planned:
-        planned = await settled(lambda: draft.driver.plan(draft.call))
+        with self._calls.asking(draft.driver) as asking:
+            planned = await settled(lambda: draft.driver.plan(draft.call))
+            asking.came(planned)
         if isinstance(planned, Ended):
-            raise planned
+            raise self._calls.held_up(draft.driver, planned.outcome) or planned
         if isinstance(planned, BaseException):
             raise Ended(Failed("plan", f"reading raised {type(planned).__name__}: {planned}", transient=True))
         if not isinstance(planned, Planned):
@@ -152,7 +160,9 @@ class Preparer:
         """Make an intent of what is on record, without reading anything. Raises NotReady."""
         step = dossier.plan.steps[want.step]
         if want.direction == "undo" and step.undo.form != "given":
-            return self._restore(dossier, want, dossier.entries[want.step, "forward"], step.driver_version)
+            original = dossier.original(want.step, "undo")
+            assert original is not None
+            return self._restore(dossier, want, original, step.driver_version)
         if want.direction == "forward" and step.takes_back is not None:
             return self._taking_back(dossier, want, step, step.takes_back)
         asked = step.asked(want.direction)
@@ -172,7 +182,7 @@ class Preparer:
         undo = past.dossier.plan.steps[theirs].undo
         if undo.form != "given":
             return self._restore(dossier, want, original, step.driver_version)
-        find = past.dossier.lookup(past.state, theirs)
+        find = past.dossier.lookup(past.state, theirs, dossier.moves)
         return self._operation(dossier, want, find, undo.operation, undo.arguments, original=original)
 
     def _operation(
@@ -191,6 +201,7 @@ class Preparer:
             arguments = record(template, find) if mentions(template) else template
         except BadReference as why:
             raise NotReady("reference", str(why)) from why
+        arguments = moved.followed(dossier.moves, arguments, driver.type)
         typed, names, mark = self._calls.reveal(arguments, driver.verbs[verb])
         declared = driver.refine(verb, typed)
         problems = driver.check(verb, typed)
@@ -207,7 +218,7 @@ class Preparer:
             secrets=names,
             mark=mark,
         )
-        call = self._calls.call(key, intent, typed)
+        call = self._calls.call(driver, key, intent, typed)
         if want.direction == "forward" and dossier.header.corrects is not None:
             original = original or _corrected(dossier.past, step, intent.resource)
         return Draft(
@@ -237,7 +248,7 @@ class Preparer:
             verb=inverse,
             name=original.intent.name,
             driver=f"{driver.type} {driver.version}",
-            resource=original.intent.resource,
+            resource=original.known,
             before=original.left,
             after=target,
             fields=original.intent.fields,
@@ -248,7 +259,7 @@ class Preparer:
             secrets=names,
             mark=mark,
         )
-        call = self._calls.call(key, intent, typed, original)
+        call = self._calls.call(driver, key, intent, typed, original)
         operation = f"{driver.type}.{inverse}"
         return Draft(
             step,
@@ -266,16 +277,17 @@ class Preparer:
     def _prepared(
         self, dossier: Dossier, state: State, want: Prepare, draft: Draft, planned: Planned
     ) -> m.Prepared:
-        intent = draft.intent
+        intent, id_ = draft.intent, keys.execution_id(draft.call.key)
+        seals = self._calls.seals(draft.driver, id_)
+        before = planned.before and seals.image(planned.before, "before")
         if intent.restore:
             # Of a step of its own the before-image is kept as it was found, so that it too can be put back.
-            before = planned.before and self._calls.redacted(planned.before)
             intent = msgspec.structs.replace(intent, before=before or intent.before)
         else:
             intent = msgspec.structs.replace(
                 intent,
-                before=planned.before and self._calls.redacted(planned.before),
-                after=planned.after and self._calls.redacted(planned.after),
+                before=before,
+                after=planned.after and seals.image(planned.after, "after"),
                 fields=planned.fields,
                 approved=_approved(state.steps[want.step].ask) if draft.declared.asks else None,
             )
@@ -291,7 +303,7 @@ class Preparer:
             raise NotReady("too_large", f"its arguments and images are {size} bytes, more than {PAYLOAD}")
         key = draft.call.key
         entry = Entry(
-            id=keys.execution_id(key),
+            id=id_,
             key=key,
             direction=want.direction,
             operation=draft.operation,
@@ -324,7 +336,7 @@ class Preparer:
             nature=None if draft.nature == "forward" else draft.nature,
             hash=_hash(draft, arguments, intent) if _asks(draft) else "",
             message=self._message(draft) if draft.declared.asks else "",
-            carry=Carry(entry=entry, row=row),
+            carry=Carry(entry=entry, row=row, sealed=seals.rows),
         )
 
     def _message(self, draft: Draft) -> str:
@@ -432,6 +444,16 @@ def _not_prepared(want: Prepare, why: NotReady) -> m.NotPrepared:
         generation=want.generation,
         error=Error(why.code, outcomes.clip(str(why))),
         stuck=why.stuck,
+    )
+
+
+def _postponed(want: Prepare, wait: Postponed) -> m.NotPrepared:
+    return m.NotPrepared(
+        step=want.step,
+        direction=want.direction,
+        generation=want.generation,
+        error=Error("provider", outcomes.clip(wait.why)),
+        postponed=wait.until,
     )
 
 

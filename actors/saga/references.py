@@ -8,7 +8,8 @@ a literal dollar, for the one place where a plain one would be read as part of w
 
 Resolving goes in two passes, so that secrets stay out of the record. ``record`` replaces everything but secrets and
 escapes what it puts in: its result is a template again, holding secret references only, and is what is written down.
-``reveal`` replaces those, just for the driver call. A value that merely looks like a reference (an input whose text is
+``reveal`` replaces those, just for the driver call. A sensitive output is a secret: what a step's reference to it resolves
+to is a reference again, to the sealed value (``Ref``), which stays one. A value that merely looks like a reference (an input whose text is
 ``${secret.token}``) is escaped by the first pass and therefore never resolved by the second.
 """
 
@@ -122,9 +123,14 @@ def find(template: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[tup
 
 
 def dig(value: Any, path: tuple[str, ...], ref: Ref) -> Any:
-    """Follow a path into a value: names into dicts, numbers into lists. Raises BadReference naming what is missing."""
+    """Follow a path into a value: names into dicts, numbers into lists. Raises BadReference naming what is missing.
+
+    What is within a sealed value shows only when it is opened.
+    """
     for part in path:
-        if isinstance(value, dict) and part in value:
+        if isinstance(value, Ref):
+            value = Ref(value.root, (f"{value.path[0]}.{part}",))
+        elif isinstance(value, dict) and part in value:
             value = value[part]
         elif isinstance(value, list) and _INDEX.fullmatch(part) and int(part) < len(value):
             value = value[int(part)]
@@ -172,24 +178,27 @@ def _string(text: str, lookup: Lookup, *, keep_secrets: bool) -> Any:
     out: list[str] = []
     run: list[str] = []
     for part in parts:
-        if isinstance(part, Ref) and part.root == "secret" and keep_secrets:
-            out.append(_before_reference(escape("".join(run))))
-            out.append(str(part))
+        value = part if isinstance(part, str) or (part.root == "secret" and keep_secrets) else lookup(part)
+        if isinstance(value, Ref):
+            out.append(before_reference(escape("".join(run))))
+            out.append(str(value))
             run = []
         else:
-            run.append(as_text(part, lookup(part)) if isinstance(part, Ref) else part)
+            run.append(as_text(part, value) if isinstance(part, Ref) else part)
     rest = "".join(run)
     return "".join(out) + (escape(rest) if keep_secrets else rest)
 
 
-def _before_reference(text: str) -> str:
-    """Dollars just before a reference would make it a literal: write each of them as one."""
+def before_reference(text: str) -> str:
+    """Give literal text as it is written just before a reference, which dollars would make a literal: each as one."""
     bare = text.rstrip("$")
     return bare + "${$}" * (len(text) - len(bare))
 
 
 def escape(value: Any) -> Any:
-    """Make a value a template that stands for itself."""
+    """Make a value a template that stands for itself; what is sealed in it stays a reference."""
+    if isinstance(value, Ref):
+        return str(value)
     if isinstance(value, str):
         return value.replace("${", "$${") if "${" in value else value
     if isinstance(value, dict):

@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors.resources import Key, Resources, encoded, key_of
+from actors.saga import moved
 from actors.saga.dossier import Dossier, Entry, Intent
+from actors.saga.moved import id_of
 from actors.saga.plan import Action, Stack
 from actors.saga.state import Direction
 from providers import contract
 from providers.contract import Image
 from store.records import Resource, ResourceChange
+from store.sealed import referred
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
@@ -79,30 +82,9 @@ def identity(resource: contract.Resource, outputs: dict[str, Any] | None) -> str
     return resource.path or id_of(outputs) or resource.id or resource.name
 
 
-def id_of(outputs: dict[str, Any] | None) -> str | None:
-    """Give the id among outputs."""
-    found = (outputs or {}).get("id")
-    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else None
-
-
 def _followed(dossier: Dossier, key: Key) -> Key:
     """Give the key under which a resource is known now: taking back a delete may have given it another id."""
-    moved = dict(_moves(dossier))
-    seen = {key}
-    while (to := moved.get(key)) is not None and to not in seen:
-        seen.add(key := to)
-    return key
-
-
-def _moves(dossier: Dossier) -> Iterator[tuple[Key, Key]]:
-    for (step, direction), entry in dossier.entries.items():
-        to, resource = id_of(entry.outputs), entry.intent.resource
-        if to is None or resource is None or resource.path is not None or not entry.intent.restore:
-            continue
-        original = dossier.original(step, direction)
-        for record in original.intent.recorded or () if original is not None else ():
-            if record.id is not None and record.id != to:
-                yield key_of(record), (record.type, to)
+    return key[0], moved.follow(dossier.moves, *key)
 
 
 # --- once its outcome is known --------------------------------------------------------------------------------------
@@ -236,5 +218,8 @@ def _set(entry: Entry, kept: frozenset[str] | None, *, partly: bool) -> Iterator
     sources = (there,) if partly and there else (planned, arguments, there)
     for name in intent.fields:
         found = next((source for source in sources if name in source), None)
-        if found is not None and (kept is None or name in kept):
-            yield name, found[name]
+        if found is None or (kept is not None and name not in kept):
+            continue
+        # A field in which a secret is stands sealed in the image; the argument says which secret.
+        sealed = referred(found[name]) is not None and name in arguments
+        yield name, arguments[name] if sealed else found[name]

@@ -250,7 +250,9 @@ def resolve_forward(deciding: Deciding, verb: m.Resolve) -> m.Reply:
         return refused(f"the outcome of step {deciding.name(verb.step)} is not unknown")
     by: dict[str, Any] = {"step": verb.step, "actor": verb.by, "reason": verb.reason}
     if verb.as_ == "done":
-        deciding.succeed(**by, direction=direction, how="resolved", payload=verb.payload, id=verb.id)
+        deciding.succeed(
+            **by, direction=direction, how="resolved", payload=verb.payload, id=verb.id, moved=verb.moved
+        )
     elif verb.as_ == "failed":
         why = run.error
         message = (
@@ -276,7 +278,7 @@ def resolve_undo(deciding: Deciding, verb: m.Resolve) -> m.Reply:
     if verb.as_ == "retry":
         return _undo_anew(deciding, verb, [verb.step])
     if verb.as_ == "done":
-        deciding.emit(e.Succeeded(**by, direction="undo", how="resolved", payload=verb.payload))
+        deciding.succeed(**by, direction="undo", how="resolved", payload=verb.payload, moved=verb.moved)
     elif step.open:
         deciding.emit(e.FailureAccepted(**by))
     else:
@@ -294,15 +296,14 @@ def resolve_late(deciding: Deciding, verb: m.Resolve) -> m.Reply:
         return refused(
             f"the undo of step {name} failed already: `resolve {name} --as done` if it was done by hand"
         )
-    deciding.emit(
-        e.Succeeded(
-            step=verb.step,
-            direction="undo",
-            how="resolved",
-            payload=verb.payload,
-            actor=verb.by,
-            reason=verb.reason,
-        )
+    deciding.succeed(
+        step=verb.step,
+        direction="undo",
+        how="resolved",
+        payload=verb.payload,
+        moved=verb.moved,
+        actor=verb.by,
+        reason=verb.reason,
     )
     _close_late(deciding)
     return accepted(f"step {name} was undone by hand")

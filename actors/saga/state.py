@@ -94,12 +94,20 @@ class Touch(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.path or f"{self.type} {self.name}"
 
 
+class Move(msgspec.Struct, frozen=True):
+    """A resource of this type that had one id has another one now: its deletion was taken back, and it was made anew."""
+
+    type: str
+    id: str
+    to: str
+
+
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """The current execution of a step in one direction.
 
     ``calling``: attempt number ``attempt`` is with the driver. ``polling``: the driver answered working; ask again at
     ``due``. ``retrying``: the last attempt failed; the next one starts at ``due``. ``settling``: the attempt is over
-    and nobody knows yet what it did. ``unknown``: nobody could find out. ``conflict`` (undo only): somebody else
+    and nobody knows yet what it did; that is found out, where it is ``postponed`` not before ``due``. ``unknown``: nobody could find out. ``conflict`` (undo only): somebody else
     changed the resource. ``over``: it has its outcome.
     """
 
@@ -128,6 +136,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the current attempt began."""
     error: Error | None = None
     """Why the last attempt did not succeed, or why it is unknown or in conflict."""
+    postponed: str = ""
+    """Why the service that it has to ask is not asked before ``due``. An attempt that was to begin is still to come."""
 
 
 class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -372,6 +382,9 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     pause: Pause | None = None
     """Who paused it, and why, where it is paused."""
     quarantine: str | None = None
+    """Why it is left alone until somebody resumes it: nothing of it is started, and nothing of it settled."""
+    restored: bool = False
+    """That is because it came back with a backup."""
     stuck: str | None = None
     """Cannot go on without somebody: a driver is gone or of another major version."""
     abandoned: str | None = None
@@ -379,6 +392,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """The approval that it needs before anything starts."""
     queued: bool = False
     """It waits for its batch to let it start."""
+    moves: tuple[Move, ...] = ()
+    """Which resources have other ids by what it took back, in that order."""
     locks: tuple[Touch, ...] = ()
     """What no other saga may touch until this one has ended."""
     keeps_locks: bool = False

@@ -64,6 +64,8 @@ def _cancel(deciding: Deciding, verb: m.Cancel | m.Rollback) -> m.Reply:
     state = deciding.state
     if state.cancel is not None and (state.cancel.now or not now):
         return m.Reply("nothing", "it is being cancelled already")
+    if state.restored:
+        deciding.emit(e.Resumed(actor=verb.by, reason=verb.reason))
     unknown = [p.name for p, s in zip(deciding.plan.steps, state.steps, strict=True) if s.status == "unknown"]
     deciding.emit(e.CancelRequested(actor=verb.by, reason=verb.reason, now=now))
     if unknown:
@@ -217,9 +219,12 @@ _WORDS: dict[Column, str] = {
 
 def possible(plan: Plan, state: State) -> list[str]:
     """Name the verbs that do something now."""
-    if state.quarantine is not None:
-        return ["resume", "abandon"]
     at = column(plan, state)
+    if state.quarantine is not None:
+        turns = (
+            ["cancel"] if state.restored and not state.cancel and callable(_cell("cancel", state, at)) else []
+        )
+        return [*turns, "resume", "abandon"]
     if at == "failed" and not any(step.status == "compensation_failed" for step in state.steps):
         return ["rollback"]
     stuck = {"retry"} if state.stuck is not None else set()
@@ -250,7 +255,8 @@ def _say(name: str, deciding: Deciding, verb: m.Verb) -> m.Reply:
             return m.Reply("nothing", "it is being abandoned already")
         return refused(f"cannot {name}: it is being abandoned, and ends once what runs has ended")
     if deciding.state.quarantine is not None and name not in can:
-        return refused(f"cannot {name}: it is quarantined; possible: {', '.join(can)}")
+        what = "it came back with a backup" if deciding.state.restored else "it is quarantined"
+        return refused(f"cannot {name}: {what}; possible: {', '.join(can)}")
     if isinstance(verb, m.Retry) and deciding.state.stuck is not None:
         return repairs.unstick(deciding, verb)
     if callable(cell) and name in can:

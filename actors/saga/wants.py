@@ -66,7 +66,7 @@ def wants(plan: Plan, state: State, now: int) -> list[Want]:
     for index, direction, run in state.seen.runs:
         if run.phase == "calling":
             found.append(Perform(index, direction, run.generation, run.attempt, run.force))
-        elif run.phase == "settling":
+        elif run.phase == "settling" and not (run.postponed and run.due > now):
             found.append(Settle(index, direction, run.generation, run.attempt, run.finds))
         elif run.phase == "polling":
             found.append(Poll(index, direction, run.generation, run.attempt, run.due))
@@ -100,7 +100,9 @@ def wake(plan: Plan, state: State, now: int) -> int | None:
             return 0
         times.append(want.due)
     for index, direction, run in state.seen.runs:
-        if run.phase == "retrying" and _will_begin(plan, state, index, direction, run):
+        if run.phase == "settling" or (
+            run.phase == "retrying" and _will_begin(plan, state, index, direction, run)
+        ):  # one that is not wanted now waits for its service
             times.append(run.due)
     if deadline_counts(plan, state):
         limits = (state.deadline, *(ask.due for _, ask in asking(plan, state)))
@@ -301,7 +303,7 @@ def same_resource(state: State, one: int, other: int) -> bool:
 
 def dues(state: State) -> list[int]:
     """Give every time at which something of the saga may be due, past ones too."""
-    found = [run.due for _, _, run in runs(state) if run.phase in ("polling", "retrying")]
+    found = [run.due for _, _, run in runs(state) if run.postponed or run.phase in ("polling", "retrying")]
     asks = [state.ask, *(ask for _, ask in state.seen.asking)]
     found += [ask.due for ask in asks if ask is not None and not ask.approved and ask.due is not None]
     found += [lock.due for _, lock in state.seen.locked if lock.due is not None]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from actors.clock import rfc3339
 from actors.saga.holds import (
+    POSTPONED,
     Commands,
     LeftBehind,
     asked,
@@ -129,6 +130,9 @@ def _going(plan: Plan, state: State, now: int) -> Iterator[str]:
 
 
 def _run(what: str, run: Run) -> str:
+    if run.postponed and run.phase in POSTPONED:
+        again = "whether it was done is asked again" if run.phase == "settling" else "it is tried again"
+        return f"{what} waits for its provider ({run.postponed}): {again} at {_at(run.due)}"
     last = f" ({run.error.message})" if run.error is not None else ""
     if run.phase == "calling" and run.interrupt:
         return f"{what} was interrupted, and its code, running since {_at(run.began)}, has not ended yet"

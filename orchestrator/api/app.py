@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -56,6 +57,10 @@ class Api:
             if lacks_descriptors(error):
                 log.warning("request.refused", why="no file descriptors left", path=request.raw_path)
                 return problem_answer(NoDescriptors())
+            if isinstance(error, sqlite3.DatabaseError):
+                log.exception("request.failed", method=request.method, path=request.raw_path)
+                what = f"the database cannot be read there ({error}): `sagactl doctor` says what is damaged, and what to do"
+                return problem_answer(Problem(what, code="database_damaged"))
             incident = token_hex(4)
             log.exception("request.failed", incident=incident, method=request.method, path=request.raw_path)
             detail = f"sagad failed at this request: its log says more, under incident {incident}"

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from aiohttp.web import BaseRequest
 
 from orchestrator import answers
-from orchestrator.access import Role
+from orchestrator.access import Role, require
 from orchestrator.api.answer import Answer
 from orchestrator.api.bodies import check_batch, check_stack, check_submission, check_verb, decode_query
+from orchestrator.api.keep_routes import KEEP_ROUTES
 from orchestrator.api.route import Ask, Result, Route
 from orchestrator.api.words import Cursor, Head, Label, Place, Time, Wait
 from orchestrator.metrics import TEXT, render
@@ -29,6 +30,9 @@ from orchestrator.requests import (
     Submission,
     VerbBody,
 )
+
+if TYPE_CHECKING:
+    from orchestrator.revealing import Revealing
 
 MOST_PER_PAGE = 1_000
 LONGEST_KEY = 255
@@ -55,6 +59,13 @@ class SagasQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     since: Time | None = None
     limit: Limit = 100
     cursor: Cursor | None = None
+
+
+class RevealQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether what is kept sealed is shown as well (admin, and it goes on the record), and why."""
+
+    reveal: bool = False
+    reason: str | None = None
 
 
 class BatchesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,7 +157,17 @@ async def sagas(ask: Ask) -> Result:
 
 async def saga(ask: Ask) -> Result:
     """Give a saga."""
+    if (reveals := _reveals(ask)) is not None:
+        return Answer(await reveals.saga(ask.caller, ask.ref, ask.query.reason))
     return Answer(await ask.service.saga(ask.ref))
+
+
+def _reveals(ask: Ask) -> Revealing | None:
+    """Give who shows what is sealed, where that is asked for. Raises NotAllowed: only an admin may."""
+    if not ask.query.reveal:
+        return None
+    require(ask.caller, "admin", ask.service.settings.access)
+    return ask.service.revealing
 
 
 async def why(ask: Ask) -> Result:
@@ -156,6 +177,8 @@ async def why(ask: Ask) -> Result:
 
 async def executions(ask: Ask) -> Result:
     """List a saga's executions."""
+    if (reveals := _reveals(ask)) is not None:
+        return Answer(await reveals.executions(ask.caller, ask.ref, ask.query.reason))
     return Answer(await ask.service.executions(ask.ref))
 
 
@@ -260,6 +283,8 @@ async def resources(ask: Ask) -> Result:
 
 async def resource(ask: Ask) -> Result:
     """Give a resource."""
+    if (reveals := _reveals(ask)) is not None:
+        return Answer(await reveals.resource(ask.caller, *_resource(ask), ask.query.reason))
     return Answer(await ask.service.resource(*_resource(ask)))
 
 
@@ -312,6 +337,8 @@ async def validate(ask: Ask) -> Result:
 async def rehearse(ask: Ask) -> Result:
     """Try out what would be left behind."""
     check_submission(ask.body)
+    if ask.service.is_stack(ask.body):  # to plan it, what is there is asked, with the node's own secrets
+        require(ask.caller, "operator", ask.service.settings.access)
     return Answer(await ask.service.rehearse(ask.body))
 
 
@@ -395,9 +422,10 @@ ROUTES: tuple[Route, ...] = (
         path=ID,
         role="viewer",
         handler=saga,
-        summary="One saga",
+        summary="One saga; with `reveal` its sensitive outputs too, for an admin",
+        query=RevealQuery,
         answers=answers.Saga,
-        problems=(404, 409),
+        problems=(404, 409, 503),
     ),
     Route(
         method="GET",
@@ -413,9 +441,10 @@ ROUTES: tuple[Route, ...] = (
         path=f"{ID}/executions",
         role="viewer",
         handler=executions,
-        summary="What it did to the world, and what undid it",
+        summary="What it did to the world, and what undid it; with `reveal` its images' contents too, for an admin",
+        query=RevealQuery,
         answers=answers.Executions,
-        problems=(404, 409),
+        problems=(404, 409, 503),
     ),
     Route(
         method="GET",
@@ -494,7 +523,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="POST",
         path="/v1/plans",
-        role="viewer",
+        role="operator",
         handler=plan,
         summary="Say what applying a stack file would do",
         body=StackSubmission,
@@ -528,9 +557,10 @@ ROUTES: tuple[Route, ...] = (
         path=RESOURCE,
         role="viewer",
         handler=resource,
-        summary="One resource that sagad keeps",
+        summary="One resource that sagad keeps; with `reveal` its sensitive outputs too, for an admin",
+        query=RevealQuery,
         answers=answers.Resource,
-        problems=(404, 409),
+        problems=(404, 409, 503),
     ),
     Route(
         method="GET",
@@ -628,6 +658,7 @@ ROUTES: tuple[Route, ...] = (
         answers=answers.Providers,
         problems=(404,),
     ),
+    *KEEP_ROUTES,
     Route(
         method="POST",
         path="/v1/reload",

@@ -65,6 +65,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Node": {
         "providers": Entry("providers", "Show what steps can do here."),
+        "backup": Entry("backup", "Take all that is on record as one file."),
+        "restore": Entry("backup", "Bring a backup back, while the daemon is stopped."),
+        "doctor": Entry("doctor", "Look at everything that can be wrong with this node."),
         "reload": Entry("node", "Have the daemon read its settings again."),
         "drain": Entry("node", "Take no new steps; return when what runs has ended."),
         "api": Entry("node", "Send any request to the daemon's API."),
@@ -76,9 +79,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 LATER = frozenset(
     [
         "drift",
-        "backup",
-        "restore",
-        "doctor",
     ]
 )
 """Commands of the design that this release has not: who types one is told so, instead of what is spelled alike."""

@@ -41,8 +41,14 @@ def audit() -> None:
     type=click.Path(path_type=Path),
     help="Read this state folder itself, without the daemon, which does not start over a broken record.",
 )
+@click.option(
+    "--key-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --state-dir: where the node's key is, if [secrets] key_file names a place.",
+)
 @click.pass_obj
-def verify(session: Session, head: str | None, state_dir: Path | None) -> int:
+def verify(session: Session, head: str | None, state_dir: Path | None, key_file: Path | None) -> int:
     """Prove that no event was altered, removed, put in, swapped or cut off.
 
     Exits 1 and names the first event that is not what was written. With -q it prints the head to note down.
@@ -50,7 +56,7 @@ def verify(session: Session, head: str | None, state_dir: Path | None) -> int:
     if state_dir is None:
         answer = session.client.get("/v1/audit/verify", {"head": head}, timeout=None)
     else:
-        answer = _verified_apart(state_dir, head)
+        answer = _verified_apart(state_dir, key_file, head)
     found = answer.document()
     end = f"{found['head']['seq']}:{found['head']['hash']}"
     if session.json:
@@ -65,7 +71,7 @@ def verify(session: Session, head: str | None, state_dir: Path | None) -> int:
     return DONE
 
 
-def _verified_apart(folder: Path, head: str | None) -> Answer:
+def _verified_apart(folder: Path, key_file: Path | None, head: str | None) -> Answer:
     """Verify a state folder from here. Loaded only then: the store is heavy, and a command that asks needs none of it."""
     import sqlite3
 
@@ -75,7 +81,7 @@ def _verified_apart(folder: Path, head: str | None) -> Answer:
 
     try:
         anchor = None if head is None else Anchor.read(head)
-        report = verify_folder(folder, anchor=anchor)
+        report = verify_folder(folder, key_file=key_file, anchor=anchor)
     except ValueError as error:
         raise Misused(f"--head: {error}") from error
     except FileNotFoundError as error:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import Any
 
 import click
 
 from orchestrator.cli.client import saga_route
-from orchestrator.cli.draw import print_table
+from orchestrator.cli.draw import Words, print_lines, print_table
 from orchestrator.cli.failures import DONE
-from orchestrator.cli.options import command, saga_argument
+from orchestrator.cli.options import command, reveal_options, revealing, saga_argument
 from orchestrator.cli.sagas import error_text
 from orchestrator.cli.session import Session
 from orchestrator.cli.text import brief, took
@@ -34,15 +34,16 @@ _DIGEST = 10
 
 @command()
 @saga_argument
+@reveal_options
 @click.pass_obj
-def executions(session: Session, id: str) -> int:
+def executions(session: Session, id: str, *, reveal: bool, reason: str | None) -> int:
     """List what a saga did to the world, and what undid it.
 
     NATURE is forward (the step itself), hook (what was run after it), restore (the earlier state was put back) or
     correct (another operation made up for it). GEN counts the starts of the step or undo, TRIES the attempts since.
-    Columns that say nothing are left out.
+    Columns that say nothing are left out. With --reveal the contents of what was before and after stand below.
     """
-    answer = session.client.get(saga_route(id, "executions"))
+    answer = session.client.get(saga_route(id, "executions"), revealing(reveal=reveal, reason=reason))
     found = answer.document().get("executions", [])
     if session.json:
         session.document(answer)
@@ -52,7 +53,24 @@ def executions(session: Session, id: str) -> int:
     else:
         heads, rows = without_empty(_HEADS, [_row(execution) for execution in found], "STATUS")
         print_table(session, heads, rows, styled=heads.index("STATUS") if rows else -1)
+        if reveal:
+            print_lines(session, [line for execution in found for line in _revealed(execution)])
     return DONE
+
+
+def _revealed(execution: dict[str, Any]) -> Iterator[Words]:
+    """Write out the contents of an execution's images."""
+    for part in ("before", "after"):
+        for name, content in ((execution.get(part) or {}).get("contents") or {}).items():
+            yield [(f"{execution['id']} {part} {name}", "strong"), (f"  {_what(content)}", "faint")]
+            text = content.get("text", content.get("base64", ""))
+            yield from ([(line, "")] for line in str(text).splitlines())
+
+
+def _what(content: dict[str, Any]) -> str:
+    how = next((how for how in ("omitted", "base64") if how in content), "")
+    size = f"{content.get('size')} bytes"
+    return f"{size}, not shown: {content['omitted']}" if how == "omitted" else f"{size} {how}".strip()
 
 
 def without_empty(

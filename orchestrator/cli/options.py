@@ -156,6 +156,19 @@ def reason_option(function: F) -> F:
     return click.option("--reason", metavar="TEXT", help="Why; goes on the record.")(function)
 
 
+def reveal_options(function: F) -> F:
+    """Take --reveal, and --reason, which goes on the record with it."""
+    what = "Show what is kept sealed as well: for admins, and it goes on the record."
+    return click.option("--reveal", is_flag=True, help=what)(reason_option(function))
+
+
+def revealing(*, reveal: bool, reason: str | None) -> dict[str, Any]:
+    """Give the query of what can be asked to reveal something."""
+    if reason is not None and not reveal:
+        raise click.UsageError("--reason goes with --reveal")
+    return {"reveal": "1" if reveal else None, "reason": reason}
+
+
 def assignments(texts: tuple[str, ...], option: str) -> dict[str, str]:
     """Read ``NAME=VALUE`` words of an option that may be repeated."""
     found: dict[str, str] = {}

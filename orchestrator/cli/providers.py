@@ -77,6 +77,7 @@ def _row(about: dict[str, Any]) -> list[str]:
     verbs = about.get("verbs") or {}
     problems = about.get("problems") or about.get("unavailable")
     what = f"not available: {brief(problems)}" if problems else str(about.get("summary") or "")
+    what = f"not asked now: {_silence(about['reach'])}" if _is_shut(about) else what
     undo = _effective(about["undo_policy"]) if about.get("undo_policy") else ""
     return [_name(about), str(about.get("version", "")), undo, ", ".join(_verb_names(verbs)), what]
 
@@ -94,6 +95,9 @@ def declaration(about: dict[str, Any]) -> Iterator[Words]:
     yield [(_name(about), "strong"), (f"  {about.get('version', '')}  {about.get('summary') or ''}", "")]
     if about.get("undo_policy"):
         yield [("policy", "faint"), (f"  {_policy(about['undo_policy'])}", "")]
+    if about.get("service"):
+        said = f", not asked now: {_silence(about['reach'])}" if _is_shut(about) else ""
+        yield [("service", "faint"), (f" {about['service']}{said}", "")]
     verbs = about.get("verbs") or {}
     for name, verb in verbs.items() if isinstance(verbs, dict) else ():
         yield []
@@ -103,6 +107,15 @@ def declaration(about: dict[str, Any]) -> Iterator[Words]:
     if rest := {key: each for key, each in about.items() if each and key not in _SHOWN_OF_TYPE}:
         yield []
         yield from outline(rest)
+
+
+def _is_shut(about: dict[str, Any]) -> bool:
+    return (about.get("reach") or {}).get("since") is not None
+
+
+def _silence(reach: dict[str, Any]) -> str:
+    """Say since when a service has not answered, and when it is asked again."""
+    return f"no answer since {reach['since']} ({brief(reach['error'])}), asked again at {reach['until']}"
 
 
 def _policy(undo: dict[str, Any]) -> str:
@@ -116,7 +129,17 @@ def _effective(undo: dict[str, Any]) -> str:
     return f"{undo['effective']}{asks}"
 
 
-_SHOWN_OF_TYPE = {"type", "version", "contract", "summary", "verbs", "policy", "undo_policy"}
+_SHOWN_OF_TYPE = {
+    "type",
+    "version",
+    "contract",
+    "summary",
+    "verbs",
+    "policy",
+    "undo_policy",
+    "service",
+    "reach",
+}
 _SHOWN_OF_VERB = {"summary", "arguments", "outputs", "open_outputs", "changes", "inverse", "compensable"}
 _SHOWN_OF_VERB |= {"irreversible", "repeat", "finds", "timeout"}
 

@@ -11,7 +11,7 @@ import click
 from orchestrator.cli.client import Answer
 from orchestrator.cli.draw import Words, print_lines, print_table
 from orchestrator.cli.failures import DONE, Misused
-from orchestrator.cli.options import Group, reason_option
+from orchestrator.cli.options import Group, reason_option, reveal_options, revealing
 from orchestrator.cli.providers import outline
 from orchestrator.cli.session import Session
 from orchestrator.cli.text import age, clock, pairs
@@ -99,10 +99,11 @@ def _row(about: Resource) -> list[Any]:
 
 @resources.command()
 @resource_arguments
+@reveal_options
 @click.pass_obj
-def show(session: Session, type: str, name: str) -> int:
+def show(session: Session, type: str, name: str, *, reveal: bool, reason: str | None) -> int:
     """Show a resource: what is kept of it, and who made it."""
-    answer = session.client.get(_route(type, name))
+    answer = session.client.get(_route(type, name), revealing(reveal=reveal, reason=reason))
     _print(session, answer, answer.document())
     return DONE
 

@@ -27,9 +27,12 @@ _SHOWN_OUTPUTS = 100
 _ENDED = {"completed", "failed", "compensated", "compensation_failed", "kept", "skipped"}
 
 
-def tree(saga: Saga, *, unicode: bool, now: float | None = None) -> list[Words]:
-    """Draw a saga's tree: a line each for what is known of it, then its steps, then what is left behind."""
-    return [*head(saga, now), *_steps(saga, unicode=unicode, now=now), *_left_behind(saga)]
+def tree(saga: Saga, *, unicode: bool, now: float | None = None, whole: bool = False) -> list[Words]:
+    """Draw a saga's tree: a line each for what is known of it, then its steps, then what is left behind.
+
+    ``whole``: nothing of their outputs is left out, however long they are.
+    """
+    return [*head(saga, now), *_steps(saga, unicode=unicode, now=now, whole=whole), *_left_behind(saga)]
 
 
 def mark(status: str, *, unicode: bool) -> str:
@@ -106,7 +109,7 @@ def _cancel(cancel: Any) -> str:
     return f"asked for by {cancel.get('by')} at {clock(cancel.get('at'))}{now}{reason}"
 
 
-def _steps(saga: Saga, *, unicode: bool, now: float | None) -> Iterator[Words]:
+def _steps(saga: Saga, *, unicode: bool, now: float | None, whole: bool) -> Iterator[Words]:
     steps = saga.get("steps") or []
     widths = {
         key: min(_WIDEST_NAME, max((len(str(step.get(key, ""))) for step in steps), default=0))
@@ -116,7 +119,7 @@ def _steps(saga: Saga, *, unicode: bool, now: float | None) -> Iterator[Words]:
     for index, step in enumerate(steps):
         final = index == len(steps) - 1
         yield [(last if final else branch, "faint"), *_step(step, widths, unicode=unicode, now=now)]
-        for name, text in _details(step):
+        for name, text in _details(step, whole=whole):
             yield [("   " if final else bar, "faint"), ("    ", ""), (text, name)]
 
 
@@ -135,11 +138,11 @@ def _step(step: dict[str, Any], widths: dict[str, int], *, unicode: bool, now: f
     ]
 
 
-def _details(step: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _details(step: dict[str, Any], *, whole: bool) -> Iterator[tuple[str, str]]:
     if step.get("error"):
         yield "failed", error_text(step["error"])
     if output := _told(step.get("output")):
-        yield "faint", brief(output, _SHOWN_OUTPUTS)
+        yield "faint", output if whole else brief(output, _SHOWN_OUTPUTS)
 
 
 def _told(output: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -45,13 +46,33 @@ def find_operation(report: Report, path: Path, name: str, registry: Registry) ->
 def refined(operation: Operation | None, template: dict[str, Any]) -> Operation | None:
     """Refine the declaration by the arguments as they are written (a GET is one, whatever its address will be).
 
-    References stand in as the texts that they are. Where that does not do, the declaration stays as it is.
+    References stand in as the texts that they are, or where another kind is wanted as something of that kind. Where that
+    does not do, the declaration stays as it is.
     """
     if operation is None:
         return None
     verb = operation.name.rpartition(".")[2]
     try:
-        arguments: Any = msgspec.convert(template, operation.verb.arguments)
+        arguments: Any = msgspec.convert(_filled(template, operation.verb), operation.verb.arguments)
         return msgspec.structs.replace(operation, verb=operation.driver.refine(verb, arguments))
     except Exception:  # noqa: BLE001 - stand-ins may surprise a driver; this is only about outputs and warnings
         return operation
+
+
+_STAND_INS: tuple[Any, ...] = (1, True, [], {})
+
+
+def _filled(template: dict[str, Any], verb: Verb) -> dict[str, Any]:
+    """Give the arguments with something that fits in the place of each whole reference to what is no text."""
+    wanted = {field.encode_name: field.type for field in msgspec.structs.fields(verb.arguments)}
+    return {name: _fitting(value, wanted.get(name, Any)) for name, value in template.items()}
+
+
+def _fitting(value: Any, wanted: Any) -> Any:
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    for candidate in (value, *_STAND_INS):
+        with suppress(msgspec.ValidationError):
+            msgspec.convert(candidate, wanted)
+            return candidate
+    return value

@@ -129,7 +129,7 @@ class Scope:
 
     def _bad(self, path: Path, ref: Ref, why: str, hint: str = "") -> Kinds:
         for_ = (
-            f", for step {shown(self._shared_by)}"
+            f", for {self._names.word} {shown(self._shared_by)}"
             if self._shared_by and ref.root in ("self", "steps")
             else ""
         )
@@ -172,6 +172,8 @@ class Scope:
             rest = ".".join(ref.path)
             what = f"a stack file has resources: write ${{resources.{rest}}}"
             return self._bad(path, ref, what if self._names.stack else "a saga file has steps, not resources")
+        if self._names.stack and self._has_self:
+            return self._bad(path, ref, "hooks are the same for all resources", "write ${self.FIELD}")
         if name not in steps:
             others = [other for other, index in steps.items() if index != self._index]
             return self._bad(path, ref, f"there is no {word} {shown(name)}", suggest(name, others))

@@ -16,7 +16,7 @@ from orchestrator.files import shape
 from orchestrator.files.arguments import Arguments
 from orchestrator.files.compile import SHARED_KEYS
 from orchestrator.files.document import Document, Report
-from orchestrator.files.given import arguments, find_hooks
+from orchestrator.files.given import Hooks, arguments, find_hooks
 from orchestrator.files.operations import Operation, find_operation
 from orchestrator.files.order import check_cycles
 from orchestrator.files.policy import check_types
@@ -168,6 +168,8 @@ def _check(report: Report, keys: dict[str, Any], drafts: list[_Draft], registry:
     check_cycles(report, drafts)
     hooks = keys.get("hooks", {})
     find_hooks(report, hooks, registry)
+    for draft in drafts:
+        _check_hooks(report, draft, hooks, known)
     used = {draft.keys.get("type", "") for draft in drafts}
     used |= {hook.operation.rpartition(".")[0] for hook in hooks.values()}
     check_types(report, keys.get("policy", {}), [*registry.drivers, *registry.refused], used)
@@ -215,6 +217,25 @@ def _check_spec(report: Report, draft: _Draft, names: Names) -> None:
         Arguments(report, scope.kinds).check(path, draft.spec, draft.operation.verb.arguments)
     draft.needs = frozenset(index for index, _ in scope.refers)
     draft.secrets = scope.secrets
+
+
+def _check_hooks(report: Report, draft: _Draft, hooks: Hooks, names: Names) -> None:
+    """Check a file's hooks as they are run after a resource was created, and after it was deleted."""
+    if draft.operation is None:
+        return
+    for event, hook in hooks.items():
+        verb = draft.operation.driver.verbs["create" if event == "applied" else "delete"]
+        verbs = [*names.verbs]
+        verbs[draft.index] = verb
+        own = msgspec.structs.replace(names, verbs=verbs)
+        scope, path = (
+            Scope(report, own, draft.index, has_self=True, shared_by=draft.name),
+            (*hook.path, "with"),
+        )
+        scope.check(path, hook.arguments)
+        if hook.found is not None:
+            Arguments(report, scope.kinds).check(path, hook.arguments, hook.found.verb.arguments)
+        draft.secrets |= {name: place for name, place in scope.secrets.items() if name not in draft.secrets}
 
 
 def _check_needs(report: Report, draft: _Draft, names: Names) -> None:

@@ -33,7 +33,7 @@ def changes(
     """Compare, by the driver's own normalisation, with what is there; where that does not show a field, with the record.
 
     A field that neither shows cannot be compared, so it never differs. ``unknown``: fields whose new value is not known
-    yet; those count as changed.
+    yet; those count as changed. What differs goes by the argument that sets it, and is sorted by that.
     """
     found = []
     for field, value in wanted.items():
@@ -47,7 +47,8 @@ def changes(
 
 
 def _change(driver: Driver, field: str, now: Any, value: Any) -> Change:
-    return Change(field, SENSITIVE, SENSITIVE) if field in driver.sensitive else Change(field, now, value)
+    name = driver.set_by.get(field, field)
+    return Change(name, SENSITIVE, SENSITIVE) if field in driver.sensitive else Change(name, now, value)
 
 
 def verbs_for(driver: Driver, changed: Collection[str]) -> tuple[str, ...] | None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from actors.resources import HIDDEN
 from actors.saga import references
 from actors.saga.references import BadReference, Ref
+from store.sealed import referred
 
 
 class NotKnownYet(Exception):
@@ -31,6 +33,8 @@ class Settled(msgspec.Struct):
     """What that step puts out."""
     fresh: bool = False
     """It is to be made, or made anew."""
+    unknown: frozenset[str] = frozenset()
+    """Fields that an action of this plan will bring about."""
 
 
 class Known:
@@ -60,6 +64,8 @@ class Known:
 
     def _value(self, ref: Ref) -> Any:
         there, (field, *below) = self._settled[ref.path[0]], ref.path[1:]
+        if field in there.unknown:
+            raise NotKnownYet
         values = there.spec if field in there.spec else there.outputs
         if field not in values:
             if there.fresh:
@@ -67,7 +73,13 @@ class Known:
             name = ref.path[0]
             msg = f"{ref}: what is on record of {name} has no `{field}`; `sagactl resources import` reads it anew"
             raise BadReference(msg)
-        return references.dig(values[field], tuple(below), ref)
+        value = references.dig(values[field], tuple(below), ref)
+        if (sealed := referred(value)) is not None:
+            return Ref("secret", (sealed,))
+        if _is_secret(values[field]):
+            msg = f"{ref} is a secret, which a plan cannot hold: refer to the secret itself"
+            raise BadReference(msg)
+        return value
 
     def written(self, template: Any) -> Any:
         """Give a template as a step of the plan has it: outputs of other steps as references, all else as it is."""
@@ -82,29 +94,28 @@ class Known:
     def _text(self, text: str) -> Any:
         parts = references.parse(text)
         if len(parts) == 1 and isinstance(parts[0], Ref):
-            return self._ref(parts[0])
-        return "".join(
-            self._inside(part) if isinstance(part, Ref) else _literal(part, behind)
-            for part, behind in zip(parts, [*parts[1:], ""], strict=True)
-        )
+            kept = self._kept(parts[0])
+            return references.escape(self._value(parts[0])) if kept is None else str(kept)
+        found, literal = "", ""
+        for part in parts:
+            kept = self._kept(part) if isinstance(part, Ref) else None
+            if kept is not None:
+                found += references.before_reference(references.escape(literal)) + str(kept)
+                literal = ""
+            else:
+                literal += references.as_text(part, self._value(part)) if isinstance(part, Ref) else part
+        return found + references.escape(literal)
 
-    def _ref(self, ref: Ref) -> Any:
-        """Give a whole reference: to another step's output, as it is, or the value that is there."""
+    def _kept(self, ref: Ref) -> Ref | None:
+        """Give what a reference is in a step, where it stays one: to another step's output, or as it is."""
         if ref.root != "resources":
-            return str(ref)
+            return ref
         there = self._settled[ref.path[0]]
         if there.step is not None and (there.fresh or ref.path[1] in there.puts_out):
-            return str(Ref("steps", (there.step, *ref.path[1:])))
-        return references.escape(self._value(ref))
-
-    def _inside(self, ref: Ref) -> str:
-        return references.as_text(ref, self._ref(ref))
+            return Ref("steps", (there.step, *ref.path[1:]))
+        return None
 
 
-def _literal(text: str, behind: str | Ref) -> str:
-    """Give literal text as part of a template: also where dollars come just before a reference."""
-    escaped: str = references.escape(text)
-    if not isinstance(behind, Ref):
-        return escaped
-    bare = escaped.rstrip("$")
-    return bare + "${$}" * (len(escaped) - len(bare))
+def _is_secret(value: Any) -> bool:
+    """Tell whether a recorded value is what stands where a secret would."""
+    return value == HIDDEN or (isinstance(value, str) and "${secret." in value)

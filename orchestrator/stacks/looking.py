@@ -12,7 +12,7 @@ import msgspec
 from actors.resources import Key, key_of
 from actors.saga.outcomes import settled
 from providers.asking import Refused, reading, there
-from providers.contract import ABSENT, Driver, Image
+from providers.contract import Driver, Image
 from providers.registry import Registry
 from store.records import Resource
 
@@ -81,7 +81,9 @@ async def read(driver: Driver, record: Resource) -> Look:
     image = await settled(lambda: driver.read(call), READING)
     if isinstance(image, BaseException):
         return Look(None, f"it cannot be read: {image}")
-    return Look(image if image is None or there(driver, image) else ABSENT)
+    if image is not None and image.exists and not there(driver, image):
+        return Look(None, f"what is there is a {image.fields.get('kind')}")
+    return Look(image)
 
 
 def known_of(record: Resource) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Wanted(msgspec.Struct):
     driver: Driver
     spec: dict[str, Any]
     unknown: set[str]
+    fields: dict[str, Any] = {}
+    """What an image will show of it, once that was compared."""
 
 
 Seeing = Callable[[Iterable[Resource]], Awaitable[dict[Key, Look]]]
@@ -86,32 +88,40 @@ class Planner:
 
     async def plan(self) -> Sketch:
         """Give the actions, or everything that is in their way."""
-        self._seen = await self._look(self._owned)
+        self._seen = await self._look([*self._owned, *self._imported()])
         for declared in self._stack.resources:
             await self._one(declared)
         self._sketch.actions += self._gone()
         return self._sketch
 
-    def written(self, template: Any) -> Any:
-        """Give a template of the file as a step of the plan has it."""
-        return self._known.written(template)
+    def _imported(self) -> Iterator[Resource]:
+        """Give what nobody owns yet and the file may mean, so that all is looked at together."""
+        names = {(each.type, each.name) for each in self._owned}
+        for declared in self._stack.resources:
+            if (declared.type, declared.name) not in names:
+                yield from filter(_free, self._find.called(declared.type, declared.name))
 
     # -- one resource ------------------------------------------------------------------------------------------------
 
     async def _one(self, declared: Declared) -> None:
-        driver = self._calls.registry.drivers[declared.type]
-        spec: dict[str, Any] = {}
+        before = len(self._sketch.problems)
+        settled = to_come = Settled({}, {}, declared.name, fresh=True)
         try:
-            spec, unknown = self._known.resolved(declared.spec)
-            wanted = Wanted(declared, driver, spec, unknown)
-            action = await self._action(wanted)
+            settled = await self._decided(declared)
         except (BadReference, NotReady, Ended) as why:
             self._problem(declared, self._calls.secrets.redact(str(why)))
-            action = None
+        # What is wrong with it is said once: whatever needs it is planned as if it were still to come.
+        self._known.settle(declared.name, settled if len(self._sketch.problems) == before else to_come)
+
+    async def _decided(self, declared: Declared) -> Settled:
+        """Decide what is to be done about a resource; give what is known of it by that."""
+        driver = self._calls.registry.drivers[declared.type]
+        wanted = Wanted(declared, driver, *self._known.resolved(declared.spec))
+        action = await self._action(wanted)
         if action is not None:
             action.with_ = self._known.written(declared.spec)
             self._sketch.actions.append(action)
-        self._known.settle(declared.name, self._settled(declared, driver, spec, action))
+        return self._settled(wanted, action)
 
     async def _action(self, wanted: Wanted) -> Planned | None:
         declared = wanted.declared
@@ -120,6 +130,10 @@ class Planner:
         if record is None:
             await self._refuse_taken(wanted, place)
             return Planned("create", declared.type, declared.name, self._new(wanted), declared)
+        if self._is_anothers(declared, record):
+            what = f"{record.identity} is {record.name} in this stack, which is to be something else"
+            self._problem(declared, what, f"first apply the file with {record.name} changed and without this")
+            return None
         if record.stack != self._stack.name and (record.stack is not None or record.saga is not None):
             owner = f"the stack {record.stack}" if record.stack is not None else f"saga {record.saga}"
             hint = f"`sagactl resources import {record.type} {record.identity}` takes it over"
@@ -143,6 +157,7 @@ class Planner:
         live = ABSENT.fields if seen.image is None else seen.image.fields
         found = await self._differing(wanted, record, live)
         if place is not None and place != record.identity:
+            await self._refuse_taken(wanted, place)
             found.insert(0, Change("path", record.identity, place))
             return self._replaced(declared, record, found)
         if not found:
@@ -169,13 +184,10 @@ class Planner:
         recorded = _JSON.decode(record.spec)
         stand_ins = {**known_of(record), **live}
         typed = self._typed(wanted, {field: stand_ins.get(field) for field in wanted.unknown})
-        fields = await wanted.driver.wanted("create", typed)
-        found = changes(wanted.driver, fields, wanted.unknown, live, recorded)
+        wanted.fields = await wanted.driver.sets("create", typed)
+        found = changes(wanted.driver, wanted.fields, wanted.unknown, live, recorded)
         redact = self._calls.secrets.redact
-        named = wanted.driver.set_by
-        return [
-            Change(named.get(each.field, each.field), redact(each.from_), redact(each.to)) for each in found
-        ]
+        return [Change(each.field, redact(each.from_), redact(each.to)) for each in found]
 
     def _new(self, wanted: Wanted) -> list[Change]:
         """Give the fields of what is to be made, secrets as references."""
@@ -197,6 +209,12 @@ class Planner:
             return self._find.at(declared.type, place)
         return next((each for each in self._find.called(declared.type, declared.name) if _free(each)), None)
 
+    def _is_anothers(self, declared: Declared, record: Resource) -> bool:
+        """Tell whether the record at a place goes by the name of another resource of the file."""
+        if record.stack != self._stack.name or record.name == declared.name:
+            return False
+        return any((each.type, each.name) == (record.type, record.name) for each in self._stack.resources)
+
     def _place(self, wanted: Wanted) -> str | None:
         """Give the real path of what is a place, where it is known."""
         if "path" not in wanted.spec or mentions(wanted.spec["path"]):
@@ -208,18 +226,24 @@ class Planner:
         return None if resource is None else resource.path
 
     async def _refuse_taken(self, wanted: Wanted, place: str | None) -> None:
-        """Refuse to make what is there already, and nobody keeps."""
-        if place is None or place in self._to_come():
+        """Refuse to make what is there already."""
+        if place is None:
             return
         declared = wanted.declared
         record = Resource(declared.type, place, place, None, b"{}", 0, b"{}", None, None, 0, 0)
         seen = (await self._look([record]))[key_of(record)]
-        if seen.image is not None and seen.image.exists:
-            hint = f"`sagactl resources import {declared.type} {place}` takes it over"
-            self._problem(declared, f"{place} is there already, and not kept by this stack", hint)
-
-    def _to_come(self) -> set[str]:
-        return {action.record.identity for action in self._sketch.actions if action.record is not None}
+        if seen.error is None and (seen.image is None or not seen.image.exists):
+            return
+        own = next((each.name for each in self._owned if each.identity == place), None)
+        if own is not None:
+            hint = f"first apply the file with {own} elsewhere, or without it"
+            self._problem(declared, f"{place} is there already: it is {own} in this stack", hint)
+            return
+        if seen.error is not None:
+            self._problem(declared, f"{place} cannot be made: {seen.error}")
+            return
+        hint = f"`sagactl resources import {declared.type} {place}` takes it over"
+        self._problem(declared, f"{place} is there already, and not kept by this stack", hint)
 
     def _typed(self, wanted: Wanted, more: dict[str, Any]) -> Any:
         verb = wanted.driver.verbs["create"]
@@ -238,20 +262,28 @@ class Planner:
                 hint = "put it back, or take `protect` away with an apply first"
                 self._sketch.problems.append(Problem(record.name, what, hint))
                 continue
+            if (error := self._seen[key_of(record)].error) is not None:
+                hint = f"or `sagactl resources forget {record.type} {record.identity}`, if it is to stay as it is"
+                what = f"{record.type} {record.identity} cannot be deleted: {error}"
+                self._sketch.problems.append(Problem(record.name, what, hint))
+                continue
             yield Planned("delete", record.type, record.name, [], None, record)
 
-    def _settled(
-        self, declared: Declared, driver: Driver, spec: dict[str, Any], action: Planned | None
-    ) -> Settled:
+    def _settled(self, wanted: Wanted, action: Planned | None) -> Settled:
+        """Say what is known of it now. Of what is changed in place an output that nobody has asked for stays as it is."""
+        declared, sensitive = wanted.declared, wanted.driver.sensitive
         record = next((found for each, found in self._sketch.owned if each is declared), None)
-        known = {field: reveal(value, str) for field, value in spec.items() if not _has_secret(value)}
+        plain = {field: value for field, value in wanted.spec.items() if not _has_secret(value)}
+        known = {field: reveal(value, str) for field, value in plain.items()}
+        if len(plain) == len(wanted.spec):
+            known = {**wanted.fields, **known}
+        known = {field: value for field, value in known.items() if field not in {*sensitive, *wanted.unknown}}
         fresh = action is not None and action.kind in ("create", "replace")
-        outputs = {} if record is None or fresh else _JSON.decode(record.outputs) | {"id": record.id}
-        outputs = outputs | ({} if record is None or fresh else _JSON.decode(record.outputs))
+        outputs = {} if record is None or fresh else _outputs(record)
         verb = action.verbs[-1] if action is not None and action.verbs else "create"
-        puts_out = frozenset(driver.verbs[verb].outputs)
+        puts_out = frozenset(wanted.driver.verbs[verb].outputs)
         step = None if action is None else declared.name
-        return Settled(known, outputs, step, puts_out, fresh)
+        return Settled(known, outputs, step, puts_out, fresh, frozenset(wanted.unknown))
 
     def _problem(self, declared: Declared, what: str, hint: str = "") -> None:
         path = ("resources", declared.index)
@@ -293,6 +325,11 @@ def needs_of(record: Resource) -> list[str]:
     """Give the names of the resources that a record's resource needs."""
     found: list[str] = msgspec.json.decode(record.needs)
     return found
+
+
+def _outputs(record: Resource) -> dict[str, Any]:
+    known: dict[str, Any] = {} if record.id is None else {"id": record.id}
+    return known | _JSON.decode(record.outputs)
 
 
 def _free(record: Resource) -> bool:

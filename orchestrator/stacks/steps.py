@@ -6,7 +6,8 @@ been changed or deleted; the types that want it are finalized after everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
@@ -146,11 +147,12 @@ class Building:
         else:
             gone.needs |= {step.name for step in part.make}
         for other in self.parts:
-            if other is part or planned.name not in _needs(other.planned):
+            if other is part or planned.name not in _needs_until_now(other.planned):
                 continue
             if other.make and not first:
                 gone.needs.add(other.make[-1].name)
-            if other.gone is not None and not (first and other.make):
+            # Where both are replaced, and this one is deleted first, the other can only be gone by then if it goes first too.
+            if other.gone is not None and (not first or not other.make or _goes_first(other.planned)):
                 gone.needs.add(other.gone.name)
 
     def _put_irreversible_last(self) -> None:
@@ -162,7 +164,8 @@ class Building:
             return
         behind = self._behind({step.name for step in late})
         others = [step for step in self._of_actions() if step.name not in behind]
-        late = _sorted(late)
+        order = self._in_order()
+        late.sort(key=lambda step: order.index(step.name))
         late[0].needs |= _ends(others)
         for before, after in pairwise(late):
             after.needs.add(before.name)
@@ -182,6 +185,14 @@ class Building:
             found |= more
         return found
 
+    def _in_order(self) -> list[str]:
+        """Give the names of the steps, each behind those that it needs, directly or not. Circles are told elsewhere."""
+        order = TopologicalSorter({step.name: step.needs for step in self._of_actions()})
+        try:
+            return list(order.static_order())
+        except CycleError:
+            return [step.name for step in self._of_actions()]
+
     def _finalizers(self) -> Iterator[Step]:
         ends = _ends(list(self._of_actions()))
         for type_ in sorted({part.planned.type for part in self.parts}):
@@ -196,33 +207,23 @@ def _ends(steps: Sequence[Step]) -> set[str]:
     return {step.name for step in steps} - needed
 
 
-def _sorted(steps: Sequence[Step]) -> list[Step]:
-    """Give each behind those of them that it needs."""
-    left, found = {step.name: step for step in steps}, list[Step]()
-    while left:
-        ready = [step for step in left.values() if not step.needs & left.keys()] or list(left.values())
-        found += ready
-        for step in ready:
-            del left[step.name]
-    return found
-
-
 def _goes_first(planned: Planned) -> bool:
     """Tell whether the old one is deleted before the new one is made."""
     declared = planned.declared
     return planned.kind == "replace" and declared is not None and declared.replace == "delete_before_create"
 
 
-def _needs(planned: Planned) -> set[str]:
-    """Give the names of those that a resource needs by the file, or needed until now."""
-    now = set(planned.declared.needs) if planned.declared is not None else set()
-    return now if planned.record is None else now | set(needs_of(planned.record))
+def _needs_until_now(planned: Planned) -> set[str]:
+    """Give the names of those that a resource needs as it is: by its record; of what no stack has kept yet, by the file."""
+    record, declared = planned.record, planned.declared
+    if record is not None and record.stack is not None:
+        return set(needs_of(record))
+    return set() if record is None or declared is None else set(declared.needs)
 
 
-def written(name: str, shared: Mapping[str, Any], building: Building, rewrite: Callable[[Any], Any]) -> Any:
-    """Give the saga file of a plan, as values. ``rewrite`` puts steps for resources in what the file says itself."""
-    steps = [step.written() for step in building.steps]
-    return {"saga": name, **{key: rewrite(value) for key, value in shared.items()}, "steps": steps}
+def written(name: str, shared: Mapping[str, Any], building: Building) -> Any:
+    """Give the saga file of a plan, as values."""
+    return {"saga": name, **shared, "steps": [step.written() for step in building.steps]}
 
 
 def applied(plan: Plan, name: str, building: Building) -> Plan:

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from typing import Literal
 
-from providers.contract import Call, Failed, Image, Outcome, Partial, Unknown
+import msgspec
+
+from providers.contract import Call, Ended, Failed, Image, Outcome, Partial, Unknown
+from providers.digitalocean.calls import goal, makes
 from providers.digitalocean.client import Client, Thing, part, path
-from providers.digitalocean.driver import CloudDriver, goal
+from providers.digitalocean.driver import CloudDriver
 
 Status = Literal["in-progress", "completed", "errored", "missing"]
 
 
 async def post(client: Client, where: str, body: Thing) -> int:
     """Post an action and give its id. Raises Ended."""
-    action = part(await client.post(where, body), "action", f"POST {where}", "id")
+    action = part(await begin(client, where, body), "action", f"POST {where}", "id")
     return int(action["id"])
+
+
+async def begin(client: Client, where: str, body: Thing) -> Thing:
+    """Post what begins an action. Raises Ended; where another one is still going on, a failure that is to be tried again.
+
+    The service lets one action at a time be on a droplet, and refuses the next with a 422 like any other.
+    """
+    try:
+        return await client.post(where, body)
+    except Ended as ended:
+        refused = ended.outcome
+        if isinstance(refused, Failed) and "pending event" in refused.message:
+            raise Ended(msgspec.structs.replace(refused, transient=True)) from ended
+        raise
 
 
 async def status(client: Client, id: int) -> Status:
@@ -43,16 +60,27 @@ class ActingDriver(CloudDriver):
         """Tell whether it has been made, beyond being there."""
         return True
 
+    async def unfinished(self, call: Call, live: Thing) -> Outcome | None:
+        """Wait for one that is still being made."""
+        if self.ready(live) or not makes(call):
+            return None
+        known = live[self.key]
+        return self.working(call, {"id": known, "action": None}, f"{self.one} {known} is being made")
+
     async def follow(self, call: Call) -> Outcome:
         """Follow the action to its end, and then until what was done shows."""
         action, thing = call.handle["action"], call.handle["id"]
         state = "completed" if action is None else await status(self.client, action)
         if state == "missing":
-            return missing(self, call, action)
+            return await self.unseen(call, action)
         if state == "in-progress":
             return self.working(call, call.handle, f"action {action} is under way on {self.one} {thing}")
         live = await self.get(call, thing)
-        return self._as_wanted(call, live) if state == "completed" else self._errored(call, live)
+        return await self.as_wanted(call, live) if state == "completed" else self._errored(call, live)
+
+    async def unseen(self, call: Call, action: int) -> Outcome:
+        """Say of an action that it is not shown."""
+        return missing(self, call, action)
 
     def _errored(self, call: Call, live: Thing | None) -> Outcome:
         """Say that it failed; what is there and was not before is left to be undone."""
@@ -62,10 +90,13 @@ class ActingDriver(CloudDriver):
         done = self.done(call, live)
         return Partial("action_errored", why, outputs=done.outputs, after=done.after)
 
-    def _as_wanted(self, call: Call, live: Thing | None) -> Outcome:
+    async def shows(self, call: Call, live: Thing) -> bool:
+        """Tell whether it shows what was done."""
+        return self.ready(live) and self.same(call.fields, goal(call), Image(fields=self.shown(live)))
+
+    async def as_wanted(self, call: Call, live: Thing | None) -> Outcome:
         """Wait until it shows what was done; past ``settle`` nobody knows."""
-        ready = live is not None and self.ready(live)
-        if live is not None and ready and self.same(call.fields, goal(call), Image(fields=self.shown(live))):
+        if live is not None and await self.shows(call, live):
             return self.done(call, live)
         since = call.handle.get("ended", call.now)
         if call.now >= since + self.settle:
@@ -77,7 +108,7 @@ class ActingDriver(CloudDriver):
         if live is None:
             return ""
         if not self.ready(live):
-            return f"{self.one} {live['id']} is being made"
-        pages = self.client.pages(path(self.collection, live["id"], "actions"), "actions")
+            return f"{self.one} {live[self.key]} is being made"
+        pages = self.client.pages(self.where(live[self.key], "actions"), "actions")
         running = [each["id"] async for each in pages if each.get("status") == "in-progress"]
-        return f"action {running[0]} is under way on {self.one} {live['id']}" if running else ""
+        return f"action {running[0]} is under way on {self.one} {live[self.key]}" if running else ""

@@ -27,10 +27,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from providers.contract import Ended, Failed, Outcome, Unknown
-from providers.digitalocean.limits import Limits, limited
+from providers.limits import Limits, limited
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
+
+SERVICE = "digitalocean"
+"""Its name among the services that drivers ask."""
 
 BASE_URL = "https://api.digitalocean.com"
 PER_PAGE = 200
@@ -86,7 +89,9 @@ class Client:
             answer = await self.get(path, reader=reader, **query, per_page=size, page=page) or {}
             found = answer.get(many) or []
             if not isinstance(found, list):
-                raise Ended(Failed("unreadable", f"GET {path}: `{many}` is no list", transient=True))
+                raise Ended(
+                    Failed("unreadable", f"GET {path}: `{many}` is no list", transient=True, down=True)
+                )
             for thing in found:
                 yield thing
             if not _goes_on(answer) and len(found) < size:
@@ -135,7 +140,7 @@ class Client:
         limits = self._limited()
         try:
             async with (
-                limits.turn(),
+                limits.turn() as turn,
                 self._client().request(
                     method,
                     url,
@@ -145,14 +150,16 @@ class Client:
                 ) as response,
             ):
                 data = await _read(response)
-                limits.heed(response.headers)
+                limits.heed(turn, response.headers)
                 return self._judge(where, response, data)
         except aiohttp.ClientConnectorCertificateError as error:
             raise Ended(
                 Failed("certificate", f"{where}: its certificate is not to be trusted: {error}")
             ) from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise Ended(Failed("not_connected", f"{where}: {_said(error)}", transient=True)) from error
+            raise Ended(
+                Failed("not_connected", f"{where}: {_said(error)}", transient=True, down=True)
+            ) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Ended(lost(where, "no_answer", f"no answer that can be read: {_said(error)}")) from error
 
@@ -170,7 +177,7 @@ class Client:
 
     def _limited(self) -> Limits:
         if self._limits is None:
-            self._limits = Limits(time.time)
+            self._limits = Limits(SERVICE, self.settings.get("wall") or time.time)
         rate = self.settings.get("rate")
         count, per = (250, 60.0) if rate is None else (rate.count, rate.per / 1000)
         self._limits.allow(count, per, int(self.settings.get("parallel", 8)))
@@ -196,8 +203,11 @@ class Client:
         """Give the session, made at the first request: it belongs to the loop that runs then."""
         import aiohttp
 
+        from providers.tls import trusted
+
         if self._session is None or self._session.closed:
             session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=trusted()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=ANSWER_TIME, sock_connect=CONNECT_TIME),
                 headers={"User-Agent": "sagad"},
@@ -215,9 +225,14 @@ class Client:
 
 
 def lost(where: str, code: str, message: str) -> Outcome:
-    """Say that a request was sent and its effect is not known, which matters only if it could have had one."""
+    """Say that a request was sent and its effect is not known, which matters only if it could have had one.
+
+    Either way it says that the service is down.
+    """
     text = message if message.startswith(where) else f"{where}: {message}"
-    return Failed(code, text, transient=True) if where.startswith("GET ") else Unknown(code, text)
+    if where.startswith("GET "):
+        return Failed(code, text, transient=True, down=True)
+    return Unknown(code, text, down=True)
 
 
 def part(answer: Thing, name: str, where: str, *fields: str) -> Thing:

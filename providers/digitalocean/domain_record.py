@@ -7,15 +7,15 @@ there are; after a lost answer one that is as ours was to be, and was not there 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
-from providers.contract import ABSENT, Call, Ended, Failed, Image, Outcome, Planned, Resource, Value, Verb
+from providers.contract import ABSENT, Call, Image, Outcome, Planned, Resource, Value, Verb
+from providers.digitalocean.calls import goal, makes
 from providers.digitalocean.client import Thing, part, path
-from providers.digitalocean.driver import CloudDriver, goal, known_id
-
-Id = Annotated[int, msgspec.Meta(gt=0)]
+from providers.digitalocean.driver import CloudDriver
+from providers.digitalocean.verbs import Number, changing, deleting, making
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +37,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What to change; what is left out stays."""
 
     domain: str
-    id: Id
+    id: Number
     name: str | None = None
     data: str | None = None
     ttl: int | None = None
@@ -52,7 +52,7 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Which one."""
 
     domain: str
-    id: Id
+    id: Number
 
 
 SPEC = ("type", "name", "data", "ttl", "priority", "port", "weight", "flags", "tag")
@@ -81,34 +81,14 @@ class DomainRecord(CloudDriver):
     summary = "a record of a domain"
     collection, one, many = "domains", "domain_record", "domain_records"
     relied_on = ("id", "type", "name", "data")
+    known_by = SPEC
     verbs: ClassVar[Mapping[str, Verb]] = {
-        "create": Verb(
-            arguments=Create,
-            outputs=dict(OUTPUTS),
-            inverse="delete",
-            repeat="find",
-            finds=True,
-            replaces=frozenset({"domain", "type"}),
-            settle=60_000,
-            summary="make a record",
+        "create": making(
+            Create, OUTPUTS, "make a record", repeat="find", replaces=frozenset({"domain", "type"})
         ),
-        "update": Verb(
-            arguments=Update,
-            outputs=dict(OUTPUTS),
-            inverse="update",
-            repeat="idempotent",
-            finds=True,
-            settle=60_000,
-            summary="change a record; what is left out stays",
-        ),
-        "delete": Verb(
-            arguments=Delete,
-            outputs={"id": int},
-            inverse="create",
-            repeat="idempotent",
-            finds=True,
-            settle=60_000,
-            summary="delete a record; its undo makes one that is alike, with another id",
+        "update": changing(Update, OUTPUTS, "change a record; what is left out stays"),
+        "delete": deleting(
+            "delete a record; its undo makes one that is alike, with another id", Delete, inverse="create"
         ),
     }
 
@@ -135,13 +115,14 @@ class DomainRecord(CloudDriver):
         """Give the path of a record of a domain."""
         return path("domains", call.arguments.domain, "records", id)
 
-    async def look(self, call: Call) -> Thing | None:
-        """Look by id; for what is made, among those alike that were not there before."""
-        known, domain = known_id(call), call.arguments.domain
-        found = None if known is None else await self.get(call, known)
-        if found is not None:
-            return found | {"domain": domain}
-        if not goal(call).exists or (call.before or ABSENT).exists:
+    async def get(self, call: Call, id: Value) -> Thing | None:
+        """Get it, with its domain."""
+        found = await super().get(call, id)
+        return found and found | {"domain": call.arguments.domain}
+
+    async def marked(self, call: Call) -> Thing | None:
+        """Look among those alike that were not there before."""
+        if not makes(call):
             return None
         wanted = goal(call).fields
         old = wanted.get("alike", [])
@@ -168,22 +149,17 @@ class DomainRecord(CloudDriver):
                 yield str(record["id"]), Image(fields=self.shown(record))
 
     async def plan(self, call: Call) -> Planned:
-        """Read it, and note those that are like what is made, or made again by an undo."""
-        arguments = call.arguments
-        if call.restore is not None:
-            before = await self._with_alike(call, await self.read(call))
-            return Planned(before=before, after=goal(call), fields=call.fields)
-        if isinstance(arguments, Create):
-            given = {name: getattr(arguments, name) for name in SPEC if getattr(arguments, name) is not None}
-            after = Image(fields=given | {"alike": [each["id"] for each in await self._alike(call, given)]})
-            return Planned(before=ABSENT, after=after, fields=tuple(given))
-        before = await self.read(call)
-        if isinstance(arguments, Delete):
-            return Planned(before=await self._with_alike(call, before), after=ABSENT, fields=SPEC)
-        if not before.exists:
-            raise Ended(Failed("not_found", f"there is no record {arguments.id} in {arguments.domain}"))
-        given = {name: value for name in SPEC if (value := getattr(arguments, name, None)) is not None}
-        return Planned(before=before, after=Image(fields=before.fields | given), fields=tuple(given))
+        """Note those that are like what is to be deleted: an undo makes it again."""
+        planned = await super().plan(call)
+        if call.restore is None and call.verb != "delete":
+            return planned
+        return msgspec.structs.replace(planned, before=await self._with_alike(call, planned.before or ABSENT))
+
+    async def plan_new(self, call: Call) -> Planned:
+        """Note those that are like it."""
+        given = {name: value for name in SPEC if (value := getattr(call.arguments, name)) is not None}
+        after = Image(fields=given | {"alike": [each["id"] for each in await self._alike(call, given)]})
+        return Planned(before=ABSENT, after=after, fields=tuple(given))
 
     async def _with_alike(self, call: Call, before: Image) -> Image:
         if not before.exists:

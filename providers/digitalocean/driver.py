@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import abc
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from typing import Any, ClassVar
 
 import anyio
@@ -39,6 +38,7 @@ from providers.contract import (
     Image,
     NotDone,
     Outcome,
+    Planned,
     Resource,
     Succeeded,
     Unclear,
@@ -46,10 +46,11 @@ from providers.contract import (
     Value,
     Working,
 )
-from providers.digitalocean.client import Client, Thing, part, path
+from providers.digitalocean.calls import goal, known_id, makes, milliseconds, young
+from providers.digitalocean.client import SERVICE, Client, Thing, part, path
+from providers.digitalocean.verbs import SETTLE
 
 POLL = 5_000
-SETTLE = 60_000
 
 
 class CloudDriver(Driver):
@@ -57,16 +58,21 @@ class CloudDriver(Driver):
 
     version = "1.0"
     lists = True
+    service = SERVICE
     collection: ClassVar[str]
     """What lists them, below /v2: `volumes`."""
     one: ClassVar[str]
     """The key of one of them in an answer: `volume`."""
     many: ClassVar[str]
     """The key of the list of them: `volumes`."""
+    key: ClassVar[str] = "id"
+    """What they are told apart by: the field of theirs that stands in their path."""
     listing: ClassVar[Mapping[str, str]] = {}
     """The query that lists them and nothing else."""
     relied_on: ClassVar[tuple[str, ...]] = ("id",)
     """The fields without which an answer cannot be read."""
+    known_by: ClassVar[tuple[str, ...]] = ("name",)
+    """The image fields by which one that is deleted, or deleted and made again, is compared."""
 
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
         """Take the provider's settings (``[providers.digitalocean]``). Opens nothing."""
@@ -105,8 +111,17 @@ class CloudDriver(Driver):
         """Give an image's fields, named as in the spec and the outputs."""
 
     @abc.abstractmethod
-    async def look(self, call: Call) -> Thing | None:
-        """Look for the thing that the call is about, by its id or else by its mark."""
+    async def marked(self, call: Call) -> Thing | None:
+        """Look for what the call makes, or makes again, by its mark: its id is not known."""
+
+    @abc.abstractmethod
+    async def plan_new(self, call: Call) -> Planned:
+        """Plan the making of one; what cannot be made (a name that is taken) is refused."""
+
+    async def wanted(self, call: Call, before: Image) -> dict[str, Value]:
+        """Give the fields that a change sets: by default those of its arguments that are not left out."""
+        given = {name: getattr(call.arguments, name, None) for name in before.fields}
+        return {name: value for name, value in given.items() if value is not None}
 
     @abc.abstractmethod
     async def make(self, call: Call) -> Outcome:
@@ -122,11 +137,15 @@ class CloudDriver(Driver):
 
     def outputs(self, thing: Thing) -> dict[str, Value]:
         """Give the outputs: what an image shows, and the id."""
-        return {"id": thing["id"], **self.shown(thing)}
+        return {"id": thing[self.key], **self.shown(thing)}
 
     def place(self, call: Call, id: Value) -> str:
         """Give the path of the thing with this id."""
-        return path(self.collection, id)
+        return self.where(id)
+
+    def where(self, *parts: object) -> str:
+        """Give the path of the list of them, or of what is below it."""
+        return path(*self.collection.split("/"), *parts)
 
     # --- the contract ---------------------------------------------------------------------------------------------
 
@@ -136,6 +155,28 @@ class CloudDriver(Driver):
         if known is not None:
             return Resource(type=self.type, name=str(known), id=str(known))
         return Resource(type=self.type, name=arguments.name)
+
+    async def look(self, call: Call) -> Thing | None:
+        """Look for the thing that the call is about, by its id; one that the call is to make by its mark."""
+        known = known_id(call)
+        found = None if known is None else await self.get(call, known)
+        if found is not None or not (known is None or makes(call)):
+            return found
+        return await self.marked(call)
+
+    async def plan(self, call: Call) -> Planned:
+        """Read it, and say what it is to become; what is to be changed must be there."""
+        if call.restore is not None:
+            return Planned(before=await self.read(call), after=goal(call), fields=call.fields)
+        if getattr(call.arguments, "id", None) is None:
+            return await self.plan_new(call)
+        before = await self.read(call)
+        if call.verb == "delete":
+            return Planned(before=before, after=ABSENT, fields=self.known_by)
+        if not before.exists:
+            raise Ended(Failed("not_found", f"there is no {self.named(call)}"))
+        wanted = await self.wanted(call, before)
+        return Planned(before=before, after=Image(fields=before.fields | wanted), fields=tuple(wanted))
 
     async def read(self, call: Call) -> Image:
         """Look at it as it is; what is too young to be missed is looked for until it is not."""
@@ -153,6 +194,8 @@ class CloudDriver(Driver):
         live = await self.look(call)
         if live is None:
             return await self._missing(call)
+        if (unfinished := await self.unfinished(call, live)) is not None:
+            return unfinished
         if self.same(call.fields, goal(call), Image(fields=self.shown(live))):
             return self.done(call, live)
         if not self.same(call.fields, call.before or ABSENT, Image(fields=self.shown(live))):
@@ -161,6 +204,10 @@ class CloudDriver(Driver):
                 f"{self.named(call)} was changed by somebody else meanwhile; look at it, then retry",
             )
         return await self.change(call, live)
+
+    async def unfinished(self, call: Call, live: Thing) -> Outcome | None:
+        """Say what is to be awaited where an earlier attempt of the call is still at work; None: nothing."""
+        return None
 
     async def _missing(self, call: Call) -> Outcome:
         if call.before is not None and call.before.exists:
@@ -193,23 +240,27 @@ class CloudDriver(Driver):
         if (known := known_id(call)) is not None:
             return known
         thing = await self.look(call)
-        return None if thing is None else thing["id"]
+        return None if thing is None else thing[self.key]
 
     async def poll(self, call: Call) -> Outcome:
         """Ask how it goes on. It was begun, so that nobody can say now is no failure: it is asked again, or unknown."""
         try:
             return await self.follow(call)
         except Ended as ended:
-            if not isinstance(ended.outcome, Failed):
+            failed = ended.outcome
+            if not isinstance(failed, Failed) or failed.unasked:
                 raise
-            return self._patient(call, ended.outcome) or Unknown(ended.outcome.code, ended.outcome.message)
+            return self._patient(call, failed) or Unknown(failed.code, failed.message, failed.down)
 
     async def find(self, call: Call) -> Finding:
         """Tell whether the call took effect. Raises Ended with Working while that cannot be told yet."""
         try:
             return await self.tell(call)
         except Ended as ended:
-            again = self._patient(call, ended.outcome) if isinstance(ended.outcome, Failed) else None
+            failed = ended.outcome
+            if not isinstance(failed, Failed) or failed.unasked:
+                raise
+            again = self._patient(call, failed)
             if again is None:
                 raise
             raise Ended(again) from ended
@@ -219,7 +270,7 @@ class CloudDriver(Driver):
         if not failed.transient:
             return None
         wait = max(failed.retry_after or 0, self.poll_after)
-        return Working(handle=call.handle, poll_after=wait, detail=failed.message)
+        return Working(handle=call.handle, poll_after=wait, detail=failed.message, down=failed.down)
 
     async def follow(self, call: Call) -> Outcome:
         """Ask how ``call.handle`` goes on."""
@@ -262,9 +313,9 @@ class CloudDriver(Driver):
 
     async def inventory(self) -> AsyncIterator[tuple[str, Image]]:
         """Give the id and image of every thing of this type there is, by pages, with the ``read_token`` if one is set."""
-        pages = self.client.pages(path(self.collection), self.many, reader=True, **self.listing)
+        pages = self.client.pages(self.where(), self.many, reader=True, **self.listing)
         async for thing in pages:
-            yield str(thing["id"]), Image(fields=self.shown(thing))
+            yield str(thing[self.key]), Image(fields=self.shown(thing))
 
     async def get(self, call: Call, id: Value) -> Thing | None:
         """Get the thing with this id; None where there is none. Raises Ended where the answer cannot be relied on."""
@@ -296,31 +347,3 @@ class CloudDriver(Driver):
         """Give what messages call it."""
         name = call.resource.name if call.resource is not None else call.name
         return f"{self.one.replace('_', ' ')} {name}"
-
-
-def goal(call: Call) -> Image:
-    """Give the image that the call is to bring about."""
-    return call.restore or call.after or ABSENT
-
-
-def known_id(call: Call) -> Value:
-    """Give the id of what the call is about, where it is known beforehand: of a restore the original's output."""
-    if call.restore is not None and "id" in call.outputs:
-        return call.outputs["id"]
-    return getattr(call.arguments, "id", None)
-
-
-def young(age: int, settle: int) -> int:
-    """Give the milliseconds for which something of this age may still not be shown.
-
-    Times are the service's where we saw nothing ourselves, and may be a little ahead of ours; much ahead, they say nothing.
-    """
-    return min(settle - age, settle) if -settle < age < settle else 0
-
-
-def milliseconds(time: Value) -> int:
-    """Read a time of the service as UTC milliseconds; 0 where there is none."""
-    try:
-        return round(datetime.fromisoformat(time).timestamp() * 1000) if isinstance(time, str) else 0
-    except ValueError:
-        return 0

@@ -6,14 +6,15 @@ with 202 and an action, and the droplet may yet vanish when no place is found fo
 What is done to a droplet (resize, power, rename) is an action. Its end is awaited; an answer to its POST that was lost
 is found out from the droplet itself, once no action is under way on it.
 
-A delete cannot be taken back: a droplet made anew from a snapshot would have another id and other addresses. Put a
-`digitalocean.droplet_snapshot.create` before it to keep its disk.
+A delete cannot be taken back, unless it says ``snapshot_first``: then its undo makes a droplet from that snapshot, of the
+same name, size, region and tags, with the same volumes. It has another id and other addresses, is switched on, and is not
+in the firewalls that name droplets by their ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -25,17 +26,15 @@ from providers.contract import (
     Image,
     Outcome,
     Planned,
-    Succeeded,
     Unknown,
     Value,
     Verb,
 )
 from providers.digitalocean import actions
-from providers.digitalocean.actions import ActingDriver
+from providers.digitalocean.calls import goal
 from providers.digitalocean.client import Thing, part, path
-from providers.digitalocean.driver import goal, known_id
-
-Id = Annotated[int, msgspec.Meta(gt=0)]
+from providers.digitalocean.last_snapshot import Delete, KeepingDriver, makes_again
+from providers.digitalocean.verbs import Number, WhichNumber, acting, deleting, making
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,22 +54,10 @@ class Create(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     vpc_uuid: str | None = None
 
 
-class Delete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which one."""
-
-    id: Id
-
-
-class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which one."""
-
-    id: Id
-
-
 class Resize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """To which size. With ``disk`` the disk grows too, for good."""
 
-    id: Id
+    id: Number
     size: str
     disk: bool = False
 
@@ -78,10 +65,11 @@ class Resize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Rename(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """To what."""
 
-    id: Id
+    id: Number
     name: str
 
 
+FEATURES = ("backups", "ipv6", "monitoring")
 OUTPUTS: Mapping[str, Any] = {
     "id": int,
     "name": str,
@@ -94,57 +82,50 @@ OUTPUTS: Mapping[str, Any] = {
     "vpc_uuid": str | None,
     "ip_address": str | None,
     "private_ip_address": str | None,
+    "volumes": list[str],
+    **dict.fromkeys(FEATURES, bool),
 }
 
+MADE_AGAIN = ("name", "size", "region", "tags", "vpc_uuid", "volumes", *FEATURES)
+"""What a droplet that is made again gets of the one that was deleted; the rest is in the snapshot."""
 STATUS = {"power_on": "active", "power_off": "off", "shutdown": "off"}
 
 
-def _verb(arguments: type[msgspec.Struct], summary: str, **more: Any) -> Verb:
-    return Verb(
-        arguments=arguments,
-        outputs=dict(OUTPUTS),
-        finds=True,
-        settle=60_000,
-        summary=summary,
-        **{"inverse": "same", "repeat": "find"} | more,
-    )
-
-
-class Droplet(ActingDriver):
+class Droplet(KeepingDriver):
     """Makes, changes and deletes droplets."""
 
     type = "digitalocean.droplet"
     summary = "a droplet"
     collection, one, many = "droplets", "droplet", "droplets"
     relied_on = ("id", "name", "status")
+    known_by = ("name", "size", "tags")
     verbs: ClassVar[Mapping[str, Verb]] = {
-        "create": _verb(
+        "create": making(
             Create,
+            OUTPUTS,
             "make a droplet and wait until it is active",
-            inverse="delete",
-            repeat="name",
             may_end=frozenset({"partial"}),
             replaces=frozenset({"region", "image", "vpc_uuid"}),
         ),
-        "delete": Verb(
-            arguments=Delete,
-            outputs={"id": int},
-            irreversible=True,
-            repeat="idempotent",
-            finds=True,
-            settle=60_000,
-            summary="delete a droplet; there is no way back",
+        "delete": deleting(
+            "delete a droplet; there is no way back, unless it is kept as a snapshot first",
+            Delete,
+            outputs={"id": int, "snapshot_id": int | None},
         ),
-        "resize": _verb(Resize, "give a droplet that is off another size; a grown disk cannot be taken back"),
-        "power_on": _verb(Power, "switch a droplet on"),
-        "power_off": _verb(Power, "switch a droplet off, as pulling its plug would"),
-        "shutdown": _verb(Power, "ask a droplet's system to shut down"),
-        "rename": _verb(Rename, "give a droplet another name"),
+        "resize": acting(
+            Resize, OUTPUTS, "give a droplet that is off another size; a grown disk cannot be taken back"
+        ),
+        "power_on": acting(WhichNumber, OUTPUTS, "switch a droplet on"),
+        "power_off": acting(WhichNumber, OUTPUTS, "switch a droplet off, as pulling its plug would"),
+        "shutdown": acting(WhichNumber, OUTPUTS, "ask a droplet's system to shut down"),
+        "rename": acting(Rename, OUTPUTS, "give a droplet another name"),
     }
 
     def refine(self, verb: str, arguments: Any) -> Verb:
-        """Say of growing a disk that it cannot be taken back."""
+        """Say of growing a disk that it cannot be taken back, of a delete after a snapshot that it can."""
         declared = self.verbs[verb]
+        if isinstance(arguments, Delete) and arguments.snapshot_first:
+            return msgspec.structs.replace(declared, irreversible=False, inverse="create")
         if isinstance(arguments, Resize) and arguments.disk:
             return msgspec.structs.replace(declared, irreversible=True, inverse="none")
         return declared
@@ -163,21 +144,18 @@ class Droplet(ActingDriver):
             "vpc_uuid": thing.get("vpc_uuid"),
             "ip_address": _address(thing, "public"),
             "private_ip_address": _address(thing, "private"),
+            "volumes": sorted(thing.get("volume_ids") or []),
+            **{name: name in (thing.get("features") or []) for name in FEATURES},
         }
 
     def normalise(self, field: str, value: Value) -> Value:
-        """Compare tags as a set, images by text."""
-        if field == "tags":
+        """Compare tags and volumes as sets, images by text."""
+        if field in {"tags", "volumes"}:
             return sorted(value or [])
         return str(value) if field == "image" else value
 
-    async def look(self, call: Call) -> Thing | None:
-        """Look by id; what is made (or made again) by its tag."""
-        known = known_id(call)
-        found = None if known is None else await self.get(call, known)
-        return await self._tagged(call) if found is None and isinstance(call.arguments, Create) else found
-
-    async def _tagged(self, call: Call) -> Thing | None:
+    async def marked(self, call: Call) -> Thing | None:
+        """Look for its tag."""
         pages = self.client.pages(path("droplets"), "droplets", tag_name=_tag(call))
         found = [each async for each in pages]
         if len(found) > 1:
@@ -187,42 +165,33 @@ class Droplet(ActingDriver):
             )
         return found[0] if found else None
 
-    async def plan(self, call: Call) -> Planned:
-        """Read it; what is to be changed must be there."""
-        arguments = call.arguments
-        if call.restore is not None:
-            return Planned(before=await self.read(call), after=goal(call), fields=call.fields)
-        if isinstance(arguments, Create):
-            wanted: dict[str, Value] = {
-                "name": arguments.name,
-                "size": arguments.size,
-                "tags": sorted(arguments.tags),
-                "image": arguments.image,
-                "region": arguments.region,
-            }
-            # Not its status: that it was switched off since is no reason to keep what is to be undone.
-            fields = ("name", "size", "tags") + (("region",) if arguments.region else ())
-            return Planned(before=ABSENT, after=Image(fields=wanted), fields=fields)
-        before = await self.read(call)
-        if isinstance(arguments, Delete):
-            return Planned(before=before, after=ABSENT, fields=("name", "size", "tags"))
-        if not before.exists:
-            raise Ended(Failed("not_found", f"there is no droplet {arguments.id}"))
-        wanted = _wanted(call)
-        return Planned(before=before, after=Image(fields=before.fields | wanted), fields=tuple(wanted))
+    async def plan_new(self, call: Call) -> Planned:
+        """Say what is wanted; names need not be free."""
+        given = call.arguments
+        wanted: dict[str, Value] = {
+            "name": given.name,
+            "size": given.size,
+            "tags": sorted(given.tags),
+            "image": given.image,
+            "region": given.region,
+        }
+        # Not its status: that it was switched off since is no reason to keep what is to be undone.
+        fields = ("name", "size", "tags") + (("region",) if given.region else ())
+        return Planned(before=ABSENT, after=Image(fields=wanted), fields=fields)
 
-    async def apply(self, call: Call) -> Outcome:
-        """Do it; one of its tag that is still being made is waited for."""
-        outcome = await super().apply(call)
-        if isinstance(outcome, Succeeded) and outcome.outputs.get("status") == "new":
-            droplet = outcome.outputs["id"]
-            return self.working(call, {"id": droplet, "action": None}, f"droplet {droplet} is being made")
-        return outcome
+    async def wanted(self, call: Call, before: Image) -> dict[str, Value]:
+        """Give the one field that an action sets."""
+        match call.arguments:
+            case Resize(size=size):
+                return {"size": size}
+            case Rename(name=name):
+                return {"name": name}
+        return {"status": STATUS[call.verb]}
 
     async def make(self, call: Call) -> Outcome:
         """Post it, with the tag that it is looked for by."""
-        if call.restore is not None:
-            return Failed("gone", "a droplet that was deleted cannot be made again")
+        if call.restore is not None and call.outputs.get("snapshot_id") is None:
+            return Failed("gone", "a droplet that was deleted without a snapshot cannot be made again")
         answer = await self.client.post(path("droplets"), _body(call))
         droplet = part(answer, "droplet", "POST /v2/droplets", "id")
         begun = [
@@ -249,25 +218,18 @@ class Droplet(ActingDriver):
 
 
 def _tag(call: Call) -> str:
-    return f"sagad-{call.name}"
+    return f"sagad-again-{call.name}" if makes_again(call) else f"sagad-{call.name}"
 
 
 def _body(call: Call) -> Thing:
     """Give the spec as the service takes it: what is not set is not sent."""
-    given = msgspec.to_builtins(call.arguments)
-    return {name: value for name, value in given.items() if value not in (None, [], False)} | {
-        "tags": [*call.arguments.tags, _tag(call)]
-    }
-
-
-def _wanted(call: Call) -> dict[str, Value]:
-    """Give what the call sets."""
-    match call.arguments:
-        case Resize(size=size):
-            return {"size": size}
-        case Rename(name=name):
-            return {"name": name}
-    return {"status": STATUS[call.verb]}
+    if call.restore is None:
+        given = msgspec.to_builtins(call.arguments)
+    else:
+        given = {name: call.restore.fields.get(name) for name in MADE_AGAIN}
+        given |= {"image": call.outputs["snapshot_id"]}
+    set_ = {name: value for name, value in given.items() if value not in (None, [], False)}
+    return set_ | {"tags": [*given["tags"], _tag(call)]}
 
 
 def _action(call: Call) -> Thing:

@@ -12,7 +12,7 @@ be told; when it has ended and no snapshot of the droplet explains it, somebody 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -33,22 +33,16 @@ from providers.contract import (
     Verb,
 )
 from providers.digitalocean import actions
+from providers.digitalocean.calls import goal, milliseconds, young
 from providers.digitalocean.client import Thing, path
-from providers.digitalocean.driver import CloudDriver, goal, known_id, milliseconds, young
-
-DropletId = Annotated[int, msgspec.Meta(gt=0)]
+from providers.digitalocean.driver import CloudDriver
+from providers.digitalocean.verbs import Number, Which, deleting, making
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of which droplet."""
 
-    droplet_id: DropletId
-
-
-class Delete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which snapshot."""
-
-    id: str
+    droplet_id: Number
 
 
 SHOWN = (
@@ -82,30 +76,15 @@ class DropletSnapshot(CloudDriver):
     collection, one, many = "snapshots", "snapshot", "snapshots"
     listing: ClassVar[Mapping[str, str]] = {"resource_type": "droplet"}
     relied_on = ("id", "name", "resource_id")
+    known_by = ("name", "resource_id")
     verbs: ClassVar[Mapping[str, Verb]] = {
-        "create": Verb(
-            arguments=Create,
-            outputs=dict(OUTPUTS),
-            inverse="delete",
-            repeat="name",
-            finds=True,
-            settle=60_000,
-            summary="take a snapshot; one that has its name already is adopted",
-        ),
-        "delete": Verb(
-            arguments=Delete,
-            outputs={"id": str},
-            irreversible=True,
-            repeat="idempotent",
-            finds=True,
-            settle=60_000,
-            summary="delete a snapshot; there is no way back",
-        ),
+        "create": making(Create, OUTPUTS, "take a snapshot; one that has its name already is adopted"),
+        "delete": deleting("delete a snapshot; there is no way back"),
     }
 
     def resource(self, verb: str, arguments: Any) -> Resource:
         """Name the snapshot by its id, or before it has one by its droplet, which makes one at a time."""
-        if isinstance(arguments, Delete):
+        if isinstance(arguments, Which):
             return Resource(type=self.type, name=arguments.id, id=arguments.id)
         return Resource(type=self.type, name=f"droplet-{arguments.droplet_id}")
 
@@ -115,38 +94,32 @@ class DropletSnapshot(CloudDriver):
             "size_gigabytes": float(thing.get("size_gigabytes") or 0)
         }
 
-    async def look(self, call: Call) -> Thing | None:
-        """Look by id, or for the name."""
-        if (known := known_id(call)) is not None:
-            return await self.get(call, known)
-        return next((thing for thing in await self._of_droplet(call) if thing["name"] == _name(call)), None)
+    async def marked(self, call: Call) -> Thing | None:
+        """Look for its name among those of its droplet."""
+        return next((thing for thing in await self._of_droplet(call) if thing["name"] == name_of(call)), None)
 
     async def _of_droplet(self, call: Call) -> list[Thing]:
         droplet = str(call.arguments.droplet_id)
         pages = self.client.pages(path("snapshots"), self.many, reader=False, **self.listing)
         return [thing async for thing in pages if str(thing["resource_id"]) == droplet]
 
-    async def plan(self, call: Call) -> Planned:
+    async def plan_new(self, call: Call) -> Planned:
         """See that the droplet is there, and note what was done to it last."""
-        fields = ("name", "resource_id")
-        if isinstance(call.arguments, Delete) or call.restore is not None:
-            return Planned(before=await self.read(call), after=goal(call), fields=fields)
         droplet = call.arguments.droplet_id
         if await self.client.get(path("droplets", droplet)) is None:
             raise Ended(Failed("not_found", f"there is no droplet {droplet}"))
         newest = max([action["id"] for action in await self._actions(call)], default=0)
-        after = Image(fields={"name": _name(call), "resource_id": str(droplet)})
-        return Planned(
-            before=Image(exists=False, fields={"newest_action": newest}), after=after, fields=fields
-        )
+        after = Image(fields={"name": name_of(call), "resource_id": str(droplet)})
+        before = Image(exists=False, fields={"newest_action": newest})
+        return Planned(before=before, after=after, fields=self.known_by)
 
     async def make(self, call: Call) -> Outcome:
         """Post the action."""
         if call.restore is not None:
             return Failed("gone", "a snapshot that was deleted cannot be made again")
         where = path("droplets", call.arguments.droplet_id, "actions")
-        action = await actions.post(self.client, where, {"type": "snapshot", "name": _name(call)})
-        return self.working(call, {"action": action}, f"action {action} takes snapshot {_name(call)}")
+        action = await actions.post(self.client, where, {"type": "snapshot", "name": name_of(call)})
+        return self.working(call, {"action": action}, f"action {action} takes snapshot {name_of(call)}")
 
     async def follow(self, call: Call) -> Outcome:
         """Follow the action to its end, then look for the snapshot."""
@@ -154,7 +127,7 @@ class DropletSnapshot(CloudDriver):
         if ended is None:
             match await actions.status(self.client, action):
                 case "in-progress":
-                    return self.working(call, call.handle, f"action {action} takes snapshot {_name(call)}")
+                    return self.working(call, call.handle, f"action {action} takes snapshot {name_of(call)}")
                 case "missing":
                     return actions.missing(self, call, action)
                 case "errored":
@@ -167,10 +140,10 @@ class DropletSnapshot(CloudDriver):
         ended = ended or call.now
         if call.now >= ended + self.settle:
             return Unknown(
-                "not_listed", f"action {action} has completed, but snapshot {_name(call)} is not listed"
+                "not_listed", f"action {action} has completed, but snapshot {name_of(call)} is not listed"
             )
         return self.working(
-            call, {"action": action, "ended": ended}, f"snapshot {_name(call)} is not listed yet"
+            call, {"action": action, "ended": ended}, f"snapshot {name_of(call)} is not listed yet"
         )
 
     async def tell(self, call: Call) -> Finding:
@@ -195,7 +168,7 @@ class DropletSnapshot(CloudDriver):
             found
             if isinstance(found, Done)
             else Unclear(
-                f"action {which} took a snapshot of droplet {call.arguments.droplet_id}, but {_name(call)} is not listed"
+                f"action {which} took a snapshot of droplet {call.arguments.droplet_id}, but {name_of(call)} is not listed"
             )
         )
 
@@ -220,6 +193,6 @@ class DropletSnapshot(CloudDriver):
         return len(made) >= len(completed)
 
 
-def _name(call: Call) -> str:
+def name_of(call: Call) -> str:
     """Give the snapshot's name; of a restore it is on record."""
     return f"sagad-snap-{call.arguments.droplet_id}-{call.name}"

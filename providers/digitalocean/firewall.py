@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from providers.contract import ABSENT, Call, Ended, Failed, Image, Outcome, Planned, Value, Verb
+from providers.digitalocean.calls import goal
 from providers.digitalocean.client import Thing, part, path
-from providers.digitalocean.driver import CloudDriver, goal, known_id
+from providers.digitalocean.driver import CloudDriver
+from providers.digitalocean.verbs import changing, deleting, making
 
 Rules = list[dict[str, Any]]
 
@@ -39,12 +41,6 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tags: list[str] | None = None
 
 
-class Delete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which one."""
-
-    id: str
-
-
 SPEC = ("name", "inbound_rules", "outbound_rules", "droplet_ids", "tags")
 OUTPUTS: Mapping[str, Any] = {
     "id": str,
@@ -64,33 +60,12 @@ class Firewall(CloudDriver):
     summary = "a firewall around droplets"
     collection, one, many = "firewalls", "firewall", "firewalls"
     relied_on = ("id", "name")
+    known_by = SPEC
     verbs: ClassVar[Mapping[str, Verb]] = {
-        "create": Verb(
-            arguments=Create,
-            outputs=dict(OUTPUTS),
-            inverse="delete",
-            repeat="name",
-            finds=True,
-            settle=60_000,
-            summary="make a firewall; its name must be free",
-        ),
-        "update": Verb(
-            arguments=Update,
-            outputs=dict(OUTPUTS),
-            inverse="update",
-            repeat="idempotent",
-            finds=True,
-            settle=60_000,
-            summary="change a firewall; what is left out stays",
-        ),
-        "delete": Verb(
-            arguments=Delete,
-            outputs={"id": str},
-            inverse="create",
-            repeat="idempotent",
-            finds=True,
-            settle=60_000,
-            summary="delete a firewall; its undo makes one that is alike, with another id",
+        "create": making(Create, OUTPUTS, "make a firewall; its name must be free"),
+        "update": changing(Update, OUTPUTS, "change a firewall; what is left out stays"),
+        "delete": deleting(
+            "delete a firewall; its undo makes one that is alike, with another id", inverse="create"
         ),
     }
 
@@ -105,37 +80,22 @@ class Firewall(CloudDriver):
             return sorted((_rule(rule) for rule in value or []), key=msgspec.json.encode)
         return sorted(value or []) if field in {"droplet_ids", "tags"} else value
 
-    async def look(self, call: Call) -> Thing | None:
-        """Look by id; what is made, or made again, by its name."""
-        known = known_id(call)
-        found = None if known is None else await self.get(call, known)
-        if found is not None or not goal(call).exists or (call.before or ABSENT).exists:
-            return found
-        return await self._named_so(goal(call).fields["name"])
+    async def marked(self, call: Call) -> Thing | None:
+        """Look for its name."""
+        wanted = goal(call) if goal(call).exists else call.before or ABSENT
+        return await self._named_so(wanted.fields["name"])
 
     async def _named_so(self, name: Value) -> Thing | None:
         pages = self.client.pages(path("firewalls"), "firewalls")
         found = [each async for each in pages if each.get("name") == name]
         return found[0] if found else None
 
-    async def plan(self, call: Call) -> Planned:
-        """Read it; a name that is taken is refused."""
-        arguments = call.arguments
-        if call.restore is not None:
-            return Planned(before=await self.read(call), after=goal(call), fields=call.fields)
-        if isinstance(arguments, Create):
-            if await self._named_so(arguments.name) is not None:
-                raise Ended(
-                    Failed("exists", f"there is a firewall {arguments.name} already: choose another name")
-                )
-            return Planned(before=ABSENT, after=Image(fields=msgspec.to_builtins(arguments)), fields=SPEC)
-        before = await self.read(call)
-        if isinstance(arguments, Delete):
-            return Planned(before=before, after=ABSENT, fields=SPEC)
-        if not before.exists:
-            raise Ended(Failed("not_found", f"there is no firewall {arguments.id}"))
-        given = {name: value for name in SPEC if (value := getattr(arguments, name)) is not None}
-        return Planned(before=before, after=Image(fields=before.fields | given), fields=tuple(given))
+    async def plan_new(self, call: Call) -> Planned:
+        """Refuse a name that is taken."""
+        name = call.arguments.name
+        if await self._named_so(name) is not None:
+            raise Ended(Failed("exists", f"there is a firewall {name} already: choose another name"))
+        return Planned(before=ABSENT, after=Image(fields=msgspec.to_builtins(call.arguments)), fields=SPEC)
 
     async def make(self, call: Call) -> Outcome:
         """Post it."""

@@ -13,8 +13,9 @@ import msgspec
 from providers.contract import ABSENT, Call, Ended, Failed, Image, Outcome, Planned, Value, Verb
 from providers.digitalocean import actions
 from providers.digitalocean.actions import ActingDriver
+from providers.digitalocean.calls import goal
 from providers.digitalocean.client import Thing, part, path
-from providers.digitalocean.driver import goal, known_id
+from providers.digitalocean.verbs import Number, Which, acting, deleting, making
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,23 +31,11 @@ class Create(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tags: list[str] = []
 
 
-class Delete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which one."""
-
-    id: str
-
-
 class Attach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which one, to which droplet."""
 
     id: str
-    droplet_id: Annotated[int, msgspec.Meta(gt=0)]
-
-
-class Detach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which one, from whatever droplet it is attached to."""
-
-    id: str
+    droplet_id: Number
 
 
 OUTPUTS: Mapping[str, Any] = {
@@ -70,44 +59,17 @@ class Volume(ActingDriver):
     summary = "a volume, attached to a droplet or not"
     collection, one, many = "volumes", "volume", "volumes"
     relied_on = ("id", "name", "size_gigabytes")
+    known_by = ("name", "region", "size_gigabytes")
     verbs: ClassVar[Mapping[str, Verb]] = {
-        "create": Verb(
-            arguments=Create,
-            outputs=dict(OUTPUTS),
-            inverse="delete",
-            repeat="name",
-            finds=True,
+        "create": making(
+            Create,
+            OUTPUTS,
+            "make a volume; its name must be free in its region",
             replaces=frozenset({"name", "region", "filesystem_type", "snapshot_id"}),
-            settle=60_000,
-            summary="make a volume; its name must be free in its region",
         ),
-        "delete": Verb(
-            arguments=Delete,
-            outputs={"id": str},
-            irreversible=True,
-            repeat="idempotent",
-            finds=True,
-            settle=60_000,
-            summary="delete a volume that is not attached; there is no way back",
-        ),
-        "attach": Verb(
-            arguments=Attach,
-            outputs=dict(OUTPUTS),
-            inverse="same",
-            repeat="find",
-            finds=True,
-            settle=60_000,
-            summary="attach a volume that is free to a droplet",
-        ),
-        "detach": Verb(
-            arguments=Detach,
-            outputs=dict(OUTPUTS),
-            inverse="same",
-            repeat="find",
-            finds=True,
-            settle=60_000,
-            summary="detach a volume; its undo attaches it again",
-        ),
+        "delete": deleting("delete a volume that is not attached; there is no way back"),
+        "attach": acting(Attach, OUTPUTS, "attach a volume that is free to a droplet"),
+        "detach": acting(Which, OUTPUTS, "detach a volume; its undo attaches it again"),
     }
 
     def shown(self, thing: Thing) -> dict[str, Value]:
@@ -124,11 +86,8 @@ class Volume(ActingDriver):
             "created_at": thing.get("created_at"),
         }
 
-    async def look(self, call: Call) -> Thing | None:
-        """Look by id; what is made, by its name in its region, and whether it has our tag."""
-        known = known_id(call)
-        if known is not None or not isinstance(call.arguments, Create):
-            return None if known is None else await self.get(call, known)
+    async def marked(self, call: Call) -> Thing | None:
+        """Look for its name in its region, and whether it has our tag."""
         named = await self._named_so(call)
         return next((each for each in named if _tag(call) in (each.get("tags") or [])), None)
 
@@ -137,35 +96,28 @@ class Volume(ActingDriver):
         pages = self.client.pages(path("volumes"), "volumes", name=name, region=region)
         return [each async for each in pages]
 
-    async def plan(self, call: Call) -> Planned:
-        """Read it; a name that is taken, or a volume that is attached elsewhere, is refused."""
-        arguments = call.arguments
-        if call.restore is not None:
-            return Planned(before=await self.read(call), after=goal(call), fields=call.fields)
-        if isinstance(arguments, Create):
-            if await self._named_so(call):
-                where = f"there is a volume {arguments.name} in {arguments.region} already"
-                raise Ended(Failed("exists", f"{where}: choose another name"))
-            wanted: dict[str, Value] = {
-                "name": arguments.name,
-                "region": arguments.region,
-                "tags": sorted(arguments.tags),
-            }
-            wanted |= {"size_gigabytes": arguments.size_gigabytes}
-            return Planned(before=ABSENT, after=Image(fields=wanted), fields=tuple(wanted))
-        before = await self.read(call)
-        if isinstance(arguments, Delete):
-            return Planned(before=before, after=ABSENT, fields=("name", "region", "size_gigabytes"))
-        if not before.exists:
-            raise Ended(Failed("not_found", f"there is no volume {arguments.id}"))
-        droplets = [arguments.droplet_id] if isinstance(arguments, Attach) else []
+    async def plan_new(self, call: Call) -> Planned:
+        """Refuse a name that is taken."""
+        given = call.arguments
+        if await self._named_so(call):
+            where = f"there is a volume {given.name} in {given.region} already"
+            raise Ended(Failed("exists", f"{where}: choose another name"))
+        wanted: dict[str, Value] = {
+            "name": given.name,
+            "region": given.region,
+            "tags": sorted(given.tags),
+            "size_gigabytes": given.size_gigabytes,
+        }
+        return Planned(before=ABSENT, after=Image(fields=wanted), fields=tuple(wanted))
+
+    async def wanted(self, call: Call, before: Image) -> dict[str, Value]:
+        """Refuse to attach one that is attached elsewhere."""
+        droplets = [call.arguments.droplet_id] if isinstance(call.arguments, Attach) else []
         attached = before.fields["droplet_ids"]
         if droplets and attached not in ([], droplets):
-            raise Ended(
-                Failed("attached", f"volume {arguments.id} is attached to droplet {attached[0]}: detach it")
-            )
-        after = Image(fields=before.fields | {"droplet_ids": droplets})
-        return Planned(before=before, after=after, fields=("droplet_ids",))
+            where = f"volume {call.arguments.id} is attached to droplet {attached[0]}"
+            raise Ended(Failed("attached", f"{where}: detach it"))
+        return {"droplet_ids": droplets}
 
     async def make(self, call: Call) -> Outcome:
         """Post it, with the tag that shows that it is ours."""

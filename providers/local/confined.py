@@ -21,10 +21,11 @@ _LAST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # O_PATH co
 
 
 class Confined:
-    """The part of the file system below the given roots."""
+    """The part of the file system below the given roots, less what is closed: sagad's own folders, secrets among them."""
 
-    def __init__(self, roots: Iterable[str]) -> None:
+    def __init__(self, roots: Iterable[str], closed: Iterable[str] = ()) -> None:
         self.roots = tuple(roots)
+        self.closed = tuple(closed)
 
     def problems(self, argument: str, path: str) -> list[str]:
         """Name every reason why this argument's path is not allowed, each with what to do."""
@@ -43,7 +44,19 @@ class Confined:
             where = ", ".join(self.roots) or "no root at all"
             remedy = "choose a path below, or add its folder to `roots` in [providers.local]"
             return [f'"{argument}" must lie below {where}: {path!r}{really}; {remedy}']
+        if (own := self._closed(real)) is not None:
+            return [
+                f'"{argument}" must leave {own} alone, which is sagad\'s own: {path!r}; choose another path'
+            ]
         return []
+
+    def _closed(self, real: str) -> str | None:
+        """Name the closed folder that this real path is, lies in, or encloses."""
+        here = real.rstrip("/") + "/"
+        for own in map(os.path.realpath, self.closed):
+            if here.startswith(own + "/") or (own + "/").startswith(here):
+                return own
+        return None
 
     def real(self, path: str) -> str:
         """Resolve the parents of a path as far as they exist; its last name stays as it is."""
@@ -61,6 +74,8 @@ class Confined:
             raise refused(
                 "outside_roots", f"{folder} lies below no root; add it to `roots` in [providers.local]"
             )
+        if any((folder + "/").startswith(os.path.realpath(own) + "/") for own in self.closed):
+            raise refused("outside_roots", f"{folder} is sagad's own; choose another path")
         names = [name for name in folder[len(root) :].split("/") if name]
         here = os.open(root, _THROUGH if names else _LAST)
         for index, name in enumerate(names):

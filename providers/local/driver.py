@@ -79,7 +79,7 @@ class LocalDriver(Driver):
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
         """Take ``roots`` from the settings; without them drivers may do what the daemon's user may."""
         super().__init__(settings, blobs)
-        self.confined = Confined(settings.get("roots", ["/"]))
+        self.confined = Confined(settings.get("roots", ["/"]), settings.get("closed", ()))
 
     # --- what a type says of itself -------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class LocalDriver(Driver):
         """Look at the place."""
         return await to_thread.run_sync(partial(self._read, call))
 
-    async def wanted(self, verb: str, arguments: Any) -> dict[str, Value]:
+    async def sets(self, verb: str, arguments: Any) -> dict[str, Value]:
         """Give the fields that the arguments set, a content by its digest."""
         return await to_thread.run_sync(partial(self.asked_for, arguments))
 

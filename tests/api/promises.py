@@ -55,4 +55,5 @@ def _keeps_its_promise(method: str, path: str, answer: http.client.HTTPResponse,
     assert str(answer.status) in DESCRIBED[route.path][method.lower()]["responses"]
     if answer.status < 400 and not isinstance(route.answers, str):
         assert media == "application/json"
-        msgspec.json.decode(text, type=route.answers)
+        other = route.or_else if answer.status == 200 and b'"did":"nothing"' in text else None
+        msgspec.json.decode(text, type=other or route.answers)

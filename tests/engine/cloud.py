@@ -77,6 +77,8 @@ class Thing(Driver):
 
     async def plan(self, call: Call) -> Planned:
         """Look at it, and say what is set."""
+        if call.restore is not None:
+            return Planned(await self.read(call))
         if call.verb == "create":
             fields = {"name": call.arguments.name, "size": call.arguments.size, "tags": call.arguments.tags}
             return Planned(ABSENT, Image(fields=fields), ("name", "size", "tags"))
@@ -108,6 +110,8 @@ class Thing(Driver):
             assert given is not None
             there["last"] = {"number": int(id_)}
             there[id_] = {name: given.fields[name] for name in ("name", "size", "tags")}
+            if "link" in given.fields:
+                there[id_]["link"] = given.fields["link"]  # what is made anew is linked as it was
             outputs = {"id": id_, "size": given.fields["size"], "token": f"token-of-{id_}"}
             if getattr(call.arguments, "half", False):
                 written(there)
@@ -115,6 +119,84 @@ class Thing(Driver):
             return written(there, **outputs)
         there[call.arguments.id]["size"] = (call.restore or call.after or ABSENT).fields["size"]
         return written(there, id=call.arguments.id, size=there[call.arguments.id]["size"], token="another")
+
+
+class Linked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which thing to link, and how strongly."""
+
+    thing_id: str
+    strength: int = 1
+
+
+class Link(Driver):
+    """What links a thing; it goes with the thing, and the thing must be there to link or unlink it."""
+
+    type = "cloud.link"
+    version = "1.0"
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        "create": Verb(arguments=Linked, outputs={"thing_id": str}, inverse="delete"),
+        "delete": Verb(arguments=Linked, outputs={"thing_id": str}, inverse="create"),
+    }
+
+    def resource(self, verb: str, arguments: Any) -> Resource:
+        """Name it: each thing can have one."""
+        return Resource(self.type, f"link of {arguments.thing_id}")
+
+    async def plan(self, call: Call) -> Planned:
+        """Look at it, and say what is set."""
+        fields = {"thing_id": call.arguments.thing_id, "strength": call.arguments.strength}
+        after = ABSENT if call.verb == "delete" else Image(fields=fields)
+        return Planned(await self.read(call), after, ("thing_id", "strength"))
+
+    async def read(self, call: Call) -> Image:
+        """Give it as it is."""
+        id_ = call.arguments.thing_id
+        strength = things().get(id_, {}).get("link")
+        return ABSENT if strength is None else Image(fields={"thing_id": id_, "strength": strength})
+
+    async def apply(self, call: Call) -> Outcome:
+        """Link or unlink."""
+        there, id_ = things(), call.arguments.thing_id
+        if id_ not in there:
+            return Failed("not_found", f"there is no thing {id_}")
+        goal = call.restore or call.after or ABSENT
+        if goal.exists:
+            there[id_]["link"] = goal.fields["strength"]
+        else:
+            there[id_].pop("link", None)
+        return written(there, thing_id=id_)
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing to say."""
+
+
+class Shelf(Thing):
+    """A thing that is of no use until all of them are announced. `$CLOUD` says how often they were, or that it fails."""
+
+    type = "cloud.shelf"
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        **Thing.verbs,
+        "finalize": Verb(arguments=Finish, repeat="idempotent", changes=False),
+    }
+
+    def resource(self, verb: str, arguments: Any) -> Resource | None:  # type: ignore[override]
+        """Name it, if it is about one."""
+        return None if verb == "finalize" else super().resource(verb, arguments)
+
+    async def plan(self, call: Call) -> Planned:
+        """Look at it, if it is about one."""
+        return Planned() if call.verb == "finalize" else await super().plan(call)
+
+    async def apply(self, call: Call) -> Outcome:
+        """Announce them, or do what is to be done to one."""
+        if call.verb != "finalize":
+            return await super().apply(call)
+        there = things()
+        if there.get("finalize") == {"fails": True}:
+            return Failed("refused", "nobody listens")
+        there["finalized"] = {"times": there.get("finalized", {"times": 0})["times"] + 1}
+        return written(there)
 
 
 def things() -> Things:
@@ -133,6 +215,8 @@ if __name__ == "__main__":
     from providers import registry
 
     registry.BUILT_IN["cloud.thing"] = "tests.engine.cloud:Thing"
+    registry.BUILT_IN["cloud.link"] = "tests.engine.cloud:Link"
+    registry.BUILT_IN["cloud.shelf"] = "tests.engine.cloud:Shelf"
     from orchestrator.daemon import main
 
     main(sys.argv[1:])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,63 +10,11 @@ import pytest
 
 from providers.digitalocean import TYPES
 from tests.daemon import Daemon
-from tests.fakes.digitalocean import Clock, FakeDigitalOcean
+from tests.engine.site import FAIL, Site
+from tests.fakes.digitalocean import FakeDigitalOcean
 
 POST = "/v2/droplets/*/actions"
 SNAPSHOT = "/v2/snapshots/*"
-
-
-class Site:
-    """A daemon and the account that it works on, in which there is one droplet."""
-
-    def __init__(self, daemon: Daemon, fake: FakeDigitalOcean) -> None:
-        self.daemon = daemon
-        self.fake = fake
-        body = {"name": "web-1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64", "region": "nyc3"}
-        self.droplet: int = self.ask("POST", "/v2/droplets", body)["droplet"]["id"]
-        fake.clock.advance(60)
-
-    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """Ask the service as somebody else does."""
-        headers = {"Authorization": f"Bearer {self.fake.token}", "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.fake.url + path, data, headers, method=method)
-        with urllib.request.urlopen(request) as answer:
-            return dict(json.loads(answer.read() or b"{}"))
-
-    def saga(self, *steps: dict[str, Any]) -> dict[str, Any]:
-        """Make a saga that takes a snapshot, then does these steps."""
-        first = {
-            "name": "snap",
-            "do": "digitalocean.droplet_snapshot.create",
-            "with": {"droplet_id": self.droplet},
-        }
-        return {"saga": "snapshot", "steps": [first, *steps]}
-
-    def posts(self) -> int:
-        """Count the snapshots that were ever begun."""
-        actions = self.ask("GET", f"/v2/droplets/{self.droplet}/actions?per_page=200")["actions"]
-        return sum(1 for action in actions if action["type"] == "snapshot")
-
-
-FAIL = {"name": "fail", "do": "test.fail"}
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """A daemon whose provider is the fake; each request takes a second of the fake's time."""
-    secrets = tmp_path / "secrets"
-    secrets.mkdir(mode=0o700)
-    (secrets / "do-token").write_text(FakeDigitalOcean.token)
-    fake = FakeDigitalOcean(Clock(step=1.0))
-    fake.lags.takes["snapshot"] = 4
-    with fake.in_thread():
-        settings = (
-            f'[secrets]\ndir = "{secrets}"\n[providers.digitalocean]\ntoken = "do-token"\n'
-            f'base_url = "{fake.url}"\npoll = "20ms"\nsettle = "500ms"\n'
-        )
-        with Daemon(tmp_path, settings) as daemon:
-            yield Site(daemon, fake)
 
 
 def _outputs(site: Site, saga: str) -> list[dict[str, Any]]:
@@ -293,3 +239,28 @@ def test_no_token_is_written_anywhere(site: Site, tmp_path: Path) -> None:
 
     for file in (path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "secrets"):
         assert FakeDigitalOcean.token.encode() not in file.read_bytes(), file
+
+
+def test_a_firewall_that_is_made_anew_gets_its_earlier_rules_back(site: Site) -> None:
+    """Changed, then deleted, then something fails: the change is taken back from the firewall with the new id."""
+    ssh = {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["192.0.2.0/24"]}}
+    web = {"protocol": "tcp", "ports": "80", "sources": {"addresses": ["0.0.0.0/0"]}}
+    body = {"name": "wall", "inbound_rules": [ssh], "droplet_ids": [site.droplet]}
+    wall = str(site.ask("POST", "/v2/firewalls", body)["firewall"]["id"])
+    site.fake.clock.advance(60)
+    steps = [
+        {
+            "name": "open",
+            "do": "digitalocean.firewall.update",
+            "with": {"id": wall, "inbound_rules": [ssh, web]},
+        },
+        {"name": "drop", "do": "digitalocean.firewall.delete", "with": {"id": wall}},
+        FAIL,
+    ]
+    document = site.daemon.submit({"saga": "walls", "steps": steps})
+    (left,) = site.fake.objects("firewall")
+
+    assert document["status"] == "rolled_back", document
+    assert left["id"] != wall
+    assert [rule["ports"] for rule in left["inbound_rules"]] == ["22"]
+    assert left["droplet_ids"] == [site.droplet]

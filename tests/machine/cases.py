@@ -9,6 +9,7 @@ import msgspec
 
 from actors.saga.plan import Approvals, Batch, Hook, OnFailure, Plan, PlanStep, Retry, Undo
 from actors.saga.state import Touch, WayBack
+from tests.machine.outcomes import stack_of
 
 T = TypeVar("T")
 
@@ -83,10 +84,12 @@ def random_case(choose: Chooser) -> Case:
     deadline = choose.of((None, None, 20_000))
     batch = choose.of((*[None] * 12, Batch(parallel=2), *BEST_EFFORT))
     graph = graph or batch is not None
+    steps = tuple(_step(choose, index, graph=graph, batch=batch) for index in range(count))
     plan = Plan(
         kind="random",
-        steps=tuple(_step(choose, index, graph=graph, batch=batch) for index in range(count)),
+        steps=steps,
         graph=graph,
+        stack=stack_of(steps) if graph and batch is None else None,
         on_failure=_on_failure(choose, batch),
         on_undo_failure=choose.of(("continue", "hold")),
         on_conflict=choose.of(("hold", "force", "skip")),

@@ -16,6 +16,7 @@ from actors.saga.machine import SAGA, STEP, Decision
 from actors.saga.state import ENDED, State
 from actors.saga.wants import Perform, Poll, wake, wants
 from actors.saga.why import why
+from tests.machine import outcomes
 
 if TYPE_CHECKING:
     from tests.machine.simulation import Simulation
@@ -42,6 +43,8 @@ class Laws:
         self.yes: dict[tuple[int | None, str, str], set[str]] = {}
         """Who has approved what."""
         self.generations: dict[tuple[int, str], int] = {}
+        self.moved: set[tuple[str, str]] = set()
+        """What has another id by what was taken back."""
         self.owing: set[int] = set()
         """The steps that were done and whose hook has not been."""
 
@@ -63,7 +66,7 @@ class Laws:
     def event(self, before: State, event: e.Event, after: State) -> None:
         """Check what one event did, in the order of the record."""
         if before.steps:
-            self._moves(before, after)
+            self._moves(before, event, after)
         if before.status in ENDED:
             assert isinstance(event, AFTER_THE_END), f"{event} after the end"
         if isinstance(event, e.Approved):
@@ -85,6 +88,15 @@ class Laws:
             assert run.phase not in (*ACTIVE, "over"), "an attempt began before the one before was settled"
             self.intents.add((event.step, event.direction, run.generation, event.attempt))
 
+    def _follows(self, before: State, event: e.Moved, after: State) -> None:
+        """Whatever of the saga was at a resource is at it under its new id; nothing else has moved."""
+        old = (event.resource.type, event.resource.id)
+        for was, now in zip(before.steps, after.steps, strict=True):
+            at = was.resource is not None and (was.resource.type, was.resource.id) == old
+            assert (now.resource != was.resource) == at, "a step does not follow what it touches"
+            assert not at or (now.resource is not None and now.resource.id == event.to)
+        self.moved.add((event.resource.type, event.to))
+
     def _taken_back(self, event: e.Succeeded) -> None:
         """What a step of another saga had found is there again when it is said to be taken back."""
         if event.step in self.sim.past:
@@ -92,8 +104,10 @@ class Laws:
             assert name is not None
             assert self.sim.world[name] == self.sim.past[event.step][0], "it is not taken back"
 
-    def _moves(self, before: State, after: State) -> None:
+    def _moves(self, before: State, event: e.Event, after: State) -> None:
         """A saga and its steps go only from where to where the tables say."""
+        if isinstance(event, e.Moved):
+            self._follows(before, event, after)
         assert before.status == after.status or after.status in SAGA[before.status]
         for was, now in zip(before.steps, after.steps, strict=True):
             assert was.status == now.status or now.status in STEP[was.status], (was.status, now.status)
@@ -264,11 +278,15 @@ class Laws:
         state = decision.state
         assert self.folded == self.sim.state == state, "the record folds to another state"
         self._reply(message, decision)
+        if state.status not in ENDED:
+            locked = {(lock.type, lock.id) for lock in state.locks}
+            assert self.moved <= locked, "what has another id is not locked under it"
         for want in wants(self.plan, state, self.sim.now):
             if isinstance(want, Perform):
                 intent = (want.step, want.direction, want.generation, want.attempt)
                 assert intent in self.intents, "a call without an intent"
         self._sentence(state)
+        outcomes.check(self.plan, state, ended=state.status in ENDED)
         if state.status in ENDED:
             self._ended(state)
         else:

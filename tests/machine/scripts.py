@@ -173,6 +173,20 @@ def failed() -> Script:
     return Script(None, None, None).go("succeeded", "succeeded", "failed", "failed", "succeeded")
 
 
+def reopened() -> Script:
+    """An undo failed for good, and the operator has it tried again."""
+    script = failed()
+    script.operator("retry", 1, flag=True)
+    return script
+
+
+def restored() -> Script:
+    """It came back with a backup while its first step was being called."""
+    script = forward()
+    script.say(m.Restore(why="it came back with a backup"))
+    return script
+
+
 def rolled_back() -> Script:
     """Everything was taken back."""
     return Script(None, None, None).go("succeeded", "succeeded", "failed", "succeeded", "succeeded")
@@ -278,4 +292,5 @@ TOLD = (
     failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back,
     undo_failed, undo_unknown, undo_conflict, completed, failed, rolled_back, kept_then_done, kept_then_skipped,
     kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, undone_before_its_hook, repaired,
+    reopened, restored,
 )  # fmt: skip

@@ -16,7 +16,7 @@ from actors.saga import messages as m
 from actors.saga.evolve import NO_STATE, evolve
 from actors.saga.holds import asking
 from actors.saga.machine import Decision, decide, submit
-from actors.saga.state import ENDED, Direction, Error, Run, State, Touch
+from actors.saga.state import ENDED, Direction, Error, Move, Run, State, Touch
 from actors.saga.verbs import column
 from actors.saga.wants import Perform, Poll, Prepare, Settle, Want, interrupted, wake, wants
 from tests.machine.cases import RESOURCES, Case, Chooser, Driver, Way
@@ -27,6 +27,7 @@ Key = tuple[int, Direction, int]
 """(step, direction, generation): what an idempotency key is made from."""
 
 BOOM = Error("boom", "it broke")
+SILENT = Error("provider", "the service has not answered since yesterday")
 _ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(State)
 
 
@@ -180,12 +181,17 @@ class Simulation:
         how = (
             "well"
             if well
-            else self.choose.of(("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck", "blocked"))
+            else self.choose.of(
+                ("well",) * (6 + 4 * self.fair) + ("fails", "transient", "stuck", "blocked", "postponed")
+            )
         )
         head = {"step": want.step, "direction": want.direction, "generation": want.generation}
         resource = self._resource(want)
         if how == "blocked" and resource is not None and not self.state.has_lock(resource):
             self.say(m.Blocked(**head, resource=resource, behind="another"))  # type: ignore[arg-type]
+            return
+        if how == "postponed":
+            self.say(m.NotPrepared(**head, error=SILENT, postponed=self.now + 4_000))  # type: ignore[arg-type]
             return
         if how in ("fails", "transient", "stuck"):
             error = Error("unresolved", f"it cannot be prepared ({how})")
@@ -283,11 +289,11 @@ class Simulation:
         lost = ("lost answer", "nothing and lost")
         guard = self._guard(want) if self._is_guarded(want) else None
         if guard is not None:
-            return (guard, "lost answer")
+            return (guard, "lost answer", "postponed")
         done = isinstance(want, Poll) and self._done(want)
         failures = () if done else ("failed", "transient", "rate limited", "compensated", *lost)
         partial = ("partial", "partial and lost") if not done else ()
-        return ("succeeded", *failures, *partial, "working", "unknown")
+        return ("succeeded", *failures, *partial, "working", "postponed", "unknown")
 
     def _weighted(self, outcomes: tuple[str, ...]) -> tuple[str, ...]:
         return (
@@ -309,9 +315,12 @@ class Simulation:
     def _outcome(self, want: Perform | Poll, how: str) -> m.Answered:
         if how in ("already", "conflict"):
             return self._answer(want, how, error=Error("conflict", "somebody changed it"))
+        if how == "postponed":
+            return self._answer(want, how, due=self.now + 4_000, error=SILENT)
         if how == "succeeded":
             self._effect_once(want)
-            return self._answer(want, how, payload="digest", id=f"the id of {self._name(want.step)}")
+            id_ = f"the id of {self._name(want.step)}"
+            return self._answer(want, how, payload="digest", id=id_, moved=self._move(want))
         if how in ("failed", "transient", "rate limited"):
             return self._answer(
                 want,
@@ -334,6 +343,14 @@ class Simulation:
             self._effect_once(want)
         return self._answer(want, "unknown", error=Error("timeout", "no answer came"))
 
+    def _move(self, want: Perform | Poll) -> Move | None:
+        """What was taken back may have made what it is about anew, under another id."""
+        taken_back = want.direction == "undo" or want.step in self.past
+        resource = self.state.steps[want.step].resource
+        if not taken_back or resource is None or resource.path is not None or not self.choose.chance(2):
+            return None
+        return Move(type=resource.type, id=resource.id or resource.name, to=f"another {self.now}")
+
     def _effect_once(self, want: Perform | Poll) -> None:
         """A poll may find that what was begun is done by now, or do it; a new attempt does it in any case."""
         if isinstance(want, Perform) or not self._done(want):
@@ -342,6 +359,8 @@ class Simulation:
     def settle(self, want: Settle, *, well: bool = False) -> None:
         """Find out what became of a lost attempt, as far as the driver can."""
         kind = self._finding(want)
+        if not well and self.choose.chance(8):
+            kind = "postponed"
         if kind in ("done", "not_done") and not well and self.choose.chance(4):
             kind = "unclear"
         self.reached.note("finding", kind)
@@ -354,7 +373,8 @@ class Simulation:
                 kind=kind,  # type: ignore[arg-type]
                 same_secrets=well or not self.choose.chance(8),
                 payload="digest",
-                error=Error("unclear", "it is neither") if kind == "unclear" else None,
+                due=self.now + 4_000 if kind == "postponed" else 0,
+                error={"unclear": Error("unclear", "it is neither"), "postponed": SILENT}.get(kind),
             )
         )
 
@@ -604,7 +624,7 @@ class Simulation:
 
     def some_rare(self) -> None:
         """Let something happen that seldom does."""
-        rare = self.choose.of(("other", "crash", "stale", "rebuild", "quarantine"))
+        rare = self.choose.of(("other", "crash", "stale", "rebuild", "quarantine", "restore"))
         if rare == "other":
             self.other_hand(self.choose.of([touch.name for touch in RESOURCES]))
         elif rare == "crash":
@@ -613,6 +633,8 @@ class Simulation:
             self.stale()
         elif rare == "rebuild":
             self.say(m.Rebuild(why="its checkpoint was damaged"))
+        elif rare == "restore":
+            self.say(m.Restore(why="it came back with a backup"))
         else:
             self.say(m.Quarantine(why="it crashed"))
 
@@ -650,4 +672,5 @@ KINDS: tuple[Any, ...] = (
     "lost",
     "already",
     "conflict",
+    "postponed",
 )

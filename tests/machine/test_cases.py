@@ -5,14 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors.clock import rfc3339
 from actors.saga import messages as m
 from actors.saga.holds import left_behind, waits
 from actors.saga.plan import Batch, Retry, Undo
 from actors.saga.state import Error, State
 from actors.saga.wants import Poll, Prepare, Settle, dues, interrupted, wake
+from actors.saga.why import why
 from tests.machine import scripts
 from tests.machine.cases import Driver
 from tests.machine.scripts import IRREVERSIBLE, NEITHER, REPEATS, Script, put, step, touch
+from tests.machine.simulation import SILENT
 
 
 def test_all_steps_done_is_completed() -> None:
@@ -556,3 +559,125 @@ def test_a_batch_that_stopped_is_not_retried() -> None:
 
     assert (reply.did, "`skip` its step" in reply.detail) == ("refused", True)
     assert script.go("succeeded").state.status == "completed"
+
+
+# --- a service that is not to be asked ------------------------------------------------------------------------------
+
+
+def _waiting(script: Script) -> tuple[str, int | None, str]:
+    waiting = waits(script.plan, script.state)
+    assert waiting is not None
+    return waiting.for_, waiting.until, waiting.detail
+
+
+def test_what_would_ask_a_service_that_is_not_to_be_asked_waits_and_spends_nothing() -> None:
+    """However often: the attempt that begins in the end is the first, and then all of its retries are left."""
+    script = Script(step(retry=Retry(attempts=2))).begin()
+    for _ in range(5):
+        script.end(script.call(), "postponed")
+        until = script.now + 4_000
+        assert _waiting(script) == ("provider", until, f"step s0 waits: {SILENT.message}")
+        assert wake(script.plan, script.state, script.now) == until
+        script.to_wake()
+    assert script.call().attempt == 1
+    script.go("transient")
+    script.to_wake()
+
+    assert script.call().attempt == 2
+
+
+def test_it_is_not_even_prepared() -> None:
+    """It is prepared when the service may be asked, and its sentence says what it waits for till then."""
+    script = Script(None)
+    want = script.wanted(Prepare)[0]
+    head = {"step": want.step, "direction": want.direction, "generation": want.generation}
+    due = script.now + 4_000
+    script.say(m.NotPrepared(**head, error=SILENT, postponed=due))
+
+    assert not script.wanted(Prepare)
+    assert _waiting(script)[:2] == ("provider", due)
+    sentence = why(script.plan, script.state, script.now, "ID")
+    assert (
+        f"step s0 waits for its provider ({SILENT.message}): it is tried again at {rfc3339(due)}" in sentence
+    )
+    script.to_wake()
+    assert script.go("succeeded").statuses == ["completed"]
+
+
+def test_a_saga_that_waits_for_a_service_can_be_cancelled_at_once() -> None:
+    """Nothing was begun, so there is nothing to await."""
+    script = Script(None, None).go("succeeded").begin()
+    script.end(script.call(), "postponed")
+    script.operator("cancel", 0, flag=False)
+
+    assert script.state.status == "compensating"
+    assert script.statuses == ["completed", "failed"]
+    assert script.go("succeeded").state.status == "rolled_back"
+
+
+def test_a_paused_saga_does_not_begin_when_the_service_may_be_asked() -> None:
+    """Nor is it shown as waiting for it: it is held."""
+    script = Script(None).begin()
+    script.end(script.call(), "postponed")
+    script.operator("pause", 0, flag=False)
+    script.pass_time(4_000)
+    assert not script.flights
+    script.operator("resume", 0, flag=False)
+
+    assert script.call().attempt == 1
+
+
+def test_an_undo_waits_for_its_service_too() -> None:
+    """And none of its patience is spent."""
+    script = Script(None, None).go("succeeded", "failed").begin()
+    script.end(script.call(), "postponed")
+    assert _waiting(script)[:2] == ("provider", script.now + 4_000)
+    script.to_wake()
+
+    assert script.go("succeeded").state.status == "rolled_back"
+
+
+def test_what_goes_on_elsewhere_is_asked_about_when_the_service_may_be_asked() -> None:
+    """Its handle stays, and its wait is the service's."""
+    script = Script(None).go("working")
+    script.asked("postponed")
+    assert _waiting(script) == ("provider", script.now + 4_000, f"step s0 waits: {SILENT.message}")
+
+    assert script.asked("succeeded").statuses == ["completed"]
+
+
+def test_an_unknown_outcome_is_found_out_when_the_service_may_be_asked() -> None:
+    """Till then the saga leaves memory; what it is told of is kept, and nothing is repeated."""
+    script = Script(None).go("lost answer")
+    want = script.wanted(Settle)[0]
+    due = script.now + 60_000
+    script.say(
+        m.Found(
+            step=0,
+            direction="forward",
+            generation=1,
+            attempt=want.attempt,
+            kind="postponed",
+            due=due,
+            error=SILENT,
+        )
+    )
+
+    assert not script.wanted(Settle)
+    assert wake(script.plan, script.state, script.now) == due
+    assert due in dues(script.state)
+    assert _waiting(script)[:2] == ("provider", due)
+    assert "whether it was done is asked again at" in why(script.plan, script.state, script.now, "ID")
+    script.to_wake()
+    assert script.found().statuses == ["completed"]
+
+
+def test_a_repeat_that_waits_for_its_service_is_still_in_doubt() -> None:
+    """What an earlier attempt has done is not settled by not asking."""
+    script = Script(None, drivers=[put(touch("c"), REPEATS)]).go("lost answer").found()
+    script.to_wake()
+    script.go("postponed")
+    script.to_wake()
+    script.go("failed")
+
+    assert script.statuses == ["unknown"]

@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.saga import (
+    actions,
     answers,
     approvals,
     deciding,
@@ -34,7 +35,21 @@ from tests.machine import laws
 from tests.machine.cases import Chooser, random_case
 from tests.machine.simulation import Simulation
 
-ROOMS = (answers, approvals, deciding, evolve, holds, machine, repairs, replies, steps, verbs, wants, why)
+ROOMS = (
+    actions,
+    answers,
+    approvals,
+    deciding,
+    evolve,
+    holds,
+    machine,
+    repairs,
+    replies,
+    steps,
+    verbs,
+    wants,
+    why,
+)
 RUNS = 2000
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -239,6 +254,18 @@ BUGS: dict[str, tuple[Plant, str]] = {
     "woken for nothing": (
         instead(wants, "_will_begin", lambda *_: True),
         "it asks to be woken, and then nothing happens",
+    ),
+    "an outcome that is not so": (
+        instead(actions, "part_of", lambda was, step: "done" if step.status == "failed" else was(step)),
+        "an outcome is not what it says",
+    ),
+    "an outcome that is missing": (
+        instead(
+            actions,
+            "outcomes",
+            lambda was, plan, state: (was(plan, state) or [None])[:-1] or was(plan, state),
+        ),
+        "not one outcome an action",
     ),
     "no sentence": (instead(why, "_going", lambda *_: iter(())), "nothing of it is going on"),
     "a refused verb on the record": (

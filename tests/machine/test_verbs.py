@@ -9,7 +9,7 @@ from actors.saga import messages as m
 from actors.saga.plan import Approvals
 from actors.saga.state import Error
 from actors.saga.verbs import TABLE, Column, column
-from actors.saga.wants import Prepare
+from actors.saga.wants import Prepare, wants
 from actors.saga.why import why
 from tests.machine import scripts
 from tests.machine.scripts import IRREVERSIBLE, Script
@@ -253,6 +253,49 @@ def test_abandon_of_a_quarantined_saga_ends_at_once() -> None:
 
     assert script.state.status == "failed"
     assert script.statuses[0] == "unknown"
+
+
+def test_what_came_back_with_a_backup_needs_somebody_and_does_nothing() -> None:
+    """Not even what was under way is settled: the world may be further than the record."""
+    script = scripts.restored()
+
+    assert script.state.hold is not None
+    assert script.state.hold.reason == "attention"
+    assert "`resume`, `cancel` or `abandon`" in script.state.hold.detail
+    assert wants(script.plan, script.state, script.now) == []
+    assert script.operator("retry", 0, flag=False).did == "refused"
+
+
+def test_what_came_back_with_a_backup_goes_on_when_it_is_resumed() -> None:
+    """What was under way is then found out, as after a crash."""
+    script = scripts.restored()
+    reply = script.operator("resume", 0, flag=False)
+
+    assert (reply.did, script.state.hold, script.state.restored) == ("accepted", None, False)
+    assert wants(script.plan, script.state, script.now) != []
+
+
+def test_what_came_back_with_a_backup_can_be_turned_back() -> None:
+    """That is a word as good as resume. Said before the backup, it does not count: nobody had looked."""
+    script = scripts.restored()
+    cancelled = scripts.forward()
+    cancelled.operator("cancel", 0, flag=False)
+    cancelled.say(m.Restore(why="it came back with a backup"))
+
+    assert (script.operator("cancel", 0, flag=False).did, script.state.quarantine) == ("accepted", None)
+    assert script.state.turn is not None
+    assert cancelled.operator("cancel", 0, flag=False).did == "refused"
+
+
+def test_what_has_ended_is_not_held_by_a_restore() -> None:
+    """There is nothing of it to look at."""
+    script = scripts.forward()
+    script.operator("abandon", 0, flag=True)
+    script.go("succeeded")
+    script.say(m.Restore(why="it came back with a backup"))
+
+    assert script.state.status == "failed"
+    assert script.state.hold is None
 
 
 def asked(irreversible: bool = False, **rules: Any) -> Script:

@@ -258,3 +258,26 @@ def test_bad_settings_are_said_once(served: Machine) -> None:
     assert int(served.show("NRestarts")) in {0, began}
     assert "log_level" in served.log()
     served.run("systemctl", "start", "sagad.service")
+
+
+def test_a_confined_daemon_is_examined_backed_up_and_restored_as_the_readme_says(served: Machine) -> None:
+    """The doctor finds nothing that fails, and the file comes to where the daemon itself can write nothing."""
+    saga = submit(served, {"do": "test.echo", "with": {"message": "kept"}})
+    wait_for(served, saga["id"], "completed", "completed")
+    checks = json.loads(served.run("sagactl", "doctor", "-o", "json").stdout)["checks"]
+    served.run("sagactl", "backup", "/root/sagad.tar")
+    served.run("systemctl", "stop", "sagad.socket", "sagad.service")
+    served.run("sh", "-c", "mkdir /root/old && mv /var/lib/sagad/sagad.db* /root/old/")
+    restore = "setpriv --reuid=sagad --regid=sagad --init-groups sagactl restore - --state-dir /var/lib/sagad"
+    as_root = served.run(
+        "sagactl", "restore", "/root/sagad.tar", "--state-dir", "/var/lib/sagad", check=False
+    )
+    served.run("sh", "-c", f"{restore} < /root/sagad.tar")
+    down = served.run("sagactl", "doctor", "--config", "/etc/sagad/sagad.toml", check=False)
+    served.run("systemctl", "start", "sagad.socket")
+
+    assert [each for each in checks if each["status"] == "fail"] == []
+    assert (as_root.returncode, "sudo -u sagad" in as_root.stderr) == (8, True)
+    assert "fail" not in [line[:4] for line in down.stdout.splitlines()], down.stdout
+    assert ask(served, "GET", f"/v1/sagas/{saga['id']}")["status"] == "completed"
+    assert ask(served, "GET", "/v1/audit/verify")["ok"]

@@ -8,6 +8,8 @@ from tests.fakes.digitalocean.wire import JSON, Answer, Asked, Routes, conflict,
 
 ROUTES = Routes()
 PHASES = ("PENDING_BUILD", "BUILDING", "DEPLOYING")
+BROKEN = "does-not-start"
+"""The tag of an image with which no deployment ends well."""
 OVER = frozenset({"ACTIVE", "SUPERSEDED", "ERROR", "CANCELED"})
 
 
@@ -40,7 +42,7 @@ def _deployments(cloud: Cloud, app: Thing) -> list[Thing]:
 @ROUTES.on("POST", "/v2/apps")
 def create(cloud: Cloud, asked: Asked) -> Answer:
     """Make one and begin to deploy it; its name is the only one in the account."""
-    spec = copy.deepcopy(asked.body["spec"])
+    spec = _kept(cloud, asked.body["spec"])
     _unique(cloud, spec["name"], None)
     uuid = cloud.uuid()
     fields = {"id": uuid, "spec": spec, "created_at": cloud.now(), "updated_at": cloud.now()}
@@ -48,6 +50,27 @@ def create(cloud: Cloud, asked: Asked) -> Answer:
     app = cloud.add("app", uuid, fields)
     _deploy(cloud, app, "initial deployment")
     return Answer(200, {"app": _show(cloud, app)})
+
+
+@ROUTES.on("POST", "/v2/apps/propose")
+def propose(cloud: Cloud, asked: Asked) -> Answer:
+    """Say what a spec would become, and make nothing."""
+    spec = _kept(cloud, asked.body["spec"], sealed=False)
+    others = [each for each in cloud.existing("app") if each.id != asked.body.get("app_id")]
+    free = spec["name"] not in {each.fields["spec"]["name"] for each in others}
+    return Answer(200, {"spec": spec, "app_name_available": free, "app_cost": 5, "app_is_static": False})
+
+
+def _kept(cloud: Cloud, given: JSON, *, sealed: bool = True) -> JSON:
+    """The spec as it is kept and shown: with defaults in what was left out, and secret values sealed."""
+    spec: JSON = {"region": "nyc"} | copy.deepcopy(given)
+    for service in spec.get("services", []):
+        for name, value in {"instance_count": 1, "instance_size_slug": "apps-s-1vcpu-0.5gb"}.items():
+            service.setdefault(name, value)
+        for env in service.get("envs", []):
+            if sealed and env.get("type") == "SECRET" and not env["value"].startswith("EV["):
+                env["value"] = f"EV[1:{cloud.number()}:{len(env['value'])}]"
+    return spec
 
 
 def _unique(cloud: Cloud, name: str, itself: Thing | None) -> None:
@@ -71,7 +94,7 @@ def one(cloud: Cloud, asked: Asked) -> Answer:
 def change(cloud: Cloud, asked: Asked) -> Answer:
     """Give it another spec, and deploy that."""
     app = cloud.alive("app", asked.ids["id"])
-    spec = copy.deepcopy(asked.body["spec"])
+    spec = _kept(cloud, asked.body["spec"])
     _unique(cloud, spec["name"], app)
     app.fields.update(spec=spec, updated_at=cloud.now())
     _deploy(cloud, app, "app spec updated")
@@ -117,7 +140,7 @@ def _enter(cloud: Cloud, deployment: Thing, phase: str) -> None:
 def _end(cloud: Cloud, app: Thing, deployment: Thing) -> None:
     if deployment.fields["phase"] in OVER:
         return
-    if cloud.doom("deployment", app.id):
+    if cloud.doom("deployment", app.id) or _is_broken(deployment.fields["spec"]):
         _enter(cloud, deployment, "ERROR")
         return
     for other in _deployments(cloud, app):
@@ -126,11 +149,16 @@ def _end(cloud: Cloud, app: Thing, deployment: Thing) -> None:
     _enter(cloud, deployment, "ACTIVE")
 
 
+def _is_broken(spec: JSON) -> bool:
+    return any(service.get("image", {}).get("tag") == BROKEN for service in spec.get("services", []))
+
+
 @ROUTES.on("GET", "/v2/apps/{app_id}/deployments")
 def deployments(cloud: Cloud, asked: Asked) -> Answer:
     """Its deployments, newest first."""
     app = cloud.get("app", asked.ids["app_id"])
-    shown = [_shown(each) for each in reversed(_deployments(cloud, app))]
+    listed = cloud.listed("deployment")
+    shown = [_shown(each) for each in reversed(_deployments(cloud, app)) if each in listed]
     return paged(asked, "deployments", shown, cloud.base)
 
 

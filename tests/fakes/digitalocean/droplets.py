@@ -56,7 +56,11 @@ def _made(cloud: Cloud, name: str, body: JSON) -> tuple[Thing, Thing]:
     if not NAME.fullmatch(name):
         raise unprocessable("Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)")
     number = cloud.number()
-    droplet = cloud.add("droplet", str(number), _fields(cloud, number, name, body))
+    fields = _fields(cloud, number, name, body)
+    attached = [_free(cloud, str(each), fields["region"]["slug"]) for each in body.get("volumes") or []]
+    droplet = cloud.add("droplet", str(number), fields)
+    for volume in attached:
+        volume.fields["droplet_ids"] = [number]
     tags.remember(cloud, body.get("tags") or [])
     action = actions.start(
         cloud,
@@ -67,6 +71,16 @@ def _made(cloud: Cloud, name: str, body: JSON) -> tuple[Thing, Thing]:
         failed=lambda: _leave(cloud, droplet),
     )
     return droplet, action
+
+
+def _free(cloud: Cloud, id: str, where: str) -> Thing:
+    """Give a volume that a new droplet can have: one that is there, in the same region, and attached to none."""
+    found = [each for each in cloud.existing("volume") if each.id == id]
+    if not found or found[0].fields["region"]["slug"] != where:
+        raise unprocessable(f"failed to find the volume {id} in the region {where}")
+    if found[0].fields["droplet_ids"]:
+        raise unprocessable(f"the volume {id} is already attached to a Droplet")
+    return found[0]
 
 
 def _fields(cloud: Cloud, number: int, name: str, body: JSON) -> JSON:

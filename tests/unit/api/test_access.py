@@ -60,8 +60,10 @@ NEEDED = {
     "POST /v1/batches": "operator",
     "POST /v1/batches/{id}/cancel": "operator",
     "POST /v1/batches/{id}/rollback": "operator",
-    "POST /v1/plans": "viewer",
+    "POST /v1/plans": "operator",
     "POST /v1/plans/apply": "operator",
+    "POST /v1/backup": "admin",
+    "GET /v1/doctor": "operator",
     "POST /v1/reload": "admin",
     "POST /v1/drain": "admin",
 }

@@ -18,6 +18,7 @@ COUNTS = Counts(
     restarts=4,
     quarantined=5,
     last_seq=17,
+    providers={"digitalocean": ("open", 5), "another": ("half_open", 7)},
     groups=Distribution((1, 10), (2, 3, 1), 40),
     commits=Distribution((0.001, 0.01), (5, 0, 1), 0.25),
 )
@@ -36,6 +37,9 @@ COUNTS = Counts(
         "sagad_actor_restarts_total 4.0",
         "sagad_quarantined 5.0",
         "sagad_events_total 17.0",
+        'sagad_provider_circuit{provider="digitalocean"} 1.0',
+        'sagad_provider_circuit{provider="another"} 0.5',
+        'sagad_provider_failures{provider="digitalocean"} 5.0',
         'sagad_commit_transitions_bucket{le="1"} 2.0',
         'sagad_commit_transitions_bucket{le="10"} 5.0',
         'sagad_commit_transitions_bucket{le="+Inf"} 6.0',

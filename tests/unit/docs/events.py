@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from actors.node import NODE_EVENTS, NodeEvent
 from actors.resources import RESOURCE_EVENTS, ResourceEvent
+from actors.reveals import BESIDE, Revealed
 from actors.saga.events import EVENTS, Event, RunEvent
 
 PAGE = Path(__file__).parents[3] / "docs" / "events.md"
@@ -50,9 +52,16 @@ PARTS = (
         "resource.",
         "Of the registry, by somebody's word (`actors/resources.py`): `saga` is null, `resource` names type and name.",
     ),
+    (
+        "Of secrets",
+        "secret.",
+        "Of a saga or of a resource's record (`actors/reveals.py`): `saga` or `resource` says of which.",
+    ),
+    ("Of the node", "node.", "Beside all sagas (`actors/node.py`): `saga` and `resource` are null."),
 )
 
-ALL: dict[str, type[Event | ResourceEvent]] = {**EVENTS, **RESOURCE_EVENTS}
+Kind = Event | ResourceEvent | NodeEvent | Revealed
+ALL: dict[str, type[Kind]] = {**EVENTS, **RESOURCE_EVENTS, **BESIDE, **NODE_EVENTS}
 
 
 def page() -> str:
@@ -72,11 +81,11 @@ def _part(title: str, prefix: str, note: str) -> Iterator[str]:
     yield ""
 
 
-def _meaning(kind: type[Event | ResourceEvent]) -> str:
+def _meaning(kind: type[Kind]) -> str:
     return re.sub(r"\s+", " ", kind.__doc__ or "").replace("``", "`").strip()
 
 
-def _fields(kind: type[Event | ResourceEvent]) -> str:
+def _fields(kind: type[Kind]) -> str:
     shared = {"actor", "direction"} if issubclass(kind, RunEvent) else {"actor"}
     told = [
         f"`{field.encode_name}`: {_type(field.type)}{_default(field)}"

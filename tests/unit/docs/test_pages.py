@@ -16,6 +16,7 @@ from orchestrator.cli.app import SECTIONS
 from orchestrator.files.batch import compile_batch
 from orchestrator.files.compile import Compiler
 from orchestrator.files.load import load
+from orchestrator.files.stack import compile_stack
 from providers import registry
 from store.blobs import Blobs
 from tests.unit.docs import events, tour
@@ -128,7 +129,7 @@ def test_every_table_of_the_database_is_explained() -> None:
 
 def test_the_saga_file_of_the_readme_compiles(tmp_path: Path) -> None:
     """It is there to be copied. The mistaken one has its mistakes."""
-    blobs = Contents(Blobs(tmp_path / "blobs"))
+    blobs = Contents(Blobs(tmp_path / "blobs", b"k" * 32))
     compiler = Compiler(registry.load({"command": {"allow": ["*"]}}, blobs))
     sagas = [block for block in tour.blocks(tour.README.read_text()) if block.body.startswith("saga:")]
     compiled = {block.body.split()[1]: compiler.source(block.body, format="yaml") for block in sagas}
@@ -137,9 +138,20 @@ def test_the_saga_file_of_the_readme_compiles(tmp_path: Path) -> None:
     assert compiled["mistaken"].problems != ()
 
 
+def test_the_stack_file_of_the_readme_compiles(tmp_path: Path) -> None:
+    """It is there to be copied."""
+    drivers = registry.load({}, Contents(Blobs(tmp_path / "blobs", b"k" * 32)))
+    stacks = [block.body for block in tour.blocks(tour.README.read_text()) if block.body.startswith("stack:")]
+    found = [compile_stack(load(each, format="yaml"), drivers) for each in stacks]
+
+    assert [[each.name for each in one.resources] for one in found] == [["folder", "page"]]
+
+
 def test_the_batch_files_of_the_readme_compile(tmp_path: Path) -> None:
     """With the saga files that it shows, and those of the examples."""
-    compiler = Compiler(registry.load({"command": {"allow": ["*"]}}, Contents(Blobs(tmp_path / "blobs"))))
+    compiler = Compiler(
+        registry.load({"command": {"allow": ["*"]}}, Contents(Blobs(tmp_path / "blobs", b"k" * 32)))
+    )
     blocks = tour.blocks(tour.README.read_text())
     files = {Path(block.path).name: block.body for block in blocks if block.path}
     files |= {path.name: path.read_text() for path in (ROOT / "examples").glob("*.yaml")}

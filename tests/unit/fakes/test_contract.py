@@ -108,7 +108,7 @@ async def test_the_fake_answers_at_no_path_that_is_not_in_the_contract(contract:
     """What is not documented, no driver may build on."""
     from tests.fakes.digitalocean.server import TABLE
 
-    paths = json.loads((contracts.BESIDE / contracts.FILE).read_text())["paths"]
+    paths = json.loads(contracts.place().read_text())["paths"]
     for method, pattern, _ in TABLE:
         fitting = [path for path in paths if pattern.fullmatch(path) and method.lower() in paths[path]]
         assert fitting, (method, pattern.pattern)

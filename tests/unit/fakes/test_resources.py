@@ -138,6 +138,7 @@ async def _keys_and_apps(ask: Any) -> None:
     assert (await ask("GET", f"spaces/keys/{key}"))["key"]["name"] == "m"
     assert len((await ask("GET", "spaces/keys", name="m"))["keys"]) == 1
     await ask("DELETE", f"spaces/keys/{key}")
+    assert (await ask("POST", "apps/propose", APP))["app_name_available"]
     app = f"apps/{(await ask('POST', 'apps', APP))['app']['id']}"
     await ask("PUT", app, APP)
     deployment = (await ask("POST", f"{app}/deployments", {"force_build": True}))["deployment"]["id"]
@@ -242,3 +243,23 @@ async def test_the_last_page_has_no_next_and_a_page_beyond_it_is_empty(client: C
     assert sorted(second["links"]["pages"]) == ["first", "prev"]
     assert second["links"]["pages"]["prev"] == f"{client.fake.url}/v2/spaces/keys?page=1"
     assert {each["meta"]["total"] for each in (first, second, third)} == {21}
+
+
+async def test_a_droplet_is_made_with_volumes_that_are_free(client: Client) -> None:
+    """One that is attached elsewhere, in another region or not there is refused; a deleted droplet lets its volumes go."""
+    volume = (await client.ask("POST", "volumes", VOLUME)).body["volume"]["id"]
+    far = (await client.ask("POST", "volumes", VOLUME | {"region": "ams3"})).body["volume"]["id"]
+    first = await client.ask("POST", "droplets", DROPLET | {"volumes": [volume]})
+    client.fake.clock.advance(60)
+    its = f"droplets/{first.body['droplet']['id']}"
+    shown = (await client.ask("GET", its)).body["droplet"]["volume_ids"]
+    refused = [
+        (await client.ask("POST", "droplets", DROPLET | {"volumes": [each]})).status
+        for each in (volume, far, "506f78a4-e098-11e5-ad9f-000f53306ae1")
+    ]
+    assert (first.status, shown, refused) == (202, [volume], [422, 422, 422])
+    assert len(client.fake.objects("droplet")) == 1
+
+    assert (await client.ask("DELETE", f"volumes/{volume}")).status == 409
+    assert (await client.ask("DELETE", its)).status == 204
+    assert (await client.ask("DELETE", f"volumes/{volume}")).status == 204

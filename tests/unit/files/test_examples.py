@@ -7,11 +7,14 @@ import pytest
 from orchestrator.files.batch import compile_batch
 from orchestrator.files.compile import Compiler
 from orchestrator.files.load import load
+from orchestrator.files.stack import compile_stack
 from providers import registry
 from providers.contract import Blobs
+from providers.digitalocean import TYPES
 
 FOLDER = Path(__file__).parents[3] / "examples"
 BATCHES = [FOLDER / "batch.yaml"]
+STACKS = sorted((FOLDER / "stacks").glob("*.yaml"))
 EXAMPLES = sorted(set(FOLDER.glob("*.yaml")) - set(BATCHES))
 
 
@@ -53,3 +56,14 @@ def test_an_example_of_a_batch_compiles(path: Path, tmp_path: Path, blobs: Blobs
 
     assert [*map(str, compiled.problems), *map(str, compiled.warnings)] == []
     assert len(compiled.members) == 3
+
+
+@pytest.mark.parametrize("path", STACKS, ids=lambda path: path.name)
+def test_an_example_of_a_stack_compiles(path: Path, blobs: Blobs) -> None:
+    """With the types of the node and of the cloud; what applying it does is tested with real daemons."""
+    drivers = registry.load({"digitalocean": {}}, blobs, configured=TYPES)
+    compiled = compile_stack(load(path.read_text(), name=path.name), drivers)
+
+    assert [*map(str, compiled.problems), *map(str, compiled.warnings)] == []
+    assert len(compiled.resources) > 2
+    assert {path.name for path in STACKS} == {"site.yaml", "web-node.yaml"}

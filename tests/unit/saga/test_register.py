@@ -121,6 +121,9 @@ def test_an_undo_follows_an_id_that_has_changed(resources: Resources) -> None:
     dossier.entries[1, "forward"] = entry("delete", delete, {"id": "7"})
     back = msgspec.structs.replace(delete, verb="create", restore=True, recorded=())
     dossier.entries[1, "undo"] = entry("create", back, {"id": "8", "token": "***"})
+    move = dossier.move(1, "undo", {"id": "8", "token": "***"})
+    assert move is not None
+    dossier.moves += (move,)
     undone = {each.identity: each.record for each in register.after(resources, dossier, done(1, "undo"))}
     restore = Intent("update", "n", "d", on("7"), restore=True)
     found = register.before(resources, dossier, restore, None, dossier.entries[0, "forward"])

@@ -123,6 +123,15 @@ def test_a_folder_that_is_not_there_means_no_secrets(tmp_path: Path) -> None:
     assert Secrets([tmp_path / "absent"], KEY).redact({"a": "b"}) == {"a": "b"}
 
 
+def test_the_nodes_key_is_no_secret_to_be_used(tmp_path: Path) -> None:
+    """Where it lies in the same folder, as a credential of systemd's does: a step could send it somewhere."""
+    (tmp_path / "key").write_text("k" * 32)
+    secrets = Secrets([tmp_path], KEY, key_file=tmp_path / "key")
+
+    with pytest.raises(SecretUnusable, match="no such file"):
+        secrets.get("key")
+
+
 def test_contents_go_in_and_out_whole(secrets: Secrets, tmp_path: Path) -> None:
     """What a driver keeps as a before-image comes back to the byte."""
     (tmp_path / "token").write_text("hunter2")

@@ -23,12 +23,16 @@ SHOWN = (
     "data",
     "ttl",
     "priority",
+    "droplet_id",
     "droplet_ids",
     "inbound_rules",
     "outbound_rules",
+    "grants",
+    "spec",
 )
 """The facts of an object that are the same in every run."""
-_KEY = re.compile(r"sagad-k-(forward-2|forward|restore|again)")
+_VARYING = re.compile(r"sagad-k-(forward-2|forward|restore|again)|(?<=EV\[1:)\d+|(?<=sagad-snap-)\d+")
+"""What differs from run to run: our marks, how a secret is sealed, the number of a droplet that was made again."""
 
 _OPEN: list[Account] = []
 
@@ -54,11 +58,16 @@ class Account:
             "shared": {},
         }
         _OPEN.append(self)
-        body = {"name": "web-1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64", "region": "nyc3"}
-        self.droplet: int = self.ask("POST", "/v2/droplets", body)["droplet"]["id"]
+        self.droplet = self.another("web-1")
         self.given: dict[str, Any] = {"droplet": self.droplet}
         self.words: Mapping[str, Any] = self.given
+
+    def another(self, name: str) -> int:
+        """Make a droplet that is on; give its id."""
+        body = {"name": name, "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64", "region": "nyc3"}
+        made: int = self.ask("POST", "/v2/droplets", body)["droplet"]["id"]
         self.fake.clock.advance(60)
+        return made
 
     def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """Ask as somebody else does."""
@@ -74,16 +83,25 @@ class Account:
         self.fake.clock.advance(60)
 
     def state(self) -> State:
-        """Look at all that is really there, alike things beside one another."""
-        found = [json.loads(_KEY.sub("KEY", json.dumps(_facts(each)))) for each in self.fake.objects()]
+        """Look at all that is really there, alike things beside one another, droplets by their names."""
+        things = self.fake.objects()
+        names = {str(each["id"]): each["name"] for each in things if each["kind"] == "droplet"}
+        found = [json.loads(_VARYING.sub("…", json.dumps(_facts(each, names)))) for each in things]
         ordered = sorted(found, key=lambda each: json.dumps(each, sort_keys=True))
         return {str(number): each for number, each in enumerate(ordered)}
 
 
-def _facts(thing: dict[str, Any]) -> dict[str, Any]:
+def _facts(thing: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     # A firewall's status only tells whether its rules have reached the droplets.
     left_out = {"status"} if thing["kind"] == "firewall" else set()
-    return {fact: thing[fact] for fact in (*SHOWN, "kind") if fact in thing and fact not in left_out}
+    facts = {fact: thing[fact] for fact in (*SHOWN, "kind") if fact in thing and fact not in left_out}
+    if "tags" in facts:
+        facts["tags"] = [tag for tag in facts["tags"] if not tag.startswith("sagad-again")]
+    if "droplet_ids" in facts:
+        facts["droplet_ids"] = [names.get(str(each), "gone") for each in facts["droplet_ids"]]
+    for one in {"droplet_id", "resource_id"} & facts.keys():
+        facts[one] = facts[one] and names.get(str(facts[one]), "gone")
+    return facts
 
 
 @asynccontextmanager

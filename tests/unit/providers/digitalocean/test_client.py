@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from config.settings import Rate
+from providers import limits
 from providers.contract import Ended, Failed, Outcome, Unknown
-from providers.digitalocean import limits
 from providers.digitalocean.client import Client, part
 from tests.unit.providers.digitalocean.service import Handler, Service, lose, say, served
 
