@@ -11,8 +11,8 @@ BIN := .venv/bin
 STAMP := .venv/.made-from-lock
 PYTEST_ARGS ?=
 
-.PHONY: help venv test lint types imports unit newer demo demo-cloud live bench bench-drift simulate format cover lock \
-	system-deps clean
+.PHONY: help venv test lint types imports unit newer demo demo-cloud live bench bench-drift simulate torture fuzz format \
+	cover lock system-deps clean
 
 help:  ## these lines
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -68,6 +68,12 @@ SEEDS ?= 1000
 JOBS ?= 1
 simulate: $(STAMP)  ## the daemon on a simulated disk and world; SEEDS=n, JOBS=n (0: all cores), or SEED=n [KEEP=1] for one
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep),--seeds $(SEEDS) --jobs $(JOBS))
+
+torture: $(STAMP)  ## the daemon killed, stopped and starved under load; MINUTES=30 for the full run
+	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)
+
+fuzz: $(STAMP)  ## bad input of every kind; CASES=20000 for the full run
+	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),5000)
 
 format: $(STAMP)  ## write the code as `make lint` wants it
 	$(BIN)/ruff format .

@@ -160,7 +160,7 @@ class JournalClosed(StoreError):
 class StorageFailing(StoreError):
     """There is no room to write, or the disk fails.
 
-    Inside the store only: the journal keeps the transitions and tries again.
+    Inside the store, but at the start: the journal keeps the transitions and tries again.
     """
 
     remedy = "Make room, or mend the disk: sagad goes on by itself."

@@ -21,10 +21,11 @@ from store import database, watermark
 from store.errors import JournalClosed, StorageFailing
 from store.records import Commit, NewEvent, Note
 from store.reserve import Reserve
+from store.rows import Head
 from store.runner import Runner
 from store.subscriptions import Subscription, Subscriptions
 from store.watermark import Watermark
-from store.writer import Locked, Writer, Written
+from store.writer import Locked, Writer, Written, on_disk
 
 GROUP = 512
 """The most commits in one transaction. Above about a hundred a larger group is not cheaper by the commit, only later."""
@@ -77,13 +78,19 @@ class Journal:
         """Open the database, made anew where there is none, after checking it.
 
         Raises a StoreError that says what is wrong and what to do. `reserve` bytes are kept beside the database for
-        the day when the disk is full; `options` go into SQLite's URI.
+        the day when the disk is full; `options` go into SQLite's URI. With no room to open it, those are given up.
         """
-        node, head = database.prepare(path, node_key, options)
+        kept = Reserve(path.with_name("reserve"), reserve)
+        try:
+            node, head = _prepared(path, node_key, options)
+        except StorageFailing:
+            if not kept.release():
+                raise
+            node, head = _prepared(path, node_key, options)
         # A simulated disk has no file beside its database.
         mark = None if options else Watermark(path.with_name(watermark.NAME))
         writer = Writer(lambda: database.connect(path, options, patience=0), node, node_key, head, mark)
-        journal = cls(writer, node, runner, Reserve(path.with_name("reserve"), reserve))
+        journal = cls(writer, node, runner, kept)
         journal._look_for_room()
         return journal
 
@@ -255,6 +262,12 @@ class Journal:
         self.storage = Storage("full", problem) if problem else Storage()
         if problem:
             self._later()
+
+
+def _prepared(path: Path, node_key: bytes, options: str) -> tuple[str, Head]:
+    """Check the database. After a crash SQLite needs some room for that; where there is none, it is the disk's fault."""
+    with on_disk(path):
+        return database.prepare(path, node_key, options)
 
 
 def _answer(answer: asyncio.Future[int], result: int | BaseException) -> None:

@@ -94,8 +94,9 @@ def _take(path: Path) -> int:
         owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
         os.close(lock)
         raise FolderInUse(path.parent, f"process {owner or 'unknown'} holds it") from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # who it is, is for people only: a full disk keeps nobody from starting
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
 
 
@@ -146,7 +147,8 @@ def _others(path: Path, status: os.stat_result) -> str:
     mode = stat.S_IMODE(status.st_mode)
     if mode & (0o037 if given else 0o077):
         return f"others may read it (mode {mode:04o}): run chmod 0600 {path}"
-    if status.st_uid not in (0, os.geteuid()):
+    # Who is root looks at what is the user's that sagad runs as, and is nobody else's for that.
+    if status.st_uid not in (0, os.geteuid(), path.parent.stat().st_uid if os.geteuid() == 0 else 0):
         return f"it belongs to user {status.st_uid}: run chown {os.geteuid()} {path}"
     return ""
 

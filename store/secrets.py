@@ -41,6 +41,9 @@ class _Read(NamedTuple):
     problem: str
 
 
+NEVER = float("-inf")
+
+
 class Secrets:
     """The secrets of all the folders given, the first folder that has a name counts. Any thread may call.
 
@@ -73,7 +76,7 @@ class Secrets:
         self._redactor = Redactor([])
         self._in_contents = self._redactor
         """Without the vault's."""
-        self._good_until = float("-inf")
+        self._good_until = NEVER
 
     def get(self, name: str) -> str:
         """Give a secret's value, less one newline at its end. Raises SecretUnusable, saying why and what to do."""
@@ -163,10 +166,15 @@ class Secrets:
             self._take_in(self.vault.texts())
             self._asked = True
         if self._clock() >= self._good_until:
+            try:
+                for path in list(self._files()):
+                    if (read := self._look(path)) and read.value is not None:
+                        self._learn(path.name, read.value)
+            except OSError:
+                # No file descriptors, say. What we have given out since the last look is known all the same.
+                if self._good_until == NEVER:
+                    raise
             self._good_until = self._clock() + LOOK_AGAIN
-            for path in self._files():
-                if (read := self._look(path)) and read.value is not None:
-                    self._learn(path.name, read.value)
         return self._redactor
 
     def _files(self) -> Iterator[Path]:

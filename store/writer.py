@@ -78,7 +78,7 @@ class Writer:
         lock is not free (a patient one waits for it first), StorageFailing where there is no room or the disk fails,
         and whatever else goes wrong as it is.
         """
-        with _disk():
+        with on_disk():
             db = self._connection = self._connection or self._connect()
             self._lock(db, patient=patient)
             try:
@@ -98,7 +98,7 @@ class Writer:
         db, staged, self._staged = self._connection, self._staged, None
         assert db is not None
         assert staged is not None
-        with _disk():
+        with on_disk():
             try:
                 db.execute("COMMIT")
             except BaseException:
@@ -200,13 +200,13 @@ class Writer:
 
 
 @contextmanager
-def _disk() -> Iterator[None]:
-    """Tell what is wrong with the disk from what is wrong with a commit."""
+def on_disk(what: object = "journal") -> Iterator[None]:
+    """Tell what is wrong with the disk from what is wrong with a commit. Raises StorageFailing about ``what``."""
     try:
         yield
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
-            raise StorageFailing("journal", str(error)) from error
+            raise StorageFailing(what, str(error)) from error
         raise
 
 

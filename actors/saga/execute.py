@@ -6,6 +6,7 @@ machine. It decides nothing about sagas. What the rows on disk are to hold trave
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -284,9 +285,8 @@ class Executor:
         error = Error("lost", "sagad stopped while it ran")
         try:
             driver, call = self._calls.again(dossier, want.step, entry)
-            ended = await settled(lambda: driver.end(call))
-            if isinstance(ended, BaseException):
-                why = self._calls.secrets.redact(f"ending what it left raised {ended}")
+            if (raised := await _end(driver, call)) is not None:
+                why = self._calls.secrets.redact(f"ending what it left raised {raised}")
                 error = Error("lost", outcomes.clip(f"{error.message}; {why}"))
         except NotReady as why:
             error = Error("lost", f"{error.message}; {why}")
@@ -301,26 +301,30 @@ class Executor:
         )
 
     async def settle(self, dossier: Dossier, want: Settle) -> m.Found:
-        """Find out what an attempt did. What is as before, within the provider's settle window, proves nothing."""
+        """Find out what an attempt did. What is as before, within the provider's settle window, proves nothing.
+
+        The window counts from the moment when we begin to look, by the loop's clock: the time of day may be set
+        meanwhile, or may have been while we were away, and what is declared absent too early is made twice.
+        """
         entry = dossier.entries[want.step, want.direction]
         try:
             driver, call = self._calls.again(dossier, want.step, entry)
         except NotReady as why:
             return self._found(want, entry, Unclear(str(why)))
-        ended = await settled(lambda: driver.end(call))
-        if isinstance(ended, BaseException):
-            return self._found(want, entry, Unclear(f"ending what it left running raised {ended}"))
+        if (raised := await _end(driver, call)) is not None:
+            return self._found(want, entry, Unclear(f"ending what it left running raised {raised}"))
         if not want.finds:
             return self._cannot(want, entry)
         call = msgspec.structs.replace(call, handle=entry.handle, attempt=want.attempt)
         try:
-            finding = await self._find(driver, call, want.since + entry.intent.settle)
+            finding = await self._find(driver, call, entry.intent.settle)
         except Postponed as wait:
             return m.Found(**_of(want), kind="postponed", due=wait.until, error=Error("provider", wait.why))
         found = self._found(want, entry, finding, self._calls.seals(driver, entry.id))
         return _with_move(dossier, found)
 
-    async def _find(self, driver: Driver, call: Call, certain: int) -> Any:
+    async def _find(self, driver: Driver, call: Call, settle: int) -> Any:
+        certain = anyio.current_time() + settle / 1000
         tries, pause = 0, 0.05
         while True:
             asked = msgspec.structs.replace(call, now=self._calls.clock.now())
@@ -335,10 +339,10 @@ class Executor:
                 await anyio.sleep(max(again.poll_after, 10) / 1000)
                 continue
             if isinstance(finding, BaseException):
-                tries += 1
+                tries += not _passing(finding)
                 if tries >= FIND_TRIES:
                     return Unclear(f"looking for it raised {type(finding).__name__}: {finding}")
-            elif self._calls.clock.now() >= certain or not _may_be_old(finding, call):
+            elif anyio.current_time() >= certain or not _may_be_old(finding, call):
                 return finding
             await anyio.sleep(pause)
             pause = min(pause * 2, 5.0)
@@ -396,6 +400,20 @@ class Executor:
         return Carry(outputs=seals.outputs(given), sealed=seals.rows)
 
 
+async def _end(driver: Driver, call: Call) -> BaseException | None:
+    """End and await what an attempt left running; give what kept us from it.
+
+    What we lack for it is waited for: as long as it may be running, nobody can tell what it did, no person either.
+    """
+    wait = 0.05
+    while isinstance(raised := await settled(lambda: driver.end(call)), BaseException):
+        if not _passing(raised):
+            return raised
+        await anyio.sleep(wait)
+        wait = min(wait * 2, 5.0)
+    return None
+
+
 def _may_be_old(finding: Any, call: Call) -> bool:
     """Tell whether what was found may be how it was before the call: not changed yet, or, of a restore, not changed at all.
 
@@ -432,6 +450,11 @@ def _postponed(want: Perform | Poll, wait: Postponed) -> m.Answered:
         due=wait.until,
         carry=Carry(),
     )
+
+
+def _passing(error: BaseException) -> bool:
+    """Tell whether we lack what it takes, descriptors or memory, which says nothing about what it is for: we try on."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def _of(want: Settle) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     phase: Phase = "calling"
     due: int = 0
     since: int = 0
-    """When the attempt that is being settled ended: its provider's settle window counts from here."""
+    """When the attempt that is being settled ended."""
     changes: bool = True
     repeats: bool = False
     """Safe to call again with the same key."""

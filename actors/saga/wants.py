@@ -46,13 +46,12 @@ class Poll(msgspec.Struct, frozen=True):
 
 
 class Settle(msgspec.Struct, frozen=True):
-    """Find out what attempt number ``attempt`` did, which ended at ``since``."""
+    """Find out what attempt number ``attempt`` did."""
 
     step: int
     direction: Direction
     generation: int
     attempt: int
-    since: int
     finds: bool
 
 
@@ -68,7 +67,7 @@ def wants(plan: Plan, state: State, now: int) -> list[Want]:
         if run.phase == "calling":
             found.append(Perform(index, direction, run.generation, run.attempt, run.force))
         elif run.phase == "settling" and not (run.postponed and run.due > now):
-            found.append(Settle(index, direction, run.generation, run.attempt, run.since, run.finds))
+            found.append(Settle(index, direction, run.generation, run.attempt, run.finds))
         elif run.phase == "polling":
             found.append(Poll(index, direction, run.generation, run.attempt, run.due))
     found.extend(Prepare(*each) for each in preparable(plan, state, now))

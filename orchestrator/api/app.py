@@ -13,7 +13,7 @@ from aiohttp.web import BaseRequest, StreamResponse
 from orchestrator.access import Caller, Callers, Peer, require
 from orchestrator.api.answer import Answer, problem_answer
 from orchestrator.api.bodies import decode_body, decode_query, read_body
-from orchestrator.api.problems import MethodNotAllowed
+from orchestrator.api.problems import MethodNotAllowed, NoDescriptors, lacks_descriptors
 from orchestrator.api.route import Ask, Route
 from orchestrator.api.routes import ROUTES
 from orchestrator.api.stream import Streams
@@ -53,11 +53,14 @@ class Api:
             return problem_answer(problem)
         except ConnectionError:
             raise
-        except sqlite3.DatabaseError as error:
-            log.exception("request.failed", method=request.method, path=request.raw_path)
-            what = f"the database cannot be read there ({error}): `sagactl doctor` says what is damaged, and what to do"
-            return problem_answer(Problem(what, code="database_damaged"))
-        except Exception:
+        except Exception as error:
+            if lacks_descriptors(error):
+                log.warning("request.refused", why="no file descriptors left", path=request.raw_path)
+                return problem_answer(NoDescriptors())
+            if isinstance(error, sqlite3.DatabaseError):
+                log.exception("request.failed", method=request.method, path=request.raw_path)
+                what = f"the database cannot be read there ({error}): `sagactl doctor` says what is damaged, and what to do"
+                return problem_answer(Problem(what, code="database_damaged"))
             incident = token_hex(4)
             log.exception("request.failed", incident=incident, method=request.method, path=request.raw_path)
             detail = f"sagad failed at this request: its log says more, under incident {incident}"

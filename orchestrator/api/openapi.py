@@ -22,6 +22,7 @@ ANYWHERE = {
     403: "The caller's role does not allow it: `detail` says how to get one that does.",
     422: "Something that was sent is not valid: every problem is in `errors`.",
     500: "sagad failed: its log says more under the incident that `detail` names.",
+    503: "Not now: sagad has no file descriptors left.",
 }
 WITH_BODY = {
     408: "The body did not arrive in time.",
@@ -31,7 +32,7 @@ WITH_BODY = {
 SOMETIMES = {
     404: "There is no such thing.",
     409: "Not in this state, or not with this key: `detail` says what is possible.",
-    503: "Not now: the disk is full, or the daemon drains.",
+    503: "Not now: the disk is full, the daemon drains, or it has no file descriptors left.",
 }
 
 KEY = {

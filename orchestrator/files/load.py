@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from orchestrator.files.document import Document, check_plain
+from orchestrator.files.document import Document, Mark, check_plain
 from orchestrator.files.problems import suggest
 
 Format = Literal["yaml", "toml", "json"]
@@ -38,6 +38,9 @@ def load(
         )
         document.problems.append(document.problem((), what, hint))
     elif text is not None:
+        document.marks = Mark(
+            1, 1
+        )  # of an empty text, or one that is a single number, at least the beginning is known
         _parse(document, text, chosen)
         if document.value is not msgspec.UNSET:
             check_plain(document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import resource
 import socket
 import subprocess
 import sys
@@ -656,6 +657,33 @@ def test_a_daemon_that_drains_takes_no_new_sagas_and_still_answers(own_daemon: D
     assert (drained.status, refused.status, refused.document["code"]) == (200, 503, "draining")
     assert "only a restart of sagad ends this" in drained.document["detail"]
     assert ask(own_daemon, "GET", "/v1/health").document["status"] == "draining"
+
+
+def test_without_file_descriptors_a_request_is_refused_and_works_again_later(own_daemon: Daemon) -> None:
+    """Found by torture: a rollback, and a misspelt step (its near word takes an import), were answered 500."""
+    shown = submit(own_daemon, ECHO)
+    assert own_daemon.process is not None
+    pid = own_daemon.process.pid
+    connection = Connection(own_daemon.socket)
+    connection.connect()
+    connection.request("GET", "/v1/health")
+    connection.getresponse().read()
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = {int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(set(range(len(used) + 1)) - used), before[1]))
+
+    def said(verb: str, **body: Any) -> tuple[int, Any]:
+        connection.request("POST", f"/v1/sagas/{shown['id']}/{verb}", json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read()).get("code")
+
+    refused = [said("rollback", preview=True), said("skip", step="sya")]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    later = [said("rollback", preview=True), said("skip", step="sya")]
+    connection.close()
+
+    assert refused == [(503, "no_descriptors")] * 2
+    assert [status for status, _ in later] == [200, 404]
 
 
 def test_a_stop_ends_streams_and_waits_and_carries_the_saga_on(own_daemon: Daemon) -> None:

@@ -156,7 +156,11 @@ def fill(database: Path, resources: int) -> None:
     with closing(sqlite3.connect(database)) as db, db:
         for type_ in range(TYPES):
             rows = (_row(type_, number) for number in range(resources // TYPES))
-            db.executemany("INSERT INTO resources VALUES (?, ?, ?, ?, ?, 1, ?, NULL, NULL, 1, 1)", rows)
+            db.executemany(
+                "INSERT INTO resources (identity, type, name, id, spec, spec_version, outputs, created_at, updated_at)"
+                " VALUES (?, ?, ?, ?, ?, 1, ?, 1, 1)",
+                rows,
+            )
 
 
 def _row(type_: int, number: int) -> tuple[Any, ...]:

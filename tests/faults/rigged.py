@@ -7,6 +7,7 @@ whatever it did is found out. A saga of the kind `machine-bug` meets a bug in th
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 import anyio
 import msgspec
 
+from actors.saga.execute import FIND_TRIES
 from providers.contract import ABSENT, Call, Driver, Ended, Image, Outcome, Planned, Resource, Succeeded, Verb
 
 
@@ -45,6 +47,10 @@ ANSWERED: dict[str, Any] = {
 }
 
 
+ENDS = 2
+"""Of the times that it is starved, those in which it is asked to end what it left."""
+
+
 class Rig(Driver):
     """Has its effect, and then misbehaves."""
 
@@ -55,6 +61,18 @@ class Rig(Driver):
         "delete": Verb(arguments=Do, outputs={"path": str}, inverse="none", repeat="find", finds=True),
         "blind": Verb(arguments=Do, outputs={"path": str}, inverse="none"),
     }
+
+    starved = 0
+    """So many times the process still has no file descriptors for what is to be looked at."""
+
+    def _starve(self) -> None:
+        if self.starved:
+            self.starved -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    async def end(self, call: Call) -> None:
+        """Leave nothing running, where it can be looked for."""
+        self._starve()
 
     def resource(self, verb: str, arguments: Do) -> Resource:
         """Name the file."""
@@ -68,6 +86,7 @@ class Rig(Driver):
 
     async def read(self, call: Call) -> Image:
         """Tell whether it is there."""
+        self._starve()
         return Image(fields={"there": True}) if Path(call.arguments.path).exists() else ABSENT
 
     async def apply(self, call: Call) -> Outcome:
@@ -84,6 +103,9 @@ class Rig(Driver):
             return Succeeded({"path": str(path)})
         if how in RAISED:
             raise RAISED[how]
+        if how == "starved":
+            self.starved = ENDS + FIND_TRIES
+            raise RuntimeError("after the effect")
         if how == "hang":
             await anyio.sleep_forever()
         return ANSWERED[how] if how in ANSWERED else Succeeded({"path": str(path)})

@@ -53,6 +53,19 @@ def test_a_driver_that_misbehaves_after_its_effect_is_found_out_and_undone(
     assert goes_on(daemon)
 
 
+@pytest.mark.slow
+def test_an_effect_that_cannot_be_looked_at_for_want_of_descriptors_is_looked_at_later(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    """Found by torture: nobody can say what an attempt did that could not even be ended, and yet a person was asked."""
+    step = {"name": "rig", "do": "rig.do", "with": {"path": str(tmp_path / "made"), "how": "starved"}}
+    document = daemon.submit(saga("rigged", [step]))
+    settled = [event for event in daemon.events(document["id"]) if event["type"] == "step.settled"]
+
+    assert document["status"] == "completed", document["hold"]
+    assert len(settled) == 1
+
+
 def test_an_effect_behind_a_timeout_is_adopted(daemon: Daemon, tmp_path: Path) -> None:
     """A call that hangs is ended, and what it did is found."""
     path = tmp_path / "made"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from store import audit
 from store import journal as journal_module
-from store.errors import JournalClosed
+from store.errors import JournalClosed, StorageFailing
 from store.journal import Journal
 from store.records import Commit, NewEvent
 from store.runner import Runner, Thread
@@ -170,3 +171,36 @@ async def test_a_disk_that_fails_is_like_one_that_is_full(
 
     assert number == 2
     assert state.why
+
+
+async def _crashed(disk: Path, runner: Runner) -> Path:
+    """Give a database as a crash leaves it, with its reserve: what it has last written is in its log alone."""
+    journal = Journal.open(disk / "sagad.db", KEY, runner, reserve=RESERVE)
+    await journal.commit(submitted("saga-one"))
+    crashed = disk / "crashed"
+    crashed.mkdir()
+    for name in ("sagad.db", "sagad.db-wal", "reserve"):
+        shutil.copy(disk / name, crashed / name)
+    await journal.close()
+    return crashed / "sagad.db"
+
+
+async def test_after_a_crash_it_opens_on_a_full_disk_by_its_reserve(disk: Path, runner: Runner) -> None:
+    """Found by torture: SQLite needs some room to look at what a crash has left, and the daemon ended with a traceback."""
+    database = await _crashed(disk, runner)
+    fill(disk)
+    journal = Journal.open(database, KEY, Thread(), reserve=RESERVE)
+    full, last = journal.full, journal.last_seq
+    await journal.close()
+
+    assert (full, last) == (True, 1)
+
+
+async def test_without_a_reserve_it_says_what_is_missing(disk: Path, runner: Runner) -> None:
+    """Whoever starts it again and again has it start when there is room."""
+    database = await _crashed(disk, runner)
+    database.with_name("reserve").unlink()
+    fill(disk)
+
+    with pytest.raises(StorageFailing, match=f"{database}.*Make room"):
+        Journal.open(database, KEY, Thread(), reserve=RESERVE)

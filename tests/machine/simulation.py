@@ -442,7 +442,7 @@ class Simulation:
         name = self._name(step, direction)
         if name is None or run is None:
             return None
-        want = Settle(step, direction, run.generation, run.attempt, 0, finds=True)
+        want = Settle(step, direction, run.generation, run.attempt, finds=True)
         return {"done": "done", "not_done": "failed"}.get(self._finding(want))
 
     def _spoken_of(self, step: int) -> Direction:

@@ -166,7 +166,7 @@ def test_what_the_driver_refuses_of_the_inputs_is_said_of_the_entry(batch: Compi
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "the whole file: the file is empty (begin with `batch: NAME` and `sagas:`)"),
+        ("", "1:1: the file is empty (begin with `batch: NAME` and `sagas:`)"),
         ("saga: a\nsteps: []\n", "1:1: this is a saga file, not a batch file (`sagactl submit` starts it)"),
         ("batch: b\n", "1:1: `sagas` is missing"),
         ("batch: b\nsagas: []\n", "2:8: sagas: 0 sagas (give one to 1,000)"),

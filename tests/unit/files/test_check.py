@@ -12,7 +12,7 @@ Wrong = Callable[..., list[str]]
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
-        ("", ["the whole file: the file is empty (begin with `saga: NAME` and `steps:`)"]),
+        ("", ["1:1: the file is empty (begin with `saga: NAME` and `steps:`)"]),
         ("[]", ["1:1: must be a mapping with `saga`, `description`, `inputs`, `labels`, not a list"]),
         ("x", ["1:1: must be a mapping with `saga`, `description`, `inputs`, `labels`, not text"]),
         ("stack: a", ["1:1: this is a stack file, not a saga file (use `sagactl plan` and `sagactl apply`)"]),

@@ -123,7 +123,7 @@ from tests.unit.files.texts import said
             "[1e999]",
             ["1:2: [0]: `inf` is not a number that can be kept (quote it, or write a number)"],
         ),
-        ("json", "9" * 5000, ["the whole file: a whole number beyond 64 bits (quote it)"]),
+        ("json", "9" * 5000, ["1:1: a whole number beyond 64 bits (quote it)"]),
         (
             "json",
             '{"a": "\\ud800"}',

@@ -158,7 +158,7 @@ def test_what_is_wrong_with_a_resource_is_told_at_its_place(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "the whole file: the file is empty (begin with `stack: NAME` and `resources:`)"),
+        ("", "1:1: the file is empty (begin with `stack: NAME` and `resources:`)"),
         ("saga: x\nsteps: []\n", "1:1: this is a saga file, not a stack file (`sagactl submit` starts it)"),
         ("resources: []\n", "1:1: `stack` is missing"),
         ("stack: s\n", "1:1: `resources` is missing"),

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -149,3 +153,38 @@ def test_a_fingerprint_changes_with_a_value_and_with_nothing_else(secrets: Secre
     assert same == before
     assert secrets.fingerprint(["a", "b"]) != before
     assert "value" not in before
+
+
+@contextmanager
+def _no_descriptors() -> Iterator[None]:
+    """Leave this process no file descriptor that it has not got."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_without_file_descriptors_what_is_known_is_redacted_all_the_same(
+    secrets: Secrets, tmp_path: Path, clock: Clock
+) -> None:
+    """Found by torture: an outcome could not be written down, and its actor crashed, again and again."""
+    (tmp_path / "token").write_text("hunter2")
+    secrets.redact("")
+    clock.now += 10
+    with _no_descriptors():
+        told = secrets.redact("it said hunter2")
+
+    assert told == "it said ${secret.token}"
+
+
+def test_without_file_descriptors_nothing_is_said_before_the_secrets_are_known(
+    secrets: Secrets, tmp_path: Path
+) -> None:
+    """What an earlier daemon gave out may come back."""
+    (tmp_path / "token").write_text("hunter2")
+    with _no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        secrets.redact("it said hunter2")
