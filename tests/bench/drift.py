@@ -62,7 +62,7 @@ def _measured(daemon: Daemon, resources: int, asked: Callable[[], int], rest: fl
     took, spent = time.perf_counter() - began, processor(daemon)[1] - used - asking.costs
     before = resident(daemon)
     again = asking.during(lambda: found.append(daemon.ask("POST", "/v1/drift/detect", {})[1]))
-    assert found[0]["there"] == found[1]["there"] == resources
+    assert found[0]["there"] == found[1]["there"] == resources, found
     return Cost(
         resources,
         spent,

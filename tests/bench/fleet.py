@@ -50,13 +50,13 @@ class Ship(CloudDriver):
         """Compare tags as a set."""
         return sorted(value or []) if field == "tags" else value
 
-    async def plan(self, call: Call) -> Planned:
-        """Change nothing."""
-        return Planned()
+    async def marked(self, call: Call) -> Thing | None:
+        """Find none: none is ever made."""
+        return None
 
-    async def look(self, call: Call) -> Thing | None:
-        """Look by id."""
-        return await self.get(call, call.arguments.id)
+    async def plan_new(self, call: Call) -> Planned:
+        """Plan nothing: none is ever made."""
+        raise NotImplementedError
 
     async def make(self, call: Call) -> Outcome:
         """Make none."""
