@@ -62,6 +62,12 @@ def _wait_for_it(site: Site, saga: str) -> dict[str, Any]:
     return dict(site.daemon.saga(saga))
 
 
+def _stands(site: Site, saga: str) -> bool:
+    document = site.daemon.saga(saga)
+    waits = document["waiting"] is not None and document["waiting"]["for"] == "provider"
+    return waits or (document["hold"] is not None and document["hold"]["reason"] == "lock")
+
+
 def _is_completed(site: Site, saga: str) -> bool:
     return bool(site.daemon.saga(saga)["status"] == "completed")
 
@@ -75,10 +81,10 @@ def test_sagas_wait_while_it_is_down_and_complete_when_it_is_back(site: Site) ->
     """However long that takes, and with one attempt to each of them; in between it is hardly asked."""
     _down(site)
     sagas = [_begin(site, attempts=2) for _ in range(6)]
-    for saga in sagas:
-        document = _wait_for_it(site, saga)
-        assert document["waiting"]["until"] is not None
-        assert document["hold"] is None
+    # They want the same droplet's lock: whoever has got it waits for the provider, and the others for him.
+    site.daemon.wait_until(lambda: all(_stands(site, saga) for saga in sagas), 10, "all of them wait")
+    first = next(saga for saga in sagas if site.daemon.saga(saga)["hold"] is None)
+    assert _wait_for_it(site, first)["waiting"]["until"] is not None
     asked, began = len(site.fake.requests), time.monotonic()
     site.daemon.wait_until(lambda: len(site.fake.requests) >= asked + 3, 10, "it is probed three times")
     probes = (time.monotonic() - began) / 0.4 + 2
