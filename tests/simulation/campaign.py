@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from anyio._backends._asyncio import _task_states
+
 from tests.simulation.fresh import FOLDER
 from tests.simulation.laws import Broken
 from tests.simulation.loop import VirtualLoop, quiet
@@ -54,6 +56,8 @@ class Player:
     def play(self, scenario: Scenario) -> Verdict:
         """Play one, to its end or to the first law that is broken."""
         self._number += 1
+        # anyio knows each task's scope, and the scope its task: nothing of a daemon that died would ever be collected.
+        _task_states.clear()
         if self._number % SWEEP == 0:
             gc.collect()
             if self._number == SWEEP:
