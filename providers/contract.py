@@ -220,6 +220,10 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True):
     may_end: frozenset[Literal["partial", "compensated"]] = frozenset()
     replaces: frozenset[str] = frozenset()
     """Spec fields whose change cannot be made in place: the resource must be replaced."""
+    only_while: tuple[str, Value] | None = None
+    """(field, value): the service does it only while the resource's image shows this."""
+    around: tuple[str, str] | None = None
+    """The verbs, of this type, that bring a resource to what ``only_while`` says, and back; a plan puts them around it."""
     settle: int = 0
     """Milliseconds for which the provider may go on showing the state before the call."""
     timeout: int | None = None

@@ -73,6 +73,10 @@ def _verbs_problems(driver: type[Driver]) -> Iterator[str]:
 
 def _verb_problems(driver: type[Driver], verb: Verb) -> Iterator[str]:
     yield from _shape_problems(verb)
+    if (verb.only_while is None) != (verb.around is None):
+        yield "only_while, around: the one says when, the other how to get there: give both"
+    if missing := sorted(set(verb.around or ()) - set(driver.verbs)):
+        yield f"around: there is no verb {' and '.join(missing)}"
     yield from _inverse_problems(driver, verb)
     if verb.repeat not in get_args(Repeat):
         yield f"repeat: `{verb.repeat}` is none of {', '.join(get_args(Repeat))}"
@@ -170,6 +174,8 @@ def _describe_verb(verb: Verb) -> dict[str, Any]:
         "finds": verb.finds,
         "may_end": sorted(verb.may_end),
         "replaces": sorted(verb.replaces),
+        "only_while": None if verb.only_while is None else dict([verb.only_while]),
+        "around": None if verb.around is None else list(verb.around),
         "settle": verb.settle,
         "timeout": verb.timeout,
         "asks": verb.asks,

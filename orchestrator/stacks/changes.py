@@ -69,6 +69,22 @@ def verbs_for(driver: Driver, changed: Collection[str]) -> tuple[str, ...] | Non
     return tuple(dict.fromkeys(verb for verb in chosen if verb is not None))
 
 
+def with_around(driver: Driver, verbs: Collection[str], live: Mapping[str, Any]) -> tuple[str, ...]:
+    """Put before and behind each verb what it takes for the service to do it, as the resource is now."""
+    found: list[str] = []
+    for name in verbs:
+        verb = driver.verbs[name]
+        if (
+            verb.only_while is None
+            or verb.around is None
+            or live.get(verb.only_while[0]) == verb.only_while[1]
+        ):
+            found.append(name)
+        else:
+            found += [verb.around[0], name, verb.around[1]]
+    return tuple(found)
+
+
 def _verb_for(driver: Driver, field: str) -> str | None:
     """Give the verb that sets just this field of a resource that is there."""
     able = [

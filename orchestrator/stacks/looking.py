@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import groupby
 from typing import Any
 
@@ -12,11 +12,11 @@ import msgspec
 from actors.resources import Key, key_of
 from actors.saga.outcomes import settled
 from providers.asking import Refused, reading, there
-from providers.contract import Driver, Image
+from providers.contract import Driver, Ended, Failed, Image
 from providers.registry import Registry
 from store.records import Resource
 
-READING = 60.0
+READING = 300.0
 """Seconds that reading one resource may take."""
 LISTING = 600.0
 """Seconds that listing all of a type may take: by pages, within the provider's rate."""
@@ -62,12 +62,31 @@ async def _listed(driver: Driver, records: list[Resource], seen: dict[Key, Look]
     async def listing() -> dict[str, Image]:
         return {id_: image async for id_, image in driver.inventory()}
 
-    images = await settled(listing, LISTING)
+    images = await patiently(listing, LISTING)
     if isinstance(images, BaseException):
         seen.update({key_of(each): Look(None, f"they cannot be listed: {images}") for each in records})
         return []
     seen.update({key_of(each): Look(images[each.identity]) for each in records if each.identity in images})
     return [each for each in records if each.identity not in images]
+
+
+async def patiently(call: Callable[[], Awaitable[Any]], seconds: float) -> Any | BaseException:
+    """Await a call that changes nothing, and make it again after what its provider's rate has it wait; as ``settled``."""
+    deadline = anyio.current_time() + seconds
+    while True:
+        found = await settled(call, max(deadline - anyio.current_time(), 0.0))
+        wait = _held_back(found)
+        if wait is None or anyio.current_time() + wait > deadline:
+            return found
+        await anyio.sleep(wait)
+
+
+def _held_back(found: Any) -> float | None:
+    """Give the seconds to wait, where only the provider's rate was in the way."""
+    failed = found.outcome if isinstance(found, Ended) else None
+    if not isinstance(failed, Failed) or not (failed.rate_limited or failed.unasked):
+        return None
+    return (failed.retry_after or 1_000) / 1_000
 
 
 async def read(driver: Driver, record: Resource) -> Look:
@@ -78,7 +97,7 @@ async def read(driver: Driver, record: Resource) -> Look:
         return Look(None, str(refused))
     if call.resource is None:
         return Look(None)
-    image = await settled(lambda: driver.read(call), READING)
+    image = await patiently(lambda: driver.read(call), READING)
     if isinstance(image, BaseException):
         return Look(None, f"it cannot be read: {image}")
     if image is not None and image.exists and not there(driver, image):

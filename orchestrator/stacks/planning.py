@@ -17,7 +17,7 @@ from actors.saga.calls import Calls, NotReady
 from actors.saga.references import BadReference, mentions, reveal
 from orchestrator.files.problems import Problem
 from orchestrator.files.stack import CompiledStack, Declared
-from orchestrator.stacks.changes import Change, changes, verbs_for
+from orchestrator.stacks.changes import Change, changes, verbs_for, with_around
 from orchestrator.stacks.known import Known, Settled
 from orchestrator.stacks.looking import Look, known_of
 from providers.contract import ABSENT, Driver, Ended
@@ -165,6 +165,7 @@ class Planner:
         verbs = verbs_for(wanted.driver, [change.field for change in found])
         if verbs is None:
             return self._replaced(declared, record, found)
+        verbs = with_around(wanted.driver, verbs, live)
         return Planned("update", declared.type, declared.name, found, declared, record, verbs=verbs)
 
     def _replaced(self, declared: Declared, record: Resource, found: list[Change]) -> Planned | None:

@@ -91,8 +91,8 @@ class Building:
         """Make a step for each verb; the last one has the resource's name, as it is what others refer to."""
         assert planned.record is not None
         found = []
-        for verb in planned.verbs:
-            last = verb == planned.verbs[-1]
+        for index, verb in enumerate(planned.verbs):
+            last = index == len(planned.verbs) - 1
             name = planned.name if last else self._free(f"{planned.name}-{verb.replace('_', '-')}")
             given = self._arguments(planned.type, verb, planned.with_, planned.record)
             found.append(Step(name, f"{planned.type}.{verb}", given, alias=planned.name))

@@ -113,7 +113,11 @@ class Droplet(KeepingDriver):
             outputs={"id": int, "snapshot_id": int | None},
         ),
         "resize": acting(
-            Resize, OUTPUTS, "give a droplet that is off another size; a grown disk cannot be taken back"
+            Resize,
+            OUTPUTS,
+            "give a droplet that is off another size; a grown disk cannot be taken back",
+            only_while=("status", "off"),
+            around=("power_off", "power_on"),
         ),
         "power_on": acting(WhichNumber, OUTPUTS, "switch a droplet on"),
         "power_off": acting(WhichNumber, OUTPUTS, "switch a droplet off, as pulling its plug would"),

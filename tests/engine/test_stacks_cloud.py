@@ -371,6 +371,29 @@ def test_the_example_does_what_it_says(site: Site) -> None:
     assert gone["status"] == "completed"
 
 
+def test_a_droplet_is_given_another_size_and_is_on_as_before(site: Site) -> None:
+    """The service resizes only one that is off: the plan switches it off before, and on again."""
+    small = web()
+    applied(site.daemon, small)
+    before = site.objects()
+    large = web()
+    next(each for each in large["resources"] if each["name"] == "node")["spec"]["size"] = "s-2vcpu-4gb"
+    document = applied(site.daemon, large)
+    (droplet,) = site.fake.objects("droplet")
+
+    assert document["status"] == "completed", document
+    assert outcomes(document) == [("update", "node", "success")]
+    assert [step["do"].rpartition(".")[2] for step in document["steps"]] == [
+        "power_off",
+        "resize",
+        "power_on",
+    ]
+    assert (droplet["size_slug"], droplet["status"]) == ("s-2vcpu-4gb", "active")
+    assert nothing_to_do(site.daemon, large)
+    applied(site.daemon, small)
+    assert site.objects() == before
+
+
 def test_a_plan_over_five_hundred_goes_by_pages(site: Site) -> None:
     """Half of them the stack's, half just imported: three pages of a listing are all that is asked.
 
