@@ -407,6 +407,8 @@ def test_the_description_is_json_and_complete(full: Registry) -> None:
         "finds": True,
         "may_end": [],
         "replaces": ["size"],
+        "only_while": None,
+        "around": None,
         "settle": 0,
         "timeout": None,
         "asks": False,
