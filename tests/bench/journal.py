@@ -92,10 +92,16 @@ def spin(rounds: int) -> None:
         rounds -= 1
 
 
+def _own(folder: Path) -> Path:
+    """Give a database of its own, in a folder of its own: the end of the record is noted beside it."""
+    folder.mkdir()
+    return folder / "sagad.db"
+
+
 async def sagas(folder: Path, flight: int, count: int, rounds: int) -> str:
     """Run sagas with so many in flight."""
     runner = Timed()
-    journal = Journal.open(folder / f"{flight}.db", bytes(32), runner)
+    journal = Journal.open(_own(folder / str(flight)), bytes(32), runner)
     work = [commits_of(new_id()) for _ in range(count)]
     took = list[float]()
 
@@ -164,9 +170,10 @@ async def main() -> None:
     spin(1_000_000)
     rounds = int(given.busy / ((time.thread_time() - start) * 1e6) * 1_000_000)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        await appends(Path(folder) / "inline.db", Inline())
-        await appends(Path(folder) / "thread.db", Thread())
-        await reads(Path(folder) / "thread.db")
+        await appends(_own(Path(folder) / "inline"), Inline())
+        threaded = _own(Path(folder) / "thread")
+        await appends(threaded, Thread())
+        await reads(threaded)
         for flight in (1, 16, 100):
             count = given.sagas if flight > 1 else given.sagas // 8
             print(f"{flight:3} in flight:", await sagas(Path(folder), flight, count, rounds))
