@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
 def _import_aiohttp() -> None:
     """Import it without its reading all of the machine's certificates: 2 MB, and a tenth of the start.
 
-    It does so for connections that nobody has given a context. Ours are given one (``providers.tls``).
+    It does so for connections that nobody has given a context. Ours are given one (``providers.session``).
     """
     names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
     kept = {name: os.environ[name] for name in names if name in os.environ}

@@ -162,20 +162,10 @@ class Http(Driver):
 
     def _client(self) -> "ClientSession":
         """Give the session, made at the first request: it belongs to the loop that runs then."""
-        import aiohttp
-
-        from providers.tls import trusted
+        from providers.session import session
 
         if self._session is None or self._session.closed:
-            session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(force_close=True, limit=0, ssl=trusted()),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIME),
-                headers={"User-Agent": "sagad"},
-            )
-            # It would send a GET, PUT or DELETE anew by itself; there is no public switch, its own TestClient sets this.
-            session._retry_connection = False  # noqa: SLF001
-            self._session = session
+            self._session = session(connect=CONNECT_TIME, force_close=True, limit=0)
         return self._session
 
     async def close(self) -> None:

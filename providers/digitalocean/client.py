@@ -202,20 +202,10 @@ class Client:
 
     def _client(self) -> ClientSession:
         """Give the session, made at the first request: it belongs to the loop that runs then."""
-        import aiohttp
-
-        from providers.tls import trusted
+        from providers.session import session
 
         if self._session is None or self._session.closed:
-            session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=trusted()),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=ANSWER_TIME, sock_connect=CONNECT_TIME),
-                headers={"User-Agent": "sagad"},
-            )
-            # As in providers.http: repeating is the engine's, and there is no public switch.
-            session._retry_connection = False  # noqa: SLF001
-            self._session = session
+            self._session = session(connect=CONNECT_TIME, answer=ANSWER_TIME)
         return self._session
 
     async def close(self) -> None:
