@@ -6,10 +6,6 @@ from typing import ClassVar
 
 import msgspec
 
-from store.records import NewEvent
-
-_ENCODER = msgspec.json.Encoder()
-
 
 class NodeEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Something that happened to the node."""
@@ -44,8 +40,3 @@ class Pruned(NodeEvent, frozen=True, kw_only=True):
 
 
 NODE_EVENTS: dict[str, type[NodeEvent]] = {each.type: each for each in (BackedUp, Restored, Pruned)}
-
-
-def event_row(event: NodeEvent, at: int, actor: str = "sagad") -> NewEvent:
-    """Give an event as the journal keeps it."""
-    return NewEvent(None, at, event.type, event.version, _ENCODER.encode(event), actor=actor)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from actors.saga.state import Touch
 from providers.registry import Registry
 from store.journal import Journal
 from store.queries import Queries
@@ -22,6 +23,7 @@ Key = tuple[str, str]
 """(type, identity)"""
 
 _ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
 class ResourceEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -71,6 +73,24 @@ def digest(spec: bytes) -> str:
 def key_of(record: Resource) -> Key:
     """Give what a record is found by."""
     return record.type, record.identity
+
+
+def label_of(record: Resource) -> str:
+    """Give what events call a resource."""
+    return f"{record.type}/{record.name}"
+
+
+def touch_of(record: Resource) -> Touch:
+    """Give what the locks know a resource by."""
+    place = record.identity if record.identity.startswith("/") else None
+    return Touch(type=record.type, name=record.name, id=record.id, path=place)
+
+
+def known_of(record: Resource) -> dict[str, Any]:
+    """Give all that is known of a resource, by the names that verbs have for it as arguments."""
+    outputs = _DECODER.decode(record.outputs)
+    place = {"path": record.identity} if record.id is None else {"id": outputs.get("id", record.id)}
+    return {"name": record.name, **outputs, **_DECODER.decode(record.spec), **place}
 
 
 class Resources:

@@ -16,8 +16,9 @@ import anyio
 import msgspec
 import structlog
 
+from actors.beside import event_row
 from actors.directory import Directory
-from actors.node import Pruned, event_row
+from actors.node import Pruned
 from actors.saga.host import Host
 from actors.supervisor import reason
 from store.blobs import Blobs

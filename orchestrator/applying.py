@@ -14,11 +14,11 @@ from weakref import WeakValueDictionary
 import anyio
 import msgspec
 
+from actors.beside import event_row
 from actors.directory import Directory
 from actors.resources import Declared as DeclaredEvent
-from actors.resources import Key, encoded, key_of
+from actors.resources import Key, encoded, key_of, label_of, touch_of
 from actors.saga.host import Host
-from actors.saga.state import Touch
 from orchestrator import answers, documents
 from orchestrator.access import Caller
 from orchestrator.files.compile import Compiled
@@ -26,7 +26,8 @@ from orchestrator.files.document import Document
 from orchestrator.files.load import load, load_object
 from orchestrator.files.problems import Problem
 from orchestrator.files.stack import CompiledStack, Declared, compile_stack
-from orchestrator.problems import Conflict, Invalid, Item, Unavailable
+from orchestrator.problems import Conflict, Invalid, Item
+from orchestrator.refusals import refuse_full, refuse_locked
 from orchestrator.requests import StackSubmission
 from orchestrator.stacks.looking import Look, look
 from orchestrator.stacks.planning import Finder, Planned, Planner, Sketch
@@ -65,7 +66,7 @@ class Applying:
         directory: Directory,
         registry: Registry,
         submitting: Submitting,
-        accepted: Accepted = lambda _: frozenset(),
+        accepted: Accepted,
     ) -> None:
         """Plan with these drivers; submit by this. ``accepted``: see there."""
         self._host = host
@@ -240,22 +241,14 @@ class Applying:
         ]
         if not said:
             return
-        if self._host.journal.full:
-            raise Unavailable("the disk is full, so no new work is taken: make room", code="storage_full")
+        refuse_full(self._host)
         for record, _ in said:
-            self._refuse_locked(record)
+            refuse_locked(self._host, touch_of(record))
         events = [self._declared(caller, stack, *each, reason) for each in said]
         changes = [
             ResourceChange(*key_of(record), _said(stack, record, declared)) for record, declared in said
         ]
         await self._host.resources.write(self._host.journal, events, changes)
-
-    def _refuse_locked(self, record: Resource) -> None:
-        place = record.identity if record.id is None and record.identity.startswith("/") else None
-        touch = Touch(type=record.type, name=record.name, id=record.id, path=place)
-        if (saga := self._host.locks.holder(touch)) is not None:
-            hint = f"wait until it has ended, `sagactl why {saga}` says for what"
-            raise Conflict(f"saga {saga} is at {touch.label}: {hint}", code="locked")
 
     def _declared(
         self, caller: Caller, stack: str, record: Resource, declared: Declared, reason: str | None
@@ -267,15 +260,7 @@ class Applying:
             protect=declared.protect,
             reason=reason,
         )
-        return NewEvent(
-            saga=None,
-            at=self._host.clock.now(),
-            type=said.type,
-            version=said.version,
-            data=msgspec.json.encode(said),
-            actor=caller.name,
-            resource=f"{record.type}/{record.name}",
-        )
+        return event_row(said, self._host.clock.now(), actor=caller.name, resource=label_of(record))
 
 
 def _said(stack: str, record: Resource, declared: Declared) -> Resource:
@@ -367,8 +352,7 @@ def _state(
     owned: list[Resource], sketch: Sketch, seen: dict[Key, Look], actions: list[answers.Action]
 ) -> str:
     """Give the digest of all that a plan was made from beside its file: the records, what is there of them, the actions."""
-    records = {(each.type, each.identity): each for each in owned}
-    records |= {(each.type, each.identity): each for _, each in sketch.owned}
+    records = {key_of(each): each for each in (*owned, *(record for _, record in sketch.owned))}
     there = [
         [*key, records[key].spec_version, _shown(records[key], seen.get(key))] for key in sorted(records)
     ]

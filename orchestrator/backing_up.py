@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from actors.beside import event_row
 from actors.clock import rfc3339
-from actors.node import BackedUp, event_row
+from actors.node import BackedUp
 from actors.saga.host import Host
 from orchestrator import VERSION
 from orchestrator.access import Caller
@@ -46,7 +47,7 @@ class BackingUp:
                 raise Unavailable(str(full), code="no_room") from full
             try:
                 event = BackedUp(upto=made.manifest.seq, bytes=made.size)
-                await journal.record([event_row(event, now, caller.name)])
+                await journal.record([event_row(event, now, actor=caller.name)])
                 yield made
             finally:
                 made.close()

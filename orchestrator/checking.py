@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from config.settings import Access
 from orchestrator import answers, documents
+from orchestrator.access import Caller, require
 from orchestrator.applying import Applying
 from orchestrator.files.document import Document
 from orchestrator.files.load import load, load_object
@@ -15,8 +19,15 @@ from orchestrator.submitting import Submitting
 class Checking:
     """Says of files what is wrong with them, or what they would leave behind."""
 
-    def __init__(self, submitting: Submitting, applying: Applying, rehearsing: Rehearsing) -> None:
-        """Check sagas as at their submission, stacks as for a plan."""
+    def __init__(
+        self,
+        submitting: Submitting,
+        applying: Applying,
+        rehearsing: Rehearsing,
+        access: Callable[[], Access],
+    ) -> None:
+        """Check sagas as at their submission, stacks as for a plan. ``access``: who has which role now."""
+        self._access = access
         self._submitting = submitting
         self._applying = applying
         self._rehearsing = rehearsing
@@ -32,22 +43,20 @@ class Checking:
         )
         return documents.encode(found)
 
-    async def rehearse(self, submission: FileSubmission) -> bytes:
+    async def rehearse(self, caller: Caller, submission: FileSubmission) -> bytes:
         """Say what a file would leave behind, whatever goes wrong. Raises Invalid.
 
-        Of a stack it is what applying it now would: to plan that, what is there is read.
+        Of a stack it is what applying it now would: to plan that, what is there is read with the node's own secrets. So
+        it is for operators; others get NotAllowed.
         """
         document = self._stack(submission)
         if document is None:
             return await self._rehearsing.rehearse(submission)
+        require(caller, "operator", self._access())
         compiled = await self._applying.rehearsable(document)
         if compiled is None:
             return documents.encode(_nothing(document.value["stack"]))
         return await self._rehearsing.rehearse_compiled(compiled, {})
-
-    def is_stack(self, submission: FileSubmission) -> bool:
-        """Tell whether it is a stack file."""
-        return self._stack(submission) is not None
 
     def _stack(self, submission: FileSubmission) -> Document | None:
         """Give the document of what is a stack file."""

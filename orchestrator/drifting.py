@@ -25,6 +25,7 @@ from orchestrator.drift_documents import lines, rule_document
 from orchestrator.inbox import Inbox
 from orchestrator.problems import Conflict, Invalid, Item, NotFound, Unavailable
 from orchestrator.reading import Reading
+from orchestrator.refusals import refuse_full
 from orchestrator.requests import Detect, DriftBody, Ignore
 from orchestrator.setting_back import SettingBack
 from orchestrator.submitting import Submitting, check_open
@@ -153,7 +154,7 @@ class Drifting:
 
     async def accept(self, caller: Caller, ref: str, body: DriftBody) -> bytes:
         """Make what is there the spec; of a resource that is missing: keep it no longer. Raises NotFound, Conflict."""
-        self._inbox.refuse_full()
+        refuse_full(self._host)
         async with self._keeper.alone:
             drift = self._inbox.open(ref)
             record = self._inbox.record(drift)

@@ -8,11 +8,12 @@ import anyio
 
 from actors.drift.judge import rule_for
 from actors.drift.keeper import Keeper
-from actors.drift.looking import touch
+from actors.resources import touch_of
 from actors.saga.host import Host
 from orchestrator import answers
 from orchestrator.drift_documents import document
-from orchestrator.problems import Conflict, NotFound, Unavailable
+from orchestrator.problems import Conflict, NotFound
+from orchestrator.refusals import refuse_locked
 from store import drift as kept
 from store.drift import Drift, Rule
 from store.records import Resource
@@ -73,18 +74,7 @@ class Inbox:
 
     def refuse_busy(self, record: Resource) -> None:
         """Raise Conflict while a saga is at a resource."""
-        saga = self._host.locks.holder(touch(record))
-        if saga is not None:
-            raise Conflict(
-                f"saga {saga} is at {record.type} {record.name}: wait until it has ended, `sagactl why {saga}` says"
-                " for what",
-                code="locked",
-            )
-
-    def refuse_full(self) -> None:
-        """Raise Unavailable while there is no room to write."""
-        if self._host.journal.full:
-            raise Unavailable("the disk is full, so nothing new is kept: make room", code="storage_full")
+        refuse_locked(self._host, touch_of(record), f"{record.type} {record.name}")
 
     def rules(self) -> list[Rule]:
         """Give the rules that hold."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actors.resources import Forgotten, Imported, ResourceEvent, digest, encoded
+from actors.beside import event_row
+from actors.resources import Forgotten, Imported, ResourceEvent, digest, encoded, label_of, touch_of
 from actors.saga.host import Host
 from actors.saga.moved import id_of
 from actors.saga.outcomes import settled
@@ -17,13 +18,14 @@ from config.problems import suggest
 from orchestrator import answers, documents
 from orchestrator.access import Caller
 from orchestrator.auditing import Auditing
-from orchestrator.problems import Conflict, Invalid, Item, NotFound, Unavailable
+from orchestrator.problems import Conflict, Invalid, Item, NotFound
+from orchestrator.refusals import refuse_full, refuse_locked
 from orchestrator.requests import Forget, Import
 from providers.asking import Refused, output_names, reading, spec_fields, there
 from providers.contract import Call, Driver, Image, Resource
 from providers.registry import Registry
-from store.records import NewEvent, ResourceChange
 from store.records import Resource as Record
+from store.records import ResourceChange
 
 if TYPE_CHECKING:
     from store.drift import Seen
@@ -193,7 +195,8 @@ class Keeping:
         earlier = found[0] if found else None
         call = _call(driver, name, given, earlier)
         resource = call.resource or Resource(type=type_, name=name, id=given.id)
-        self._refuse_busy(resource)
+        touch = Touch(type=type_, name=resource.name, id=resource.id, path=resource.path)
+        refuse_locked(self._host, touch)
         spec, outputs = self._as_it_is(driver, given, await self._read(driver, call, resource, given))
         key = identity(resource, outputs | ({} if given.id is None else {"id": given.id}))
         earlier = self._host.resources.find((type_, key))
@@ -233,29 +236,10 @@ class Keeping:
         self, caller: Caller, record: Record, said: ResourceEvent, change: ResourceChange
     ) -> None:
         """Write a record with its event, if nobody is at the resource: without a pause between looking and writing."""
-        place = record.identity if record.identity.startswith("/") else None
-        self._refuse_busy(Resource(record.type, record.name, record.id, place))
-        if self._host.journal.full:
-            raise Unavailable("the disk is full, so nothing new is kept: make room", code="storage_full")
-        event = NewEvent(
-            saga=None,
-            at=self._host.clock.now(),
-            type=said.type,
-            version=said.version,
-            data=msgspec.json.encode(said),
-            actor=caller.name,
-            resource=f"{record.type}/{record.name}",
-        )
+        refuse_locked(self._host, touch_of(record))
+        refuse_full(self._host)
+        event = event_row(said, self._host.clock.now(), actor=caller.name, resource=label_of(record))
         await self._host.resources.write(self._host.journal, [event], [change])
-
-    def _refuse_busy(self, resource: Resource) -> None:
-        touch = Touch(type=resource.type, name=resource.name, id=resource.id, path=resource.path)
-        saga = self._host.locks.holder(touch)
-        if saga is not None:
-            raise Conflict(
-                f"saga {saga} is at {touch.label}: wait until it has ended, `sagactl why {saga}` says for what",
-                code="locked",
-            )
 
     # -- reading what is there ---------------------------------------------------------------------------------------
 

@@ -8,8 +8,9 @@ from typing import IO
 
 import msgspec
 
+from actors.beside import event_row
 from actors.clock import WallClock
-from actors.node import Restored, event_row
+from actors.node import Restored
 from actors.restoring import hold_all
 from store import node
 from store.backup import Manifest
@@ -60,7 +61,7 @@ async def _hold(made: Unpacked, key: bytes, by: str) -> list[str]:
             held = await hold_all(journal, queries, _why(made.manifest), now)
             manifest = made.manifest
             event = Restored(made_at=manifest.made_at, made_by=manifest.made_by, held=len(held))
-            await journal.record([event_row(event, now, by)])
+            await journal.record([event_row(event, now, actor=by)])
         finally:
             await queries.close()
     finally:

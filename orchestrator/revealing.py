@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from actors.beside import event_row
 from actors.reveals import Revealed
 from actors.saga import keys, seals
 from actors.saga.dossier import IMAGE, INTENT
@@ -26,7 +27,7 @@ from providers.contract import Blob, Driver, Image
 from providers.registry import Registry, UnknownOperation
 from store.blobs import Blobs, StoredBlob
 from store.errors import SecretUnusable, StoreError
-from store.records import Execution, NewEvent
+from store.records import Execution
 from store.sealed import name_of, referred
 
 MOST = 16 << 20
@@ -101,15 +102,7 @@ class Revealing:
             why = "the disk is full, so it cannot be put on the record that this was shown: make room"
             raise Unavailable(why, code="storage_full")
         said = Revealed(what=tuple(what), reason=reason)
-        event = NewEvent(
-            saga,
-            self._host.clock.now(),
-            said.type,
-            said.version,
-            msgspec.json.encode(said),
-            actor=caller.name,
-            resource=resource,
-        )
+        event = event_row(said, self._host.clock.now(), actor=caller.name, resource=resource, saga=saga)
         await self._host.journal.record([event])
 
     # -- values ------------------------------------------------------------------------------------------------------

@@ -145,19 +145,15 @@ class Service:
         from orchestrator.rehearsing import Rehearsing
 
         rehearsing = Rehearsing(self._registry, self._submitting)
-        return Checking(self._submitting, self._applying, rehearsing)
+        return Checking(self._submitting, self._applying, rehearsing, lambda: self.settings.access)
 
     async def validate(self, submission: FileSubmission) -> bytes:
         """Say what is wrong with a file: see ``checking``."""
         return await self._checking.validate(submission)
 
-    async def rehearse(self, submission: FileSubmission) -> bytes:
-        """Say what a file would leave behind, whatever goes wrong: see ``checking``. Raises Invalid."""
-        return await self._checking.rehearse(submission)
-
-    def is_stack(self, submission: FileSubmission) -> bool:
-        """Tell whether it is a stack file that is to be checked or tried out."""
-        return self._checking.is_stack(submission)
+    async def rehearse(self, caller: Caller, submission: FileSubmission) -> bytes:
+        """Say what a file would leave behind, whatever goes wrong: see ``checking``. Raises Invalid, NotAllowed."""
+        return await self._checking.rehearse(caller, submission)
 
     async def plan(self, submission: StackSubmission) -> bytes:
         """Say what applying a stack file would do: see ``applying``. Raises Invalid."""

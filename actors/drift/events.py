@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from actors.beside import event_row
 from actors.saga.host import Host
 from store.drift import Drift
 from store.records import NewEvent, Note
@@ -132,15 +133,7 @@ def of(drift: Drift) -> dict[str, str]:
 
 def row(event: DriftEvent, at: int, resource: str | None, actor: str = "sagad") -> NewEvent:
     """Give the row of an event."""
-    return NewEvent(
-        saga=None,
-        at=at,
-        type=event.type,
-        version=event.version,
-        data=msgspec.json.encode(event),
-        actor=actor,
-        resource=resource,
-    )
+    return event_row(event, at, actor=actor, resource=resource)
 
 
 async def write(host: Host, note: Note) -> None:

@@ -20,10 +20,9 @@ from actors.drift import absence
 from actors.drift.counting import Counting, Scope
 from actors.drift.hiding import hidden
 from actors.drift.report import Progress, Report, rest
-from actors.resources import encoded
+from actors.resources import encoded, known_of, touch_of
 from actors.saga.host import Host
 from actors.saga.outcomes import clip, settled
-from actors.saga.state import Touch
 from providers.asking import Refused, reading, there
 from providers.contract import ABSENT, READS_ONLY, Call, Driver, Ended, Failed, Image
 from providers.registry import Registry, UnknownOperation
@@ -177,7 +176,7 @@ class Looking:
 
     async def _ask(self, driver: Driver, found: Found) -> list[Seen]:
         began = self._host.clock.now()
-        if saga := self._host.locks.holder(touch(found.record)):
+        if saga := self._host.locks.holder(touch_of(found.record)):
             self._progress.looked += 1
             self._report.is_passed(found.record.type, found.record.name, f"saga {saga} is at it")
             return []
@@ -214,7 +213,7 @@ class Looking:
     def _row(self, found: Found, driver: Driver, image: Image, began: int) -> list[Seen]:
         """Give what is to be written of a resource: nothing of one that a saga is at."""
         record = found.record
-        if self._host.locks.holder(touch(record)) is not None:
+        if self._host.locks.holder(touch_of(record)) is not None:
             return []  # the round has not come by it: it is named when it is asked for by itself
         try:
             live = self._live(record, image) if image.exists else None
@@ -275,10 +274,8 @@ def _inventory(driver: Driver) -> tuple[Any, BaseException | None]:
 
 def _call(driver: Driver, record: Resource) -> Call:
     """Make the call by which a resource on record is read. Raises Unreadable."""
-    known = _DECODER.decode(record.outputs) | _DECODER.decode(record.spec)
-    known |= {"name": record.name, "path": record.identity, "id": record.id or record.identity}
     try:
-        call = reading(driver, known, key="drift")
+        call = reading(driver, known_of(record), key="drift")
     except Refused as refused:
         raise Unreadable(str(refused)) from refused
     except Exception as error:
@@ -286,12 +283,6 @@ def _call(driver: Driver, record: Resource) -> Call:
     if call.resource is None:
         raise Unreadable(f"what is on record does not say how to ask {driver.type} for it")
     return call
-
-
-def touch(record: Resource) -> Touch:
-    """Give what the locks know a resource by."""
-    place = record.identity if record.identity.startswith("/") else None
-    return Touch(type=record.type, name=record.name, id=record.id, path=place)
 
 
 def _said(error: BaseException) -> str:

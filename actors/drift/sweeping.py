@@ -22,9 +22,8 @@ from actors.drift.counting import Scope
 from actors.drift.events import DriftEvent
 from actors.drift.hiding import comparable
 from actors.drift.judge import MISSING, NOTHING, Case, Verdict, is_judged, judge, parted, rule_for, seen_again
-from actors.drift.looking import touch
 from actors.drift.report import Progress, Report, rest
-from actors.resources import HIDDEN
+from actors.resources import HIDDEN, touch_of
 from actors.saga import keys
 from actors.saga.host import Host
 from providers.registry import Registry
@@ -135,7 +134,7 @@ class Sweeping:
 
     def _is_free(self, record: Resource) -> bool:
         """Tell whether nobody is at a resource or its record right now."""
-        return self._host.locks.holder(touch(record)) is None and not self._host.resources.busy(
+        return self._host.locks.holder(touch_of(record)) is None and not self._host.resources.busy(
             (record.type, record.identity)
         )
 

@@ -338,9 +338,7 @@ async def validate(ask: Ask) -> Result:
 async def rehearse(ask: Ask) -> Result:
     """Try out what would be left behind."""
     check_submission(ask.body)
-    if ask.service.is_stack(ask.body):  # to plan it, what is there is asked, with the node's own secrets
-        require(ask.caller, "operator", ask.service.settings.access)
-    return Answer(await ask.service.rehearse(ask.body))
+    return Answer(await ask.service.rehearse(ask.caller, ask.body))
 
 
 async def providers(ask: Ask) -> Result:

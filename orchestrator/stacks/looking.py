@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from actors.resources import Key, key_of
+from actors.resources import Key, key_of, known_of
 from actors.saga.outcomes import settled
 from providers.asking import Refused, reading, there
 from providers.contract import Driver, Ended, Failed, Image
@@ -23,8 +23,6 @@ LISTING = 600.0
 FEW = 3
 """So many of one type are asked after one by one: that takes no more requests than a listing, and is never stale."""
 AT_ONCE = 8
-
-_JSON = msgspec.json.Decoder(dict[str, Any])
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -103,10 +101,3 @@ async def read(driver: Driver, record: Resource) -> Look:
     if image is not None and image.exists and not there(driver, image):
         return Look(None, f"what is there is a {image.fields.get('kind')}")
     return Look(image)
-
-
-def known_of(record: Resource) -> dict[str, Any]:
-    """Give all that is known of a resource, by the names that verbs have for it as arguments."""
-    outputs = _JSON.decode(record.outputs)
-    place = {"path": record.identity} if record.id is None else {"id": outputs.get("id", record.id)}
-    return {"name": record.name, **outputs, **_JSON.decode(record.spec), **place}

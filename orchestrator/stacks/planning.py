@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from actors.resources import Key, key_of
+from actors.resources import Key, key_of, known_of
 from actors.saga.calls import Calls, NotReady
 from actors.saga.references import BadReference, mentions, reveal
 from orchestrator.files.problems import Problem
 from orchestrator.files.stack import CompiledStack, Declared
-from orchestrator.stacks.changes import Change, changes, verbs_for, with_around
+from orchestrator.stacks.changes import LATER, SENSITIVE, Change, changes, verbs_for, with_around
 from orchestrator.stacks.known import Known, Settled
-from orchestrator.stacks.looking import Look, known_of
+from orchestrator.stacks.looking import Look
 from providers.contract import ABSENT, Driver, Ended
 from store.records import Resource
 
@@ -192,10 +192,10 @@ class Planner:
 
     def _new(self, wanted: Wanted) -> list[Change]:
         """Give the fields of what is to be made, secrets as references."""
-        shown = {**wanted.spec, **dict.fromkeys(sorted(wanted.unknown), "(known after apply)")}
+        shown = {**wanted.spec, **dict.fromkeys(sorted(wanted.unknown), LATER)}
         hidden = wanted.driver.sensitive
         return [
-            Change(field, None, "(sensitive)" if field in hidden else shown[field])
+            Change(field, None, SENSITIVE if field in hidden else shown[field])
             for field in wanted.declared.spec
         ]
 

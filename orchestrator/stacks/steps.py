@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
+from actors.resources import known_of
 from actors.saga.plan import Action, Plan, Stack
 from actors.saga.references import escape
-from orchestrator.stacks.looking import known_of
 from orchestrator.stacks.planning import Planned, needs_of
 from providers.contract import Driver
 from store.records import Resource
