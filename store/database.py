@@ -83,7 +83,9 @@ def prepare(path: Path, node_key: bytes, options: str = "") -> tuple[str, Head]:
     nothing.
     """
     try:
-        found = _looked_at(path, node_key, options)
+        found, ready = _looked_at(path, node_key, options)
+        if found is not None and ready:
+            return found  # as after every start but the first of a release
         if not options:
             path.touch(mode=0o600)  # SQLite gives its other files the same mode
         with closing(connect(path, options)) as db:
@@ -99,20 +101,21 @@ def prepare(path: Path, node_key: bytes, options: str = "") -> tuple[str, Head]:
         raise DatabaseDamaged(path, str(error)) from error
 
 
-def _looked_at(path: Path, node_key: bytes, options: str) -> tuple[str, Head] | None:
-    """Check a database without touching it, and give what `prepare` does; None where there is nothing in it.
+def _looked_at(path: Path, node_key: bytes, options: str) -> tuple[tuple[str, Head] | None, bool]:
+    """Check a database without touching it; give what `prepare` gives (None: it is empty), and whether that is all.
 
     Read-only, since closing a connection that may write folds the log into the file.
     """
     if not (path.exists() and path.stat().st_size):
         check_mark(None, path, node_key)
-        return None
+        return None, False
     with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
         version = check_version(db, path)
         check_mark(db, path, node_key)
-        if version == newest():
+        if current := version == newest():
             check_schema(db, path)
-        return _check_tail(db, path, node_key) if version else None
+        ready = current and db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        return (_check_tail(db, path, node_key) if version else None), ready
 
 
 def newest() -> int:
@@ -193,7 +196,11 @@ def shape(db: sqlite3.Connection) -> set[tuple[str, str]]:
     found = db.execute(
         "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
     )
-    return {(name, " ".join(re.sub(r"--.*", "", sql).split())) for name, sql in found}
+    return {(name, _plain(sql)) for name, sql in found}
+
+
+def _plain(sql: str) -> str:
+    return " ".join(re.sub(r"--.*", "", sql).split())
 
 
 def _check_tail(db: sqlite3.Connection, path: Path, node_key: bytes) -> tuple[str, Head]:
