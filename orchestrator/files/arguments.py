@@ -34,7 +34,7 @@ KindsOf = Callable[[Ref], Kinds]
 
 
 @cache
-def _fields(struct: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+def fields_of(struct: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
     """Give a struct's fields by name. To look at them takes 20 µs and more, and a file's steps are often of one type."""
     return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
@@ -49,7 +49,7 @@ class Arguments:
 
     def check(self, path: Path, template: Any, struct: type[msgspec.Struct]) -> None:
         """Report every argument that is unknown, missing or of the wrong type."""
-        fields = _fields(struct)
+        fields = fields_of(struct)
         for key, value in template.items():
             if key in fields:
                 self._value((*path, key), value, fields[key].type)

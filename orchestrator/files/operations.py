@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.files.arguments import fields_of
 from orchestrator.files.document import Report
 from orchestrator.files.problems import Path, shown, suggest
 from providers.contract import Driver, Verb
@@ -64,8 +65,11 @@ _STAND_INS: tuple[Any, ...] = (1, True, [], {})
 
 def _filled(template: dict[str, Any], verb: Verb) -> dict[str, Any]:
     """Give the arguments with something that fits in the place of each whole reference to what is no text."""
-    wanted = {field.encode_name: field.type for field in msgspec.structs.fields(verb.arguments)}
-    return {name: _fitting(value, wanted.get(name, Any)) for name, value in template.items()}
+    fields = fields_of(verb.arguments)
+    return {
+        name: _fitting(value, fields[name].type) if name in fields else value
+        for name, value in template.items()
+    }
 
 
 def _fitting(value: Any, wanted: Any) -> Any:
