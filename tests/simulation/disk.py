@@ -93,14 +93,15 @@ def _torn(write: Write, chance: random.Random) -> list[Write]:
 class Disk:
     """The disk below one running process; after a crash ``left`` gives what the next one finds."""
 
-    def __init__(self, folder: Path, files: dict[str, File]) -> None:
-        """Lay these files on a new disk; what SQLite works on lies in this folder, and nothing else."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in os.scandir(folder):
-            if old.is_file():
-                Path(old).unlink()
+    def __init__(self, folder: Path, files: dict[str, File], *, good: bool = False) -> None:
+        """Lay these files on a new disk, in a new folder. ``good``: it never fails, and the power is never cut.
+
+        Of a good disk nobody keeps account, which is faster.
+        """
+        folder.mkdir(parents=True)
         self.folder = folder
         self.files = files
+        self._good = good
         for name, file in files.items():
             (folder / name).write_bytes(file.content())
         self.dead = False
@@ -111,10 +112,14 @@ class Disk:
         self.asked: Callable[[Operation, Moment], None] = lambda *_: None
         """Called at each operation, before and after it: a crash may come from there."""
         self.refused: Counter[str] = Counter()
-        mounted[str(folder)] = self
+        if not good:
+            mounted[str(folder)] = self
 
     def left(self, chance: random.Random | None) -> dict[str, File]:
         """Give the files as a crash leaves them: of the process alone (None) all, of the power what chance spares."""
+        if self._good:
+            assert chance is None, "nobody has kept account of what was synced"
+            return {each.name: File(Path(each).read_bytes()) for each in self._lying_there()}
         if chance is None:
             return self.files
         found = {name: file.left(chance) for name, file in self.files.items()}
@@ -123,8 +128,12 @@ class Disk:
     def unmount(self) -> None:
         """Take the disk away; whoever still has a file of it open writes to nowhere."""
         self.dead = True
-        if mounted.get(str(self.folder)) is self:
-            del mounted[str(self.folder)]
+        mounted.pop(str(self.folder), None)
+        for each in self._lying_there():
+            Path(each).unlink()
+
+    def _lying_there(self) -> list[os.DirEntry[str]]:
+        return [each for each in os.scandir(self.folder) if each.is_file()]
 
     # -- asked by SQLite -------------------------------------------------------------------------------------------
 

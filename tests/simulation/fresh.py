@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from store import chain, database
@@ -35,9 +35,9 @@ def _template() -> dict[str, bytes]:
             db.execute("UPDATE meta SET node = ?, mac = ?", (NODE, mac))
         _made.update({name: file.content() for name, file in disk.files.items()})
         disk.unmount()
-        shutil.rmtree(folder)
         # These take longer than all the rest of a start.
         shape, migrations = database.wanted_shape(), list(database.migrations())
         database.wanted_shape = lambda: shape
         database.migrations = lambda: iter(migrations)
+        database._plain = cache(database._plain)
     return _made

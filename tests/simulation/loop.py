@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine
+from heapq import heappop, heappush
 from itertools import count
 from typing import Any, TypeVar
 
@@ -23,30 +24,6 @@ class Endless(Exception):
 
 class Died(Exception):
     """The process that ran on the loop is gone."""
-
-
-class _Jumps:
-    """In the selector's place: there is nothing to wait for but time."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[Any]:
-        """Let that time pass."""
-        loop = self._loop
-        loop.turns += 1
-        if timeout is None:
-            raise Endless("nothing is ready and nothing will be: somebody waits for what never comes")
-        if timeout > 0:
-            loop.clock += timeout
-        for crash in loop.arms.pop(loop.turns, ()):
-            crash()
-        if loop.turns > TURNS:
-            raise Endless(f"{TURNS} turns of the loop, and no end")
-        return []
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 class _Task(asyncio.Task[Any]):
@@ -69,7 +46,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         """Begin at time 0, with nothing to do."""
         super().__init__()
-        self._selector = _Jumps(self)
         self.clock = 0.0
         self.turns = 0
         self.dead = False
@@ -79,6 +55,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.set_task_factory(self._factory)
         self.set_exception_handler(self._noticed)
         self._tasks: dict[int, _Task] = {}
+        self._due: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers = count()
 
     def time(self) -> float:
         """Give the virtual seconds."""
@@ -118,8 +96,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def forget(self) -> None:
         """Drop whatever was going on, as a process that ends drops it."""
         self._ready.clear()  # type: ignore[attr-defined]
-        self._scheduled.clear()  # type: ignore[attr-defined]
-        self._timer_cancelled_count = 0
+        self._due.clear()
         for task in self._tasks.values():
             task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._tasks.clear()
@@ -135,8 +112,40 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if not self.dead:
             self.broken.append(f"{context.get('message')}: {context.get('exception')!r}")
 
-    def _process_events(self, event_list: Any) -> None:
+    get_debug = staticmethod(bool)  # False, asked with each future and each handle
+
+    # -- what asyncio's loop does, with nothing to wait for but time --------------------------------------------------
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """Have something happen at that time; what is due at the same time happens in the order of these calls."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._due, (when, next(self._timers), timer))
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         pass
+
+    def _run_once(self) -> None:
+        ready, due = self._ready, self._due  # type: ignore[attr-defined]
+        self.turns += 1
+        while due and due[0][2].cancelled():
+            heappop(due)
+        if not ready and not self._stopping:  # type: ignore[attr-defined]
+            if not due:
+                raise Endless("nothing is ready and nothing will be: somebody waits for what never comes")
+            self.clock = max(self.clock, due[0][0])
+        for crash in self.arms.pop(self.turns, ()):
+            crash()
+        if self.turns > TURNS:
+            raise Endless(f"{TURNS} turns of the loop, and no end")
+        while due and due[0][0] <= self.clock:
+            ready.append(heappop(due)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
 
     def _write_to_self(self) -> None:
         pass

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import msgspec
 
 from actors.saga.state import ENDED, State
@@ -58,7 +58,7 @@ class Operators:
         return submissions + [self._say(made, index) for index in sorted(self.unsaid)]
 
     async def _until(self, at: float) -> None:
-        await anyio.sleep(max(0.0, at - self._run.loop.clock))
+        await asyncio.sleep(max(0.0, at - self._run.loop.clock))
 
     async def _submit(self, made: Parts, index: int) -> None:
         """Submit until it is acknowledged, with one key: a client that has lost its answer asks again."""
@@ -70,7 +70,7 @@ class Operators:
                 answer = await self._submitted(made, index, key)
             except Unavailable:
                 self._run.count("submissions refused for want of room")
-                await anyio.sleep(2)
+                await asyncio.sleep(2)
             if self._run.loop.dead:
                 return
         self._acknowledged(made)
@@ -164,7 +164,7 @@ class Operators:
         return VerbBody(reason=word)
 
     def _truth(self, made: Parts, saga: str, action: Action, word: str) -> VerbBody:
-        """Look at the world, and say what it is like there: done or failed; or have it done again."""
+        """Look at the world, and say what it is like there: done or failed; what is half done is to be done again."""
         plan, state = made.directory.durable(saga)
         asked = [index for index, way, _ in _unknown(state)]
         if not asked:
@@ -172,10 +172,11 @@ class Operators:
         index = asked[action.step % len(asked)]
         way, generation = next((w, g) for i, w, g in _unknown(state) if i == index)
         key = f"{saga}-{index}-{way[0]}-{generation}"
-        done = self._run.world.done[key] > 0
-        if action.flag:
-            self._run.world.settled[key] += 1
+        world = self._run.world
+        if action.flag or world.half_done(key):
+            world.settled[key] += 1
             return VerbBody(step=plan.steps[index].name, as_="retry", reason=word)
+        done = world.done[key] > 0
         return VerbBody(step=plan.steps[index].name, as_="done" if done else "failed", reason=word)
 
     async def _look(self, made: Parts, saga: str) -> None:
@@ -200,7 +201,7 @@ class Operators:
         """Say what each saga's hold asks for until all have ended; everything else goes well from here on."""
         waiting: list[str] = []
         for number in range(ROUNDS):
-            await anyio.sleep(3 if number < 10 else 40)
+            await asyncio.sleep(3 if number < 10 else 40)
             live = await made.host.queries.live()
             waiting = [each.id for each in live if each.status not in ENDED]
             if not waiting:
@@ -225,7 +226,9 @@ class Operators:
         }.get(reason, [])
         if reason == "attention":
             at = column(plan, state)
+            locked = state.seen.locked if state.deadlock is not None else ()
             verbs = [("resolve", 0, False)] if _unknown(state) else []
+            verbs += [("skip", locked[0][0], False)] if locked and not verbs else []
             verbs += [("skip", held[0], False)] if held and not verbs else []
             verbs += (
                 [("rollback", 0, True)] if at == "past" else [("cancel", 0, False)] if at == "stopped" else []

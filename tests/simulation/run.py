@@ -7,13 +7,11 @@ import random
 import sqlite3
 from collections import Counter
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from orchestrator.parts import Parts, parts
-from store import database
 from tests.simulation import rest
 from tests.simulation.disk import Disk
 from tests.simulation.fresh import fresh
@@ -28,6 +26,9 @@ FOLDER = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
 PATIENCE = 45.0
 """Virtual seconds for which a run goes on by itself before honest people bring it to its end."""
 LIVES = 40
+_ON_DISK = ("write", "sync", "after")
+_folders = count()
+"""A folder for each disk: whatever of a daemon that died still closes its files, closes its own."""
 
 
 class Run:
@@ -89,7 +90,7 @@ class Run:
 
     def _life(self, number: int) -> bool:
         """Start the daemon and let it live; True: all is done."""
-        self._disk = disk = Disk(self._folder, self._files)
+        self._disk = disk = Disk(self._folder / str(next(_folders)), self._files, good=not self._is_fragile())
         disk.asked = self._asked
         disk.trouble = self._trouble
         self._watch()
@@ -111,13 +112,12 @@ class Run:
             self._fall()
             return False
         finally:
-            if self.laws.db is not None:
-                self.laws.db.close()
-                self.laws.db = None
+            self.laws.db = None
         self.check_raised()
         self.check_broken()
+        if self.stopping:
+            self._files = disk.left(None)
         self._unmount()
-        self._files = disk.left(None)
         return not self.stopping
 
     def check_broken(self) -> None:
@@ -147,9 +147,7 @@ class Run:
         ground = SimulatedGround(self.loop, self.world, self._chance, self._ids)
         self._arm()
         async with parts(node, lambda: node, lambda: None, ground) as made:
-            self.laws.db = sqlite3.connect(
-                database.address(self._disk.folder / "sagad.db", "ro", ground.disk), uri=True
-            )
+            self.laws.db = ground.reader
             if self._lives > 1:
                 self.laws.at_start(made)
             made.service.ready = True
@@ -183,7 +181,7 @@ class Run:
         """Wait; False: the daemon is told to stop."""
         pause = 0.5
         while self.loop.clock < PATIENCE:
-            await anyio.sleep(pause)
+            await asyncio.sleep(pause)
             self.check_raised()
             if self._how is not None:
                 self.stopping = True
@@ -203,7 +201,7 @@ class Run:
         self._watch()
         await asyncio.gather(*tasks)
         await self.operators.bring_to_an_end(made)
-        await anyio.sleep(1)
+        await asyncio.sleep(1)
         self.check_raised()
         self.check_broken()
         at_rest(made, self)
@@ -231,8 +229,13 @@ class Run:
 
     def _watch(self) -> None:
         """Have the disk ask before each operation, where that can make a difference."""
-        here = any(crash.point in ("write", "sync", "after") for crash in self._crashes)
+        here = any(crash.point in _ON_DISK for crash in self._crashes)
         self._disk.watched = here or bool(self.scenario.troubles and not self._calm)
+
+    def _is_fragile(self) -> bool:
+        """Tell whether anything can still happen to the disk, or to the power."""
+        crashes = any(each.how == "power" or each.point in _ON_DISK for each in self._crashes)
+        return crashes or bool(self.scenario.troubles and not self._calm)
 
     def _asked(self, operation: str, moment: str) -> None:
         """An operation of the disk: does the daemon die here?"""

@@ -7,12 +7,12 @@ arrive: that is what a lost answer is.
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-import anyio
 import msgspec
 
 from providers.contract import ABSENT, Call, Image
@@ -127,6 +127,10 @@ class World:
         self._finish_jobs()
         return key in self.jobs and not self.jobs[key].over
 
+    def half_done(self, key: str) -> bool:
+        """Tell whether the last that a call did was a part of what it was to do."""
+        return next((each.kind == "partly" for each in reversed(self.log) if each.key == key), False)
+
     # -- changing --------------------------------------------------------------------------------------------------
 
     async def call(self, call: Call, resource: str, target: str | None, mark: str, repeat: Repeat) -> str:
@@ -139,10 +143,10 @@ class World:
         try:
             await self._rest("go", call.key, call.attempt)
             if how == "hangs_before":
-                await anyio.sleep(FOREVER)
+                await asyncio.sleep(FOREVER)
             self._arrive(flight)
             if how == "hangs_after":
-                await anyio.sleep(FOREVER)
+                await asyncio.sleep(FOREVER)
             await self._rest("come", call.key, call.attempt)
         except BaseException:
             if not flight.arrived and not self.dead and self.draw("cut off", call.key, call.attempt) < 0.5:
@@ -201,7 +205,9 @@ class World:
         self.log.append(effect)
         more = -1 if kind == "cleanup" else 1
         self.done[key] += more
-        if flight.repeat == "token" and kind != "partly":
+        if kind == "cleanup":
+            self.tokens.discard(key)
+        elif flight.repeat == "token" and kind != "partly":
             self.tokens.add(key)
         if flight.repeat == "counted":
             self.counts[key] += more
@@ -252,4 +258,4 @@ class World:
         drawn = self.draw("rest", *what)
         if drawn < 0.3:
             return
-        await anyio.sleep(0.001 + 0.05 * drawn if drawn < 0.9 else 3 * (drawn - 0.85) * 10)
+        await asyncio.sleep(0.001 + 0.05 * drawn if drawn < 0.9 else 3 * (drawn - 0.85) * 10)
