@@ -209,10 +209,11 @@ class Locks:
             if ended and not claim.kept:
                 claim.kept = True
                 free += [claim.resource, *self._awaited_by_mates(claim)]
+            in_vain = (claim.step, claim.resource) not in waits
             gone = (
                 (claim.kind == "held" and not recorded)
-                or (claim.kind == "reserved" and (ended or recorded))
-                or (claim.kind == "waiting" and (claim.step, claim.resource) not in waits)
+                or (claim.kind == "reserved" and (ended or recorded or (claim.awaited and in_vain)))
+                or (claim.kind == "waiting" and in_vain)
             )
             if gone:
                 self._remove(claim)

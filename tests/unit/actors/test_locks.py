@@ -290,6 +290,19 @@ def test_who_had_its_turn_and_was_lost_gets_it_again(table: Table) -> None:
     assert table.hear() == ["bob"]
 
 
+def test_who_gave_up_waiting_as_its_turn_came_is_passed_over(table: Table) -> None:
+    """Its lock is free for the next one; it is not told of it again and again, each time its actor leaves memory."""
+    table.want("ada", path("/a"))
+    table.want("bob", path("/a"))
+    table.want("eve", path("/a"))
+    table.end("ada")
+    table._wait("bob", 0, None)  # its time was up, before it heard that its turn had come
+    table.left("bob")
+
+    assert table.hear() == ["eve"]
+    assert table.locks.awaiting("bob") == []
+
+
 def test_a_restart_gives_to_those_who_waited_what_is_free(table: Table) -> None:
     """The daemon was killed between the end of one saga and the turn of the next; the order is the same."""
     table.want("ada", path("/x"))
