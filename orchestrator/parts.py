@@ -43,6 +43,12 @@ class Ground:
 
         return StateFolder.open(path, key_file)
 
+    def sync(self, path: Path) -> None:
+        """Make a file durable, with its name. Raises OSError."""
+        from store.node import sync_file
+
+        sync_file(path)
+
     def runner(self) -> Runner:
         """Give the place where the journal waits for the disk."""
         from store.runner import Thread
@@ -119,7 +125,12 @@ async def parts(
         runner = ground.runner()
         try:
             journal = Journal.open(
-                folder.database, folder.node_key, runner, reserve=ground.reserve, options=ground.disk
+                folder.database,
+                folder.node_key,
+                runner,
+                reserve=ground.reserve,
+                options=ground.disk,
+                sync=ground.sync,
             )
         except BaseException:
             runner.close()

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 from store import database, watermark
 from store.errors import JournalClosed, StorageFailing
+from store.node import sync_file
 from store.records import Commit, NewEvent, Note
 from store.reserve import Reserve
 from store.rows import Head
@@ -73,14 +74,23 @@ class Journal:
 
     @classmethod
     def open(
-        cls, path: Path, node_key: bytes, runner: Runner, *, reserve: int = 16 << 20, options: str = ""
+        cls,
+        path: Path,
+        node_key: bytes,
+        runner: Runner,
+        *,
+        reserve: int = 16 << 20,
+        options: str = "",
+        sync: Callable[[Path], None] = sync_file,
     ) -> Self:
         """Open the database, made anew where there is none, after checking it.
 
         Raises a StoreError that says what is wrong and what to do. `reserve` bytes are kept beside the database for
-        the day when the disk is full; `options` go into SQLite's URI. With no room to open it, those are given up.
+        the day when the disk is full; `options` go into SQLite's URI, and `sync` makes a file durable. With no room
+        to open it, the reserve is given up.
         """
         kept = Reserve(path.with_name("reserve"), reserve)
+        _settle(path, sync)
         try:
             node, head = _prepared(path, node_key, options)
         except StorageFailing:
@@ -262,6 +272,19 @@ class Journal:
         self.storage = Storage("full", problem) if problem else Storage()
         if problem:
             self._later()
+
+
+def _settle(path: Path, sync: Callable[[Path], None]) -> None:
+    """Make durable what a process that died had written to the log and not synced.
+
+    SQLite takes it for committed; somebody could be told of it, and a power cut still take it.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        if log.exists():
+            sync(log)
+    except OSError as error:
+        raise StorageFailing(log, str(error)) from error
 
 
 def _prepared(path: Path, node_key: bytes, options: str) -> tuple[str, Head]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import sqlite3
 from collections.abc import Callable, MutableMapping
@@ -21,6 +22,7 @@ from providers.test import Test
 from providers.wait import Wait
 from store.node import StateFolder
 from store.queries import Threads
+from tests.simulation.disk import mounted
 from tests.simulation.drivers import Bell, Cloud, Place
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.vfs import register
@@ -128,6 +130,12 @@ class SimulatedGround(Ground):
     def folder(self, path: Path, key_file: Path | None) -> StateFolder:
         """Give the folder without the kernel's lock on it: there is no other process."""
         return StateFolder(path, -1, KEY)
+
+    def sync(self, path: Path) -> None:
+        """Make a file of the simulated disk durable."""
+        disk = mounted.get(str(path.parent))
+        if disk is not None and disk.sync(path.name):
+            raise OSError(errno.EIO, "the disk fails")
 
     def runner(self) -> LateDisk:
         """Give the slow disk."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.parts import Parts, parts
+from store.errors import StorageFailing
 from tests.simulation import rest
 from tests.simulation.disk import Disk
 from tests.simulation.fresh import fresh
@@ -103,7 +104,7 @@ class Run:
             return False
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, StorageFailing) as error:
             # It refuses to start on a disk that fails; whoever watches over it starts it again.
             if self._trouble() is None:
                 raise Broken("crash", f"it does not start: {error}") from error

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -11,7 +13,7 @@ import pytest
 
 from store import audit, writer
 from store import journal as journal_module
-from store.errors import JournalClosed, JournalRefused, SubscriberTooSlow
+from store.errors import JournalClosed, JournalRefused, StorageFailing, SubscriberTooSlow
 from store.journal import Journal
 from store.queries import Queries
 from store.records import Commit, ExecutionChange, IdempotencyKey, NewEvent
@@ -62,6 +64,43 @@ async def test_a_journal_that_is_opened_again_goes_on_where_it_ended(path: Path,
 
     assert before == (1, head)
     assert whole(path).events == 3
+
+
+def left_by_a_killed_process(path: Path, folder: Path) -> Path:
+    """Copy a database with its log, as they lie there while somebody has it open."""
+    folder.mkdir()
+    for name in (path.name, f"{path.name}-wal"):
+        shutil.copy(path.with_name(name), folder / name)
+    return folder / path.name
+
+
+async def test_what_a_killed_process_had_not_synced_is_made_durable_before_anybody_is_told(
+    journal: Journal, path: Path, tmp_path: Path
+) -> None:
+    """SQLite takes the log for committed; without this a power cut could still take what was read from it."""
+    await journal.commit(submitted("a"))
+    left = left_by_a_killed_process(path, tmp_path / "killed")
+    synced: list[str] = []
+
+    again = Journal.open(left, KEY, Inline(), reserve=0, sync=lambda file: synced.append(file.name))
+    await again.close()
+
+    assert synced == [f"{path.name}-wal"]
+    assert again.last_seq == 1
+
+
+async def test_a_log_that_cannot_be_made_durable_is_not_gone_by(
+    journal: Journal, path: Path, tmp_path: Path
+) -> None:
+    """The start is refused, with the file's name."""
+    await journal.commit(submitted("a"))
+    left = left_by_a_killed_process(path, tmp_path / "killed")
+
+    def fails(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(StorageFailing, match=r"sagad\.db-wal"):
+        Journal.open(left, KEY, Inline(), reserve=0, sync=fails)
 
 
 class Counting(Inline):
