@@ -74,7 +74,7 @@ keep the stream alive. It does not end with its saga, which may be taken up agai
 message `error` with a problem, and hung up on."""
 _IN_PATH: dict[str, Object] = {"{id}": ID, "{type}": TYPE, "{name}": NAME}
 ABOUT = """HTTP/1.1 on a unix socket. Who may do what goes by the peer's user and groups: `x-role` is what a route
-needs. Every answer has `Sagad-Version`. Documents only grow: ignore what you do not know."""
+needs, `x-role-with` what it needs where that is given. Every answer has `Sagad-Version`. Documents only grow: ignore what you do not know."""
 
 
 def document(routes: Iterable[Route], version: str) -> Object:
@@ -117,6 +117,8 @@ def _operation(route: Route) -> Object:
         "parameters": list(_parameters(route)),
         "responses": dict(_responses(route)),
     }
+    if route.role_with:
+        operation["x-role-with"] = dict(route.role_with)
     if route.method == "POST":
         operation["requestBody"] = _request_body(route)
     return operation

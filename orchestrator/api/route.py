@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -38,6 +38,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     method: Literal["GET", "POST"]
     path: str
     role: Role
+    role_with: Mapping[str, Role] = {}
+    """What it needs where this, of its query or body, is given. That is for what the handler asks to see to."""
     handler: Handler
     summary: str
     query: type[msgspec.Struct] = Nothing

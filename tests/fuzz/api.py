@@ -89,8 +89,14 @@ class Asking:
         said = self._target.ask(case.method, path, body, headers, role)
         self._target.counts["API cases"] += 1
         where = f"{case.method} {path} as {role}, {dict(headers)}, {body!r:.600}"
-        wanted = case.operation.definition.raw["x-role"]
-        if (RANK[role] < RANK[wanted]) != (said.status == 403) and not _unread(said):
+        described = case.operation.definition.raw
+        needs = described["x-role"]
+        more = [each for name, each in described.get("x-role-with", {}).items() if _given(case, name)]
+        wanted = max(needs, *more, key=RANK.__getitem__) if more else needs
+        may = RANK[role] >= RANK[wanted]
+        # Whoever may not have all that is asked for may first be told what else is wrong with it.
+        refused = said.status == 403 or (RANK[role] >= RANK[needs] and not may and said.status == 422)
+        if may == refused and not _unread(said):
             self._target.complain(f"{where}: answered {said.status}, and it is for {wanted}")
         try:
             case.validate_response(_response(said, case.method, path), checks=CHECKS)
@@ -110,6 +116,11 @@ class Asking:
         if not query:
             return path
         return f"{path}?{urlencode(query, doseq=True, errors='surrogatepass')}"
+
+
+def _given(case: Case[Any], name: str) -> bool:
+    query, body = dict(case.query or {}), case.body if isinstance(case.body, dict) else {}
+    return query.get(name) in (True, "true", "1") or body.get(name) is not None
 
 
 def _unread(said: Said) -> bool:

@@ -110,6 +110,7 @@ class TestEachRoute:
     def test_says_who_may_use_it(self, route: Route) -> None:
         """The role is that of the table."""
         assert _operation(route)["x-role"] == route.role
+        assert _operation(route).get("x-role-with", {}) == route.role_with
 
     def test_is_found_by_its_path(self, route: Route) -> None:
         """With the saga that the path names."""
