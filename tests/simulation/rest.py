@@ -94,11 +94,11 @@ def _one_end(seen: Seen) -> None:
 
 
 def _one_outcome(seen: Seen) -> None:
-    """An execution has one outcome, until its step or undo is started anew."""
+    """An execution has one outcome, until its step or undo is started anew, or somebody has its saga try once more."""
     outcomes: dict[tuple[str | None, str], int] = defaultdict(int)
     for each in seen.events:
         prefix, _, what = each.type.rpartition(".")
-        if each.type == "saga.turned_forward":
+        if each.type in ("saga.turned_forward", "saga.reopened"):
             outcomes.clear()
         elif what in ("started", "reset"):
             outcomes[each.step, prefix] = 0

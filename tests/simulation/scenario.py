@@ -104,7 +104,7 @@ def random_scenario(seed: int) -> Scenario:
         values=_values(chance),
         batch=_batch(chance, count) if count > 1 and chance.random() < 0.25 else None,
         actions=tuple(sorted((_action(chance, count) for _ in range(rounds)), key=lambda each: each.at)),
-        crashes=tuple(_crash(chance) for _ in range(0 if calm else chance.choice((0, 1, 1, 1, 2)))),
+        crashes=() if calm else _crashes(chance),
         troubles=tuple(_trouble(chance) for _ in range(chance.random() < 0.2)),
         others=tuple(_other(chance) for _ in range(chance.random() < 0.15)),
         faults=faults,
@@ -137,6 +137,12 @@ def _action(chance: random.Random, count: int) -> Action:
         by=chance.choice(("ada", "bob", "eve")),
         flag=chance.random() < 0.3,
     )
+
+
+def _crashes(chance: random.Random) -> tuple[Crash, ...]:
+    found = [_crash(chance) for _ in range(chance.choice((0, 1, 1, 1, 2)))]
+    soon = [each for each in found if each.point in ("write", "sync") and chance.random() < 0.3]
+    return (*found, *(Crash("power", each.point, each.at + chance.randint(1, 3)) for each in soon))
 
 
 def _crash(chance: random.Random) -> Crash:

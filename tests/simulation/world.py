@@ -128,8 +128,14 @@ class World:
         return key in self.jobs and not self.jobs[key].over
 
     def half_done(self, key: str) -> bool:
-        """Tell whether the last that a call did was a part of what it was to do."""
-        return next((each.kind == "partly" for each in reversed(self.log) if each.key == key), False)
+        """Tell whether what is left of all that a call did is a part of what it was to do."""
+        left: list[str] = []
+        for each in self.log:
+            if each.key == key and each.kind == "cleanup":
+                left.pop()
+            elif each.key == key:
+                left.append(each.kind)
+        return left[-1:] == ["partly"]
 
     # -- changing --------------------------------------------------------------------------------------------------
 
