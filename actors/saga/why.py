@@ -23,7 +23,7 @@ from actors.saga.holds import (
 )
 from actors.saga.plan import Plan
 from actors.saga.state import ENDED, Error, Run, State
-from actors.saga.wants import preparable
+from actors.saga.wants import overdue, preparable
 
 LATEST = 253_402_300_799_999
 """The last millisecond that RFC 3339 can write: a deadline of a million years is shown as the end of 9999."""
@@ -127,6 +127,8 @@ def _going(plan: Plan, state: State, now: int) -> Iterator[str]:
         yield _run(named(plan, index, direction), run)
     for index, direction, _ in preparable(plan, state, now):
         yield f"{named(plan, index, direction)} is about to start"
+    if overdue(plan, state, now):
+        yield f"its deadline was {_at(state.deadline or 0)}, and it turns back"
 
 
 def _run(what: str, run: Run) -> str:

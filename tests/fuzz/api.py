@@ -170,7 +170,7 @@ def fuzz_api(target: Target, cases: int, number: int, only: str = "") -> None:
     if cases < len(pairs):
         chosen = sorted(random.Random(number).sample(range(len(pairs)), cases))
         pairs = [pairs[index] for index in chosen]
-    each = max(1, round(cases / len(pairs)))
+    each = -(-cases // len(pairs))
     for strategy in pairs:
 
         @seed(number)

@@ -247,6 +247,15 @@ def test_a_pause_of_which_nobody_knows_who_asked_is_said_all_the_same() -> None:
     assert "(paused): paused by bob: " in why(script.plan, silent, script.now, "7")
 
 
+def test_a_deadline_that_has_passed_is_said_until_that_is_on_record() -> None:
+    """What is about to be done about it may have to wait for the disk."""
+    script = scripts.pending()
+    late = replace(script.state, deadline=script.now)
+
+    assert why(script.plan, late, script.now, "7").endswith(f"its deadline was {T}, and it turns back.")
+    assert "deadline" not in why(script.plan, late, script.now - 1, "7")
+
+
 def test_a_time_beyond_the_calendar_is_written_all_the_same() -> None:
     """A retry in ten thousand years."""
     script = Script(None).go("working")
