@@ -61,13 +61,12 @@ class Routes:
         self.schema = schemathesis.openapi.from_dict(described)
         self.operations = [each.ok() for each in self.schema.get_all_operations()]  # type: ignore[union-attr]
 
-    def strategies(self, only: str) -> Iterator[SearchStrategy[Case[Any]]]:
-        """Give each way to make up requests for each operation."""
-        for operation in sorted(self.operations, key=lambda each: str(each.path) == LAST):
-            if not str(operation.path).startswith(only):
-                continue
-            for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-                yield operation.as_strategy(mode)
+    def strategies(self, only: str, *, last: bool = False) -> Iterator[SearchStrategy[Case[Any]]]:
+        """Give each way to make up requests for each operation; ``last``: for what comes after all else."""
+        for operation in self.operations:
+            if (str(operation.path) == LAST) == last and str(operation.path).startswith(only):
+                yield operation.as_strategy(GenerationMode.POSITIVE)
+                yield operation.as_strategy(GenerationMode.NEGATIVE)
 
 
 class Asking:
@@ -166,28 +165,36 @@ def fuzz_api(target: Target, cases: int, number: int, only: str = "") -> None:
     """
     routes = Routes()
     asking = Asking(target, random.Random(number))
-    pairs = list(routes.strategies(only))
-    if cases < len(pairs):
-        chosen = sorted(random.Random(number).sample(range(len(pairs)), cases))
-        pairs = [pairs[index] for index in chosen]
-    each = -(-cases // len(pairs))
-    for strategy in pairs:
+    ways = list(routes.strategies(only))
+    if cases < len(ways):
+        chosen = sorted(random.Random(number).sample(range(len(ways)), cases))
+        ways = [ways[index] for index in chosen]
+    end = target.counts["API cases"] + cases
+    while ways and (left := end - target.counts["API cases"]) > 0:
+        # Some cannot be asked in so many ways: the others are asked for them, in the next round.
+        ways = [each for each in ways if _asked(asking, each, -(-left // len(ways)), number)]
+        number += 1
+    for each in routes.strategies(only, last=True):
+        _asked(asking, each, 2, number)
 
-        @seed(number)
-        @settings(
-            max_examples=each,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(strategy)
-        def one(case: Case[Any]) -> None:
-            asking.ask(case)
 
-        try:
-            one()
-        except HypothesisException:
-            # A route that takes nothing cannot be asked wrongly.
-            target.counts["operations that cannot be asked so"] += 1
-        target.counts["operations asked"] += 1
+def _asked(asking: Asking, way: SearchStrategy[Case[Any]], cases: int, number: int) -> bool:
+    """Ask what is made up so, at most so often; False: nothing can be."""
+
+    @seed(number)
+    @settings(
+        max_examples=cases,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(way)
+    def one(case: Case[Any]) -> None:
+        asking.ask(case)
+
+    try:
+        one()
+    except HypothesisException:
+        return False  # a route that takes nothing cannot be asked wrongly
+    return True
