@@ -48,8 +48,11 @@ class Record:
 
     def verdict(self, saga: Document, step: str) -> Verdict:
         """Say whether a step's change is to be seen, after all rollbacks of it and rollbacks of those."""
-        status = next((each["status"] for each in saga["steps"] if each["name"] == step), "skipped")
-        said: Verdict = VERDICTS.get(status, "either")
+        none: Document = {"status": "skipped"}
+        shown = next((each for each in saga["steps"] if each["name"] == step), none)
+        said: Verdict = VERDICTS.get(shown["status"], "either")
+        if shown["status"] == "failed" and any(each["step"] == step for each in saga["left_behind"]):
+            said = "done" if shown["error"]["code"] == "hook_failed" else "either"
         for rollback in self.rollbacks[saga["id"]]:
             if said == "undone" or not any(each["name"] == step for each in rollback["steps"]):
                 continue
