@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.api.asked import SubmitQuery
 from orchestrator.api.bodies import MOST_PARAMETERS, decode_query
-from orchestrator.api.routes import EventsQuery, SagasQuery, SubmitQuery
+from orchestrator.api.record_routes import EventsQuery
+from orchestrator.api.saga_routes import SagasQuery
 from orchestrator.problems import Invalid, Malformed
 
 
