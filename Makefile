@@ -4,9 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# The oldest Python that sagad supports is the one to develop on; what is newer is tried by `make newer`.
-PYTHON ?= $(shell for python in python3.11 python3; do \
-	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+# The oldest Python that sagad supports is the one to develop on; what is newer is tried by `make newer`. The first choice
+# is Debian's own, which is what runs it on a node: it is built with profiles, and a seventh faster than one that is not.
+PYTHON ?= $(shell for python in /usr/bin/python3.11 python3.11 python3; do \
+	"$$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 BIN := .venv/bin
 STAMP := .venv/.made-from-lock
 PYTEST_ARGS ?=

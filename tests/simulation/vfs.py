@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-from pathlib import Path
 from typing import Any
 
 from tests.simulation.disk import IOERR, OK, Disk, mounted
@@ -90,24 +89,24 @@ def _file_opened(real: Any, vfs: int, name: int, file: int, flags: int, out: int
     done: int = real(vfs, name, file, flags, out)
     if done != OK or not name:
         return done
-    path = Path(ctypes.string_at(name).decode())
-    disk = mounted.get(str(path.parent))
+    folder, _, file_name = ctypes.string_at(name).decode().rpartition("/")
+    disk = mounted.get(folder)
     if disk is None:
         return done
     methods = ctypes.c_void_p.from_address(file)
     assert methods.value is not None
     patched = _patched.get(methods.value) or _patched.setdefault(methods.value, _Patched(methods.value))
-    _opened[file] = disk, path.name
+    _opened[file] = disk, file_name
     methods.value = ctypes.addressof(patched.ours)
     return done
 
 
 def _file_deleted(real: Any, vfs: int, name: int, sync: int) -> int:
-    path = Path(ctypes.string_at(name).decode())
-    if (disk := mounted.get(str(path.parent))) is not None:
+    folder, _, file_name = ctypes.string_at(name).decode().rpartition("/")
+    if (disk := mounted.get(folder)) is not None:
         if disk.dead:
             return IOERR
-        disk.deleted(path.name)
+        disk.deleted(file_name)
     return int(real(vfs, name, sync))
 
 
