@@ -117,13 +117,11 @@ class Operator:
         return not there if undo else there
 
     def _ran(self, document: Document, step: Document, *, undo: bool) -> bool:
-        """Look whether a command has written its line, under the key of its newest execution."""
-        name = f"{document['kind']}/{step['name']}{'-undo' if undo else ''}"
+        """Look whether a command has written its line, under the key of its newest execution, whatever the line is."""
         executions = self._node.tell("GET", f"/v1/sagas/{document['id']}/executions")[1]["executions"]
         direction = "undo" if undo else "forward"
         ids = [e["id"] for e in executions if e["step"] == step["name"] and e["direction"] == direction]
-        lines = self._world.lines()
-        return any(line.name == name and execution_id(line.key) == ids[-1] for line in lines)
+        return any(execution_id(line.key) == ids[-1] for line in self._world.lines())
 
     def _undo(self, document: Document, step: Document) -> None:
         """An undo that is held. Unknown: it is looked at, since `retry` would repeat it unseen; else failed or in conflict."""
