@@ -81,9 +81,10 @@ class Firewall(CloudDriver):
         return sorted(value or []) if field in {"droplet_ids", "tags"} else value
 
     async def marked(self, call: Call) -> Thing | None:
-        """Look for its name."""
+        """Look for its name. A list may still show one that was deleted a moment ago; whether it is there its id tells."""
         wanted = goal(call) if goal(call).exists else call.before or ABSENT
-        return await self._named_so(wanted.fields["name"])
+        listed = await self._named_so(wanted.fields["name"])
+        return None if listed is None else await self.get(call, listed["id"])
 
     async def _named_so(self, name: Value) -> Thing | None:
         pages = self.client.pages(path("firewalls"), "firewalls")

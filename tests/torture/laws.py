@@ -144,7 +144,8 @@ class Laws:
         self._book.count("places judged")
         if verdict == "done" and not written:
             self._book.wrong(f"{where} is missing: the step is {step['status']}")
-        if step["status"] in ("skipped", "failed") and step["attempts"] == 0 and written:
+        never = step["attempts"] == 0 and not back  # what was taken back and then begun anew has none yet
+        if step["status"] in ("skipped", "failed") and never and written:
             self._book.wrong(f"{where} is there: the step is {step['status']}, and was never tried")
         if step["status"] == "compensated" and not back:
             self._book.wrong(f"{where} was not taken back: the step is compensated")
