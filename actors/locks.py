@@ -49,6 +49,11 @@ class Claim(msgspec.Struct, eq=False):
     kept: bool = False
     """Its saga has completed, and its batch keeps the lock: that is in the way of others, not of the batch's own."""
 
+    @property
+    def in_line(self) -> bool:
+        """Whether its saga is on record as waiting for it, its turn having come or not."""
+        return self.kind == "waiting" or self.awaited
+
 
 class Who(msgspec.Struct, frozen=True):
     """What a deadlock is broken by: the youngest of those that can turn back."""
@@ -209,11 +214,10 @@ class Locks:
             if ended and not claim.kept:
                 claim.kept = True
                 free += [claim.resource, *self._awaited_by_mates(claim)]
-            in_vain = (claim.step, claim.resource) not in waits
             gone = (
                 (claim.kind == "held" and not recorded)
-                or (claim.kind == "reserved" and (ended or recorded or (claim.awaited and in_vain)))
-                or (claim.kind == "waiting" and in_vain)
+                or (claim.kind == "reserved" and (ended or recorded))
+                or (claim.in_line and (claim.step, claim.resource) not in waits)
             )
             if gone:
                 self._remove(claim)
@@ -239,7 +243,7 @@ class Locks:
         """Take in what is new on a saga's record."""
         mine = self._claims.get(saga, ())
         held = {claim.resource for claim in mine if claim.kind == "held"}
-        known = {(claim.step, claim.resource) for claim in mine if claim.kind == "waiting" or claim.awaited}
+        known = {(claim.step, claim.resource) for claim in mine if claim.in_line}
         for resource in state.locks:
             if resource not in held:
                 self._hold(saga, batch, resource, state)

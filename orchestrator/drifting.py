@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from actors.beside import event_row
 from actors.drift import compare, events
 from actors.drift.counting import Scope
 from actors.drift.judge import MISSING
@@ -164,7 +165,7 @@ class Drifting:
             after = None if drift.field == MISSING else self._accepted(record, drift, now)
             done = msgspec.structs.replace(drift, status="accepted", resolved_by=caller.name, resolved_at=now)
             said = events.Accepted(spec_version=version, reason=body.reason, **events.of(drift))
-            row = events.row(said, now, drift.label, caller.name)
+            row = event_row(said, now, resource=drift.label, actor=caller.name)
             change = ResourceChange(record.type, record.identity, after)
             await self._host.resources.write(self._host.journal, [row], [change], Kept(changed=[done]))
         self._host.log_events("drift", [row])
@@ -230,7 +231,7 @@ class Drifting:
             reason=rule.reason,
         )
         label = drift.label if rule.name is not None else rule.type
-        note = Note([events.row(said, now, label, caller.name)], drift=Kept(rules=[rule]))
+        note = Note([event_row(said, now, resource=label, actor=caller.name)], drift=Kept(rules=[rule]))
         await events.write(self._host, note)
         shown = self._inbox.shown(self._inbox.find(drift.id))
         until = "" if rule.expires_at is None else f" for {body.expires}"

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from actors.beside import event_row
+from actors.resources import label_of
 from actors.reveals import Revealed
 from actors.saga import keys, seals
 from actors.saga.dossier import IMAGE, INTENT
@@ -83,7 +84,7 @@ class Revealing:
             self._values(_DECODER.decode(given), sensitive, part, what)
             for given, part in ((record.spec, "spec"), (record.outputs, "outputs"))
         )
-        await self._note(caller, what, reason, resource=f"{record.type}/{record.name}")
+        await self._note(caller, what, reason, resource=label_of(record))
         return documents.encode(msgspec.structs.replace(document, spec=spec, outputs=outputs))
 
     async def _note(

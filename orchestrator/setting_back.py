@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from actors.beside import event_row
 from actors.drift import automatic, events
 from actors.drift.judge import MISSING
 from actors.drift.keeper import Keeper
@@ -210,7 +211,7 @@ class SettingBack:
                     said = events.RevertStarted(
                         saga=each.saga, automatic=by_itself, reason=reason, **events.of(drift)
                     )
-                    rows.append(events.row(said, now, drift.label, caller.name))
+                    rows.append(event_row(said, now, resource=drift.label, actor=caller.name))
             self._keeper.settling.beginning.update(each.saga for each in begun)
             await events.write(self._host, Note(rows, drift=Kept(changed=changed)))
 

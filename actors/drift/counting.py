@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from actors.beside import event_row
 from actors.drift import absence, events
 from actors.drift.report import Report
 from actors.saga.host import Host
@@ -60,7 +61,7 @@ class Counting:
                 told.append(events.Calmed(provider=provider))
         counted = [] if why is not None else [Absent(type_, self.round) for type_ in types]
         now = self._host.clock.now()
-        rows = [events.row(event, now, provider) for event in told]
+        rows = [event_row(event, now, resource=provider) for event in told]
         await events.write(self._host, Note(rows, drift=Kept(absent=counted, notes=notes)))
 
     def _round_of(self, provider: str, types: list[str]) -> absence.Round:

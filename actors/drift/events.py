@@ -6,10 +6,9 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from actors.beside import event_row
 from actors.saga.host import Host
 from store.drift import Drift
-from store.records import NewEvent, Note
+from store.records import Note
 
 
 class DriftEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -129,11 +128,6 @@ DRIFT_EVENTS: dict[str, type[DriftEvent]] = {
 def of(drift: Drift) -> dict[str, str]:
     """Give what every event of a record says of it."""
     return {"id": drift.id, "identity": drift.identity, "field": drift.field}
-
-
-def row(event: DriftEvent, at: int, resource: str | None, actor: str = "sagad") -> NewEvent:
-    """Give the row of an event."""
-    return event_row(event, at, actor=actor, resource=resource)
 
 
 async def write(host: Host, note: Note) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from actors.beside import event_row
 from actors.directory import Directory
 from actors.drift import events
 from actors.saga.dossier import Dossier
@@ -70,7 +71,7 @@ class Settling:
     async def write(self, drifts: list[Drift], end: End) -> None:
         """Put on record how it has ended."""
         now = self._host.clock.now()
-        rows: list[NewEvent] = [events.row(told(each, end), now, each.label) for each in drifts]
+        rows: list[NewEvent] = [event_row(told(each, end), now, resource=each.label) for each in drifts]
         changed = [closed(each, end, now) for each in drifts]
         await events.write(self._host, Note(rows, drift=Kept(changed=changed)))
 

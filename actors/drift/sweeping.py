@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from actors.beside import event_row
 from actors.drift import events
 from actors.drift.automatic import is_of_provider
 from actors.drift.compare import Difference, Normalise
@@ -185,7 +186,7 @@ class Sweeping:
         return rule_for(self._rules, drift.type, drift.identity, drift.field) is not None
 
     def _row(self, event: DriftEvent, drift: Drift) -> NewEvent:
-        return events.row(event, self._host.clock.now(), drift.label)
+        return event_row(event, self._host.clock.now(), resource=drift.label)
 
     # -- what is kept no longer ------------------------------------------------------------------------------------
 
@@ -218,14 +219,16 @@ class Sweeping:
         ]
         if notes:
             now = self._host.clock.now()
-            told = [events.row(events.Calmed(provider=name), now, name) for name in over]
+            told = [event_row(events.Calmed(provider=name), now, resource=name) for name in over]
             await events.write(self._host, Note(told, drift=Kept(notes=notes)))
 
 
 def heeded(rule: Rule, now: int, actor: str, *, expired: bool) -> NewEvent:
     """Give the event of a rule that is over."""
     event = events.Heeded(rule=rule.id, owner=rule.owner, expired=expired, reason=rule.reason)
-    return events.row(event, now, None if rule.name is None else f"{rule.type}/{rule.name}", actor)
+    return event_row(
+        event, now, resource=None if rule.name is None else f"{rule.type}/{rule.name}", actor=actor
+    )
 
 
 def _as_it_is(_field: str, value: Any) -> Any:

@@ -8,16 +8,19 @@ import msgspec
 from aiohttp.web import BaseRequest
 
 from orchestrator.access import require
+from orchestrator.api.answer import Answer
 from orchestrator.api.route import Ask
 from orchestrator.api.words import Wait
 from orchestrator.problems import Invalid, Item
 
 if TYPE_CHECKING:
     from orchestrator.revealing import Revealing
+    from orchestrator.submitting import Submitted
 
 MOST_PER_PAGE = 1_000
 LONGEST_KEY = 255
 
+After = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MOST_PER_PAGE)]
 
 
@@ -44,6 +47,12 @@ def idempotency_key(request: BaseRequest) -> str | None:
         return key
     what = f"must be one key of 1 to {LONGEST_KEY} printable ASCII characters"
     raise Invalid("the idempotency key cannot be used", [Item("Idempotency-Key", what)])
+
+
+def accepted(submitted: Submitted, folder: str) -> Answer:
+    """Answer a submission: 201 and where it is, in that folder; 200 where the same key has made it before."""
+    location = {"Location": f"{folder}/{submitted.id}"} if submitted.id else {}
+    return Answer(submitted.body, 201 if submitted.created else 200, headers=location)
 
 
 def reveals(ask: Ask) -> Revealing | None:

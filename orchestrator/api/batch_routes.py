@@ -6,7 +6,7 @@ import msgspec
 
 from orchestrator import answers
 from orchestrator.api.answer import Answer
-from orchestrator.api.asked import Limit, SubmitQuery, idempotency_key
+from orchestrator.api.asked import Limit, SubmitQuery, accepted, idempotency_key
 from orchestrator.api.bodies import check_batch
 from orchestrator.api.route import Ask, Result, Route
 from orchestrator.api.words import Cursor
@@ -28,8 +28,7 @@ async def submit_batch(ask: Ask) -> Result:
     submitted = await ask.service.submit_batch(
         ask.caller, ask.body, idempotency_key=idempotency_key(ask.request), wait=ask.query.wait
     )
-    location = {"Location": f"/v1/batches/{submitted.id}"}
-    return Answer(submitted.body, 201 if submitted.created else 200, headers=location)
+    return accepted(submitted, "/v1/batches")
 
 
 async def batches(ask: Ask) -> Result:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from orchestrator import answers
 from orchestrator.api.answer import Answer
+from orchestrator.api.asked import Limit
 from orchestrator.api.route import Ask, Result, Route
 from orchestrator.api.words import Cursor, Wait
 from orchestrator.requests import Detect, DriftBody, Ignore, RevertAll
@@ -22,7 +23,7 @@ class DriftQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     status: Literal["open", "accepted", "reverted", "stale", "all"] = "open"
     type: str | None = None
     name: str | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+    limit: Limit = 100
     cursor: Cursor | None = None
 
 

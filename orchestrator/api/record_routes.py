@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 from aiohttp.web import BaseRequest
 
 from orchestrator import answers
 from orchestrator.api.answer import Answer
-from orchestrator.api.asked import MOST_PER_PAGE, Limit
+from orchestrator.api.asked import MOST_PER_PAGE, After, Limit
 from orchestrator.api.bodies import decode_query
 from orchestrator.api.route import Ask, Result, Route
 from orchestrator.api.words import Head, Time
@@ -19,7 +17,7 @@ from orchestrator.problems import Invalid, Item
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events: so many, behind this number."""
 
-    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    after: After = 0
     limit: Limit = MOST_PER_PAGE
 
 
@@ -37,7 +35,7 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     actor: str | None = None
     since: Time | None = None
     until: Time | None = None
-    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    after: After = 0
     limit: Limit = MOST_PER_PAGE
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from orchestrator import answers
 from orchestrator.api.answer import Answer
-from orchestrator.api.asked import Limit, RevealQuery, SubmitQuery, idempotency_key, reveals
+from orchestrator.api.asked import Limit, RevealQuery, SubmitQuery, accepted, idempotency_key, reveals
 from orchestrator.api.bodies import check_stack
 from orchestrator.api.record_routes import EventsQuery, last_seen, wants_stream
 from orchestrator.api.route import Ask, Result, Route
@@ -37,8 +37,7 @@ async def apply(ask: Ask) -> Result:
     submitted = await ask.service.apply(
         ask.caller, ask.body, idempotency_key=idempotency_key(ask.request), wait=ask.query.wait
     )
-    location = {"Location": f"/v1/sagas/{submitted.id}"} if submitted.id else {}
-    return Answer(submitted.body, 201 if submitted.created else 200, headers=location)
+    return accepted(submitted, "/v1/sagas")
 
 
 def _resource(ask: Ask) -> tuple[str, str]:

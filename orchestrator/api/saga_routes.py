@@ -7,7 +7,7 @@ import msgspec
 from orchestrator import answers
 from orchestrator.access import Role
 from orchestrator.api.answer import Answer
-from orchestrator.api.asked import Limit, RevealQuery, SubmitQuery, idempotency_key, reveals
+from orchestrator.api.asked import Limit, RevealQuery, SubmitQuery, accepted, idempotency_key, reveals
 from orchestrator.api.bodies import check_submission, check_verb
 from orchestrator.api.record_routes import EventsQuery, events
 from orchestrator.api.route import Ask, Result, Route
@@ -35,8 +35,7 @@ async def submit(ask: Ask) -> Result:
     submitted = await ask.service.submit(
         ask.caller, ask.body, idempotency_key=idempotency_key(ask.request), wait=ask.query.wait
     )
-    location = {"Location": f"/v1/sagas/{submitted.id}"}
-    return Answer(submitted.body, 201 if submitted.created else 200, headers=location)
+    return accepted(submitted, "/v1/sagas")
 
 
 async def sagas(ask: Ask) -> Result:

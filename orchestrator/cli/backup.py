@@ -63,6 +63,7 @@ def _to_stdout(session: Session) -> int:
 
 def _to_file(session: Session, path: Path) -> Manifest:
     from store.errors import StoreError
+    from store.node import sync_folder
     from store.restore import check
 
     new = path.with_name(f".{path.name}.part")
@@ -77,7 +78,7 @@ def _to_file(session: Session, path: Path) -> Manifest:
             file.seek(0)
             manifest = check(file, path)
         new.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return manifest
     except StoreError as error:
         raise Failure(str(error)) from error
@@ -116,14 +117,6 @@ def _cut_off() -> Unreachable:
     return Unreachable(
         "the backup was cut off: it is not complete, and nothing was kept of it", "see the daemon's log"
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _tell(session: Session, path: Path, manifest: Manifest) -> None:

@@ -15,7 +15,7 @@ from store.queries import Queries
 from store.records import Commit
 from store.runner import Thread
 from tests.bench.figures import Figure
-from tests.bench.journal import commits_of
+from tests.bench.journal import commits_of, own
 from tests.bench.node import ECHOES, running, saga
 from tests.daemon import Connection
 
@@ -31,7 +31,7 @@ def measure(folder: Path, *, times: int, runs: int) -> list[Figure]:
         assert len(daemon.events(id_)) == TIMELINE
         asked = [_asked(daemon.socket, f"/v1/sagas/{id_}/events", times) for _ in range(runs)]
         read = [uvloop.run(_read(daemon.state / "sagad.db", id_, times)) for _ in range(runs)]
-    appended = [uvloop.run(_appended(_own(folder, number), times)) for number in range(runs)]
+    appended = [uvloop.run(_appended(own(folder / str(number)), times)) for number in range(runs)]
     return [
         Figure(what="one durable event append (journal.commit, in process), p50", values=appended, unit=" ms",
                goal=0.5, digits=3),
@@ -39,12 +39,6 @@ def measure(folder: Path, *, times: int, runs: int) -> list[Figure]:
                goal=1, digits=2),
         Figure(what="… through the socket, as JSON, p50", values=asked, unit=" ms", goal=1, digits=2),
     ]  # fmt: skip
-
-
-def _own(folder: Path, number: int) -> Path:
-    """Give a database of its own, in a folder of its own: the end of the record is noted beside it."""
-    (folder / str(number)).mkdir()
-    return folder / str(number) / "sagad.db"
 
 
 async def _appended(path: Path, times: int) -> float:

@@ -92,7 +92,7 @@ def spin(rounds: int) -> None:
         rounds -= 1
 
 
-def _own(folder: Path) -> Path:
+def own(folder: Path) -> Path:
     """Give a database of its own, in a folder of its own: the end of the record is noted beside it."""
     folder.mkdir()
     return folder / "sagad.db"
@@ -101,7 +101,7 @@ def _own(folder: Path) -> Path:
 async def sagas(folder: Path, flight: int, count: int, rounds: int) -> str:
     """Run sagas with so many in flight."""
     runner = Timed()
-    journal = Journal.open(_own(folder / str(flight)), bytes(32), runner)
+    journal = Journal.open(own(folder / str(flight)), bytes(32), runner)
     work = [commits_of(new_id()) for _ in range(count)]
     took = list[float]()
 
@@ -170,8 +170,8 @@ async def main() -> None:
     spin(1_000_000)
     rounds = int(given.busy / ((time.thread_time() - start) * 1e6) * 1_000_000)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        await appends(_own(Path(folder) / "inline"), Inline())
-        threaded = _own(Path(folder) / "thread")
+        await appends(own(Path(folder) / "inline"), Inline())
+        threaded = own(Path(folder) / "thread")
         await appends(threaded, Thread())
         await reads(threaded)
         for flight in (1, 16, 100):

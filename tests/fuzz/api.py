@@ -12,7 +12,6 @@ from urllib.parse import quote, urlencode
 import msgspec
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import HypothesisException
 from hypothesis.strategies import SearchStrategy
 from schemathesis import Case, GenerationMode
@@ -29,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 
 from orchestrator.api.openapi import document
 from orchestrator.api.routes import ROUTES
+from tests.fuzz.made import each_of
 from tests.fuzz.target import Said, Target, roles
 
 CHECKS = [
@@ -180,21 +180,8 @@ def fuzz_api(target: Target, cases: int, number: int, only: str = "") -> None:
 
 def _asked(asking: Asking, way: SearchStrategy[Case[Any]], cases: int, number: int) -> bool:
     """Ask what is made up so, at most so often; False: nothing can be."""
-
-    @seed(number)
-    @settings(
-        max_examples=cases,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(way)
-    def one(case: Case[Any]) -> None:
-        asking.ask(case)
-
     try:
-        one()
+        each_of(way, asking.ask, cases, number)
     except HypothesisException:
         return False  # a route that takes nothing cannot be asked wrongly
     return True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
-
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from orchestrator.files.load import load
 from orchestrator.files.stack import is_stack
 from tests.fuzz.documents import File, files
+from tests.fuzz.made import each_of
 from tests.fuzz.target import Said, Target
 
 TRACES = ("Traceback", "Error(", "object at 0x", "<class", "msgspec", ".py")
@@ -86,17 +86,4 @@ def _clean(target: Target, problems: list[dict[str, Any]] | None, where: str) ->
 
 def fuzz_files(target: Target, cases: int, number: int) -> None:
     """Check so many files."""
-
-    @seed(number)
-    @settings(
-        max_examples=cases,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(files())
-    def one(file: File) -> None:
-        check_file(target, file)
-
-    one()
+    each_of(files(), partial(check_file, target), cases, number)

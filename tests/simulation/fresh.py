@@ -35,6 +35,7 @@ def _template() -> dict[str, bytes]:
             db.execute("UPDATE meta SET node = ?, mac = ?", (NODE, mac))
         _made.update({name: file.content() for name, file in disk.files.items()})
         disk.unmount()
+        folder.rmdir()
         # These take longer than all the rest of a start.
         shape, migrations = database.wanted_shape(), list(database.migrations())
         database.wanted_shape = lambda: shape

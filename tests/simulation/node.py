@@ -7,7 +7,6 @@ import errno
 import random
 import sqlite3
 from collections.abc import Callable, MutableMapping
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,15 +72,15 @@ class LateDisk:
 class Within(Threads):
     """Threads for questions, so to speak: other things happen before the answer comes."""
 
-    def __init__(self, chance: random.Random, opened: Callable[[sqlite3.Connection], None]) -> None:
+    def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._opened = opened
+        self.db: sqlite3.Connection | None = None
+        """What is committed, as a reader sees it."""
 
     async def connect(self, address: str) -> Any:
         """Open a connection."""
-        db = sqlite3.connect(address, uri=True, isolation_level=None)
-        self._opened(db)
-        return _Connection(db, self._chance)
+        self.db = sqlite3.connect(address, uri=True, isolation_level=None)
+        return _Connection(self.db, self._chance)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do the work, not at once."""
@@ -120,8 +119,7 @@ class SimulatedGround(Ground):
         self._world = world
         self._chance = chance
         self._ids = ids
-        self.reader: sqlite3.Connection | None = None
-        """What is committed, as a reader sees it."""
+        self.within = Within(chance)
 
     def clock(self) -> VirtualClock:
         """Give the virtual clock."""
@@ -143,7 +141,7 @@ class SimulatedGround(Ground):
 
     def threads(self) -> Within:
         """Give what answers within the loop."""
-        return Within(self._chance, partial(setattr, self, "reader"))
+        return self.within
 
     def random_bytes(self, count: int) -> bytes:
         """Give what chance the run has."""

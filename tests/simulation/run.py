@@ -23,7 +23,6 @@ from tests.simulation.operators import Operators
 from tests.simulation.scenario import Crash, Scenario
 from tests.simulation.world import World
 
-FOLDER = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
 PATIENCE = 45.0
 """Virtual seconds for which a run goes on by itself before honest people bring it to its end."""
 LIVES = 40
@@ -148,7 +147,7 @@ class Run:
         ground = SimulatedGround(self.loop, self.world, self._chance, self._ids)
         self._arm()
         async with parts(node, lambda: node, lambda: None, ground) as made:
-            self.laws.db = ground.reader
+            self.laws.db = ground.within.db
             if self._lives > 1:
                 self.laws.at_start(made)
             made.service.ready = True
@@ -230,13 +229,15 @@ class Run:
 
     def _watch(self) -> None:
         """Have the disk ask before each operation, where that can make a difference."""
+        self._disk.watched = self._is_watched()
+
+    def _is_watched(self) -> bool:
         here = any(crash.point in _ON_DISK for crash in self._crashes)
-        self._disk.watched = here or bool(self.scenario.troubles and not self._calm)
+        return here or bool(self.scenario.troubles and not self._calm)
 
     def _is_fragile(self) -> bool:
         """Tell whether anything can still happen to the disk, or to the power."""
-        crashes = any(each.how == "power" or each.point in _ON_DISK for each in self._crashes)
-        return crashes or bool(self.scenario.troubles and not self._calm)
+        return self._is_watched() or any(crash.how == "power" for crash in self._crashes)
 
     def _asked(self, operation: str, moment: str) -> None:
         """An operation of the disk: does the daemon die here?"""
