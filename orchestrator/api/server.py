@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import os
 import socket
 import stat
@@ -34,6 +35,9 @@ LINGER_SECONDS = 10.0
 ACCEPTING_TURNS = 3
 """Turns of the loop after which no connection is being accepted any more."""
 
+FIRST_WORD = 0.1
+"""Seconds within which who has connected before a stop sends a request that is still answered."""
+
 BACKLOG = 1_024
 LONGEST_PATH = 107  # bytes in sockaddr_un, less the final zero
 PROBE_SECONDS = 1.0
@@ -55,6 +59,7 @@ class Connection(web.RequestHandler):
         """Note who it is: the kernel noted it when they connected, and it never changes."""
         super().connection_made(transport)
         self.peer = peer_of(transport.get_extra_info("socket"))
+        self.connections.newest = asyncio.get_running_loop().time()
         if self.connections.closed:
             self.force_close()  # it was being accepted just then; nobody else would end it
 
@@ -80,6 +85,8 @@ class _Connections(web.Server):
         super().__init__(handler)
         self._options = options
         self.closed = False
+        self.newest = -math.inf
+        """When somebody connected last, by the loop's clock."""
 
     def __call__(self) -> Connection:
         made = Connection(self, loop=asyncio.get_running_loop(), **self._options)
@@ -103,14 +110,18 @@ class Server:
         self._made = made
 
     async def close(self, grace: float) -> None:
-        """Take no more requests, end the streams, give those being answered ``grace`` seconds, and hang up."""
+        """Take nobody in any more, end the streams, give those being answered ``grace`` seconds, and hang up.
+
+        Who was taken in a moment ago is heard first: it could not know, and its request would be lost.
+        """
         for listener in self._listeners:
             listener.close()
         self._remove_socket()
         self._streams.close()
-        self._connections.closed = True
         for _ in range(ACCEPTING_TURNS):
             await asyncio.sleep(0)
+        await asyncio.sleep(self._connections.newest + FIRST_WORD - asyncio.get_running_loop().time())
+        self._connections.closed = True
         self._connections.pre_shutdown()
         await self._connections.shutdown(grace / 2)  # it waits twice so long: to end, and to be cancelled
 

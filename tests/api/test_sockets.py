@@ -104,6 +104,23 @@ async def test_sockets_that_were_handed_over_are_served_and_left(folder: Path) -
     assert (folder / "s").exists()
 
 
+async def test_who_has_connected_just_before_a_stop_is_heard(folder: Path) -> None:
+    """The request comes when nobody is taken in any more; who says nothing is not waited for."""
+    with make_socket(folder / "s", 0o660) as given:
+        server = await serve(StandIn(), sockets=[given])  # type: ignore[arg-type]  # the stand-in
+        reader, writer = await asyncio.open_unix_connection(folder / "s")
+        _, silent = await asyncio.open_unix_connection(folder / "s")
+        stop = asyncio.create_task(server.close(1))
+        await asyncio.sleep(0.02)
+        writer.write(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+        first = await reader.readline()
+        await stop
+        for each in (writer, silent):
+            each.close()
+
+    assert first == b"HTTP/1.1 200 OK\r\n"
+
+
 async def test_who_comes_over_the_network_has_no_role() -> None:
     """Nobody can tell who that is."""
     with socket.create_server(("127.0.0.1", 0)) as given:
