@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from providers.contract import Blobs
     from providers.registry import Registry
     from store.node import StateFolder
-    from store.queries import Threads
+    from store.queries import Readers
     from store.runner import Runner
 
 
@@ -55,11 +55,11 @@ class Ground:
 
         return Thread()
 
-    def threads(self) -> Threads:
-        """Give the place where questions that may take a while are answered."""
-        from store.queries import Threads
+    def readers(self) -> Readers:
+        """Give what opens the connections that questions are asked on."""
+        from store.queries import Readers
 
-        return Threads()
+        return Readers()
 
     def random_bytes(self, count: int) -> bytes:
         """Give so many random bytes."""
@@ -136,7 +136,7 @@ async def parts(
             runner.close()
             raise
         opened.push_async_callback(_shielded, journal.close)
-        queries = await Queries.open(folder.database, options=ground.disk, threads=ground.threads())
+        queries = await Queries.open(folder.database, options=ground.disk, readers=ground.readers())
         opened.push_async_callback(_shielded, queries.close)
         secrets = Secrets(
             secret_folders(settings.secrets.dir, os.environ),

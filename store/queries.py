@@ -83,16 +83,41 @@ class Slow(Protocol):
         ...
 
 
-class Threads:
-    """Where what may take a while is done: on threads in the daemon. A simulation does it within its loop."""
+class Readers:
+    """Opens what questions are asked on: on the loop, and on threads what may take a while.
 
-    async def connect(self, address: str) -> Slow:
+    A simulation has all of it done within its loop, on one connection.
+    """
+
+    async def slow(self, address: str) -> Slow:
         """Open a connection that has a thread of its own."""
         return await aiosqlite.connect(address, uri=True, isolation_level=None)
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do a piece of work on a thread."""
-        return await asyncio.to_thread(work)
+    def quick(self, address: str) -> sqlite3.Connection:
+        """Open a connection for the loop."""
+        return sqlite3.connect(address, uri=True, isolation_level=None)
+
+    async def apart(self, address: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do a piece of work on a thread and a connection of its own.
+
+        When the caller is cancelled, what SQLite is at for it is broken off.
+        """
+        opened: list[sqlite3.Connection] = []
+
+        def run() -> T:
+            made = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+            with closing(made) as db:
+                opened.append(db)
+                db.execute("PRAGMA query_only = ON")
+                return work(db)
+
+        try:
+            return await asyncio.to_thread(run)
+        except asyncio.CancelledError:
+            for db in opened:
+                with suppress(sqlite3.ProgrammingError):  # it has been closed
+                    db.interrupt()
+            raise
 
 
 class Queries:
@@ -103,24 +128,23 @@ class Queries:
     three or four levels of a tree. It reads what is committed at that moment; nothing that writes can hold it up (WAL).
     """
 
-    def __init__(self, slow: Slow, quick: sqlite3.Connection, address: str, threads: Threads) -> None:
+    def __init__(self, slow: Slow, quick: sqlite3.Connection, address: str, readers: Readers) -> None:
         self._slow = slow
         self._quick = quick
         self._address = address
-        self._threads = threads
+        self._readers = readers
         self._sql = queries()
 
     @classmethod
-    async def open(cls, path: Path, *, options: str = "", threads: Threads | None = None) -> Self:
-        """Open the connections. `threads`: where what may take a while is done."""
-        threads = threads or Threads()
+    async def open(cls, path: Path, *, options: str = "", readers: Readers | None = None) -> Self:
+        """Open the connections, by `readers`."""
+        readers = readers or Readers()
         address = database.address(path, "ro", options)
-        slow = await threads.connect(address)
-        quick = sqlite3.connect(address, uri=True, isolation_level=None)
+        slow, quick = await readers.slow(address), readers.quick(address)
         for pragma in ("PRAGMA query_only = ON", "PRAGMA cache_size = -1000"):
             await slow.execute(pragma)
             quick.execute(pragma)
-        return cls(slow, quick, address, threads)
+        return cls(slow, quick, address, readers)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -136,22 +160,7 @@ class Queries:
 
         When the caller is cancelled, what SQLite is at for it is broken off.
         """
-        opened: list[sqlite3.Connection] = []
-
-        def run() -> T:
-            made = sqlite3.connect(self._address, uri=True, isolation_level=None, check_same_thread=False)
-            with closing(made) as db:
-                opened.append(db)
-                db.execute("PRAGMA query_only = ON")
-                return work(db)
-
-        try:
-            return await self._threads.run(run)
-        except asyncio.CancelledError:
-            for db in opened:
-                with suppress(sqlite3.ProgrammingError):  # it has been closed
-                    db.interrupt()
-            raise
+        return await self._readers.apart(self._address, work)
 
     # -- one saga ----------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from providers.registry import Registry
 from providers.test import Test
 from providers.wait import Wait
 from store.node import StateFolder
-from store.queries import Threads
+from store.queries import Readers
 from tests.simulation.disk import mounted
 from tests.simulation.drivers import Bell, Cloud, Place
 from tests.simulation.loop import VirtualLoop
@@ -69,23 +69,32 @@ class LateDisk:
         """Nothing is open."""
 
 
-class Within(Threads):
-    """Threads for questions, so to speak: other things happen before the answer comes."""
+class Within(Readers):
+    """Questions are answered within the loop, on one connection; other things happen before the answer comes."""
+
+    db: sqlite3.Connection
+    """What is committed, as a reader sees it."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self.db: sqlite3.Connection | None = None
-        """What is committed, as a reader sees it."""
 
-    async def connect(self, address: str) -> Any:
-        """Open a connection."""
+    async def slow(self, address: str) -> Any:
+        """Open the connection."""
         self.db = sqlite3.connect(address, uri=True, isolation_level=None)
         return _Connection(self.db, self._chance)
 
-    async def run(self, work: Callable[[], T]) -> T:
+    def quick(self, _address: str) -> sqlite3.Connection:
+        """Give the connection."""
+        return self.db
+
+    async def apart(self, _address: str, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do the work, not at once."""
         await asyncio.sleep(LATE * self._chance.random())
-        return work()
+        try:
+            return work(self.db)
+        finally:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
 
 
 class _Connection:
@@ -139,7 +148,7 @@ class SimulatedGround(Ground):
         """Give the slow disk."""
         return LateDisk(self._loop, self._chance)
 
-    def threads(self) -> Within:
+    def readers(self) -> Within:
         """Give what answers within the loop."""
         return self.within
 
