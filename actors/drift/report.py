@@ -58,7 +58,7 @@ class Progress(msgspec.Struct):
 
 
 SHARE = 3
-"""Of so many parts of the loop's time drift takes one. With 10,000 resources the API's p50 is 1.6 to 1.9 times the idle one so;
+"""Of so many parts of the loop's time drift takes one. With 10,000 resources the API's p50 is 1.4 to 1.9 times the idle one so;
 at two parts 2.4 times."""
 
 

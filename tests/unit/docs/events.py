@@ -21,7 +21,8 @@ HEAD = """\
 # Events
 
 What can happen to a saga, as `sagactl events`, `GET /v1/sagas/ID/events` and the event stream tell it. This page is
-written from `actors/saga/events.py` by `python -m tests.unit.docs.events`; a test holds the two against each other.
+written from `actors/saga/events.py`, `actors/node.py`, `actors/resources.py`, `actors/reveals.py` and
+`actors/drift/events.py` by `python -m tests.unit.docs.events`; a test holds the two against each other.
 
 Every event has `seq` (its number in the node's record, without a gap), `saga`, `resource`, `at`, `type`, `version`,
 `step` (the step's name), `actor`, `data` and `hash` (SPEC §8). `data` is what the tables below list; a field that has
@@ -51,7 +52,8 @@ PARTS = (
     (
         "Of resources",
         "resource.",
-        "Of the registry, by somebody's word (`actors/resources.py`): `saga` is null, `resource` names type and name.",
+        "Of the registry, by somebody's word (`actors/resources.py`): `saga` is null, but for `resource.moved`, which is a "
+        "saga's; `resource` names type and name.",
     ),
     (
         "Of secrets",
