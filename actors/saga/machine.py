@@ -67,7 +67,7 @@ SAGA: dict[Status, frozenset[Status]] = {
 after an unwinding that stopped at an irreversible step."""
 
 STEP: dict[StepStatus, frozenset[StepStatus]] = {
-    "pending": frozenset({"running", "failed", "skipped"}),
+    "pending": frozenset({"running", "failed", "compensated", "skipped"}),
     "running": frozenset(
         {"completed", "failed", "unknown", "compensating", "compensated", "compensation_failed", "kept"}
     ),

@@ -92,10 +92,10 @@ def _fate(plan: PlanStep, index: int, step: StepState) -> Fate:
         step.status == "unknown" and not step.owes_hook
     ):  # else it was done itself, and nobody knows of its hook
         return Fate(index, "keep", "nobody knows whether it was done: look, and put it right by hand")
+    if step.status == "compensated" or (step.did and step.status == "skipped" and step.left is None):
+        return Fate(index, "nothing", "it was taken back already")
     if not step.did:
         return Fate(index, "nothing", "it has changed nothing")
-    if step.status == "compensated" or (step.status == "skipped" and step.left is None):
-        return Fate(index, "nothing", "it was taken back already")
     if step.irreversible:
         return Fate(index, "keep", "it is irreversible")
     if step.way_back == "none":

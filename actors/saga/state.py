@@ -207,6 +207,8 @@ class StepState(msgspec.Struct, frozen=True, omit_defaults=True):
     error: Error | None = None
     left: str | None = None
     """Why something of it is left behind."""
+    was: Literal["compensated", "failed"] | None = None
+    """How it had ended when it was told to begin anew. It stays that if it never does."""
     started_at: int | None = None
     finished_at: int | None = None
 
@@ -262,6 +264,8 @@ class Glance(msgspec.Struct, frozen=True):
     """The steps that were not started."""
     hooks: tuple[int, ...]
     """The steps that are done and whose hook has not begun."""
+    anew: bool
+    """Some step that was told to begin anew is not done again: what comes after it may be done all the same."""
     done: bool
     """All steps are."""
     failing: bool
@@ -286,7 +290,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
     asking: list[tuple[int, Ask]] = []
     undo_asking: list[tuple[int, Ask]] = []
     locked: list[tuple[int, LockWait]] = []
-    done, failing, unknown, open_, asks, no_return = True, False, False, False, False, False
+    anew, done, failing, unknown, open_, asks, no_return = False, True, False, False, False, False, False
     for index, step in enumerate(steps):
         status, forward, hook, undo = step.status, step.forward, step.hook, step.undo
         if forward is not None and forward.phase != "over":
@@ -305,6 +309,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
             _questions(index, step, asking, undo_asking)
         if status not in DONE:
             done = False
+            anew = anew or step.was is not None
             unknown = unknown or status == "unknown"
             asks = asks or step.asks
         failing = failing or step.failing
@@ -314,6 +319,7 @@ def glance(steps: tuple[StepState, ...]) -> Glance:
         tuple(runs),
         tuple(pending),
         tuple(hooks),
+        anew,
         done,
         failing,
         tuple(asking),

@@ -8,11 +8,12 @@ from actors.saga.state import Error, Run, StepState, StepStatus
 
 
 def anew(step: StepState, *, force: bool = False) -> StepState:
-    """Forget all of a step but how often it has run: generations only rise."""
+    """Forget all of a step but how it had ended and how often it has run: generations only rise."""
     return StepState(
         forward=step.forward and Run(generation=step.forward.generation, phase="over", force=force),
         hook=step.hook and Run(generation=step.hook.generation, phase="over"),
         undo=step.undo and Run(generation=step.undo.generation, phase="over"),
+        was="compensated" if step.status == "compensated" else "failed",
     )
 
 
@@ -78,7 +79,10 @@ def closed(step: StepState) -> StepState:
 
 
 def _never_started(step: StepState) -> StepState:
-    return replace(step, status="skipped")
+    if step.was == "failed":
+        error = Error("interrupted", "given up before it was tried again")
+        return replace(step, status="failed", failing=True, error=error)
+    return replace(step, status=step.was or "skipped")
 
 
 def _given_up(step: StepState) -> StepState:

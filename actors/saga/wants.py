@@ -165,7 +165,8 @@ def preparable(plan: Plan, state: State, now: int) -> list[tuple[int, Direction,
         steps = _with_generation(state, "forward", _startable(plan, state), now)
         found += _without(seen.asking, steps)
         if seen.hooks or seen.runs:
-            found += _with_generation(state, "hook", seen.hooks, now)
+            hooks = (i for i in seen.hooks if not seen.anew or _all_done(plan.before[i], state))
+            found += _with_generation(state, "hook", hooks, now)
     return _without(seen.locked, found)
 
 
@@ -241,14 +242,22 @@ def _startable(plan: Plan, state: State) -> list[int]:
 
 
 def _ready(plan: Plan, state: State, index: int) -> bool:
-    """Tell whether all that comes before a step is done. Behind one that was skipped there may be others that are not."""
-    steps, skipped = state.steps, False
+    """Tell whether all that comes before a step is done.
+
+    Behind one that was skipped there may be others that are not; and behind one that stayed done when what comes before it
+    was taken back, to begin anew.
+    """
+    steps, gaps = state.steps, state.seen.anew
     for before in plan.after[index]:
         status = steps[before].status
         if status not in DONE:
             return False
-        skipped = skipped or status == "skipped"
-    return not skipped or all(steps[before].status in DONE for before in plan.before[index])
+        gaps = gaps or status == "skipped"
+    return not gaps or _all_done(plan.before[index], state)
+
+
+def _all_done(those: frozenset[int], state: State) -> bool:
+    return all(state.steps[each].status in DONE for each in those)
 
 
 def next_generation(state: State, index: int, direction: Direction) -> int:

@@ -108,6 +108,8 @@ class Laws:
         """A saga and its steps go only from where to where the tables say."""
         if isinstance(event, e.Moved):
             self._follows(before, event, after)
+        if isinstance(event, e.Reopened):
+            self.moved.clear()  # all locks were released at the end: each step of it takes its own again
         assert before.status == after.status or after.status in SAGA[before.status]
         for was, now in zip(before.steps, after.steps, strict=True):
             assert was.status == now.status or now.status in STEP[was.status], (was.status, now.status)
@@ -190,14 +192,17 @@ class Laws:
         number = after.steps[event.step].number
         assert number == before.numbers + 1
         assert all(step.number < number for step in before.steps)
-        first = {event.step - 1} if event.step and not self.plan.graph else set(self._needs(event.step))
-        for needed in first | set(self.plan.steps[event.step].needs):
-            assert before.steps[needed].status in ("completed", "skipped"), (
-                "a step started before what it needs"
-            )
+        self._all_before_is_done(before, event.step, "step")
         for other, step in enumerate(before.steps):
             if other != event.step and step.status in ("running", "unknown") and step.number:
                 assert not self._same(before, event, other), "two steps touch the same side by side"
+
+    def _all_before_is_done(self, before: State, index: int, what: str) -> None:
+        """Also what comes before what is done: that may have been taken back, and what is done kept."""
+        for earlier in self._needs(index) if self.plan.graph else range(index):
+            assert before.steps[earlier].status in ("completed", "skipped"), (
+                f"a {what} started before what it needs"
+            )
 
     def _started_hook(self, before: State, event: e.Started) -> None:
         """Nothing new starts in a saga that stops; a hook comes after its step's effect."""
@@ -208,6 +213,7 @@ class Laws:
         over = step.forward is not None and step.forward.phase == "over" and step.forward.error is None
         assert over, "a hook before its step was done"
         assert event.step in self.owing, "a hook of a step that has done nothing"
+        self._all_before_is_done(before, event.step, "hook")
 
     def _urgent(self, state: State) -> set[int]:
         """Steps that were done, whose hook failed, and of which nobody has yet tried to take back what they did."""

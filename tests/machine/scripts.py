@@ -31,6 +31,9 @@ def put(resource: Touch | None, way: Way = FINDS, undo: Way = FINDS) -> Driver:
 DRIVERS = (put(touch("c")), put(touch("a/b")), put(Touch(type="service", name="x")), put(touch("a")))
 
 
+NO_WAY_BACK = Driver(touch("z"), "none", FINDS, FINDS, FINDS)
+
+
 class Script(Simulation):
     """One saga whose every turn is told."""
 
@@ -218,14 +221,43 @@ def kept_then_anew() -> Script:
     return script.go("succeeded")
 
 
+def anew_then_cancelled() -> Script:
+    """What was taken back and what had failed are to start anew, and the saga is taken back before they do."""
+    script = Script(IRREVERSIBLE, None, None, None).go("succeeded", "succeeded", "failed", "succeeded")
+    script.operator("retry", 0, flag=False)
+    script.operator("cancel", 0, flag=False)
+    script.operator("rollback", 0, flag=True)
+    return script
+
+
+def kept_in_between() -> Script:
+    """What has no way back stays done while what came before it is taken back, and starts anew with what comes after."""
+    kept = step(undo=Undo(form="none"))
+    script = Script(IRREVERSIBLE, None, kept, None, None, drivers=(*DRIVERS[:2], NO_WAY_BACK, *DRIVERS[2:]))
+    script.go("succeeded", "succeeded", "succeeded", "succeeded", "failed", "succeeded", "succeeded")
+    script.operator("skip", 4, flag=False)
+    return script
+
+
 def kept_then_hooked() -> Script:
     """What was kept on the way back before its hook had begun has it run when the saga goes forward again."""
-    drivers = (DRIVERS[0], Driver(touch("a/b"), "none", FINDS, FINDS, FINDS))
+    drivers = (DRIVERS[0], NO_WAY_BACK)
     script = Script(IRREVERSIBLE, step(undo=Undo(form="none"), hook=Hook("test.tell")), drivers=drivers)
     script.go("succeeded", "succeeded")
     script.operator("cancel", 0, flag=False)
     script.operator("retry", 0, flag=False)
     return script.go("succeeded")
+
+
+def kept_then_hooked_late() -> Script:
+    """The same, where a step that comes before it was taken back."""
+    kept = step(undo=Undo(form="none"), hook=Hook("test.tell"))
+    script = Script(IRREVERSIBLE, None, kept, drivers=(*DRIVERS[:2], NO_WAY_BACK))
+    script.go("succeeded", "succeeded", "succeeded")
+    script.operator("cancel", 0, flag=False)
+    script.go("succeeded")
+    script.operator("retry", 0, flag=False)
+    return script
 
 
 def undone_before_its_hook() -> Script:
@@ -291,6 +323,6 @@ def repaired() -> Script:
 TOLD = (
     failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back,
     undo_failed, undo_unknown, undo_conflict, completed, failed, rolled_back, kept_then_done, kept_then_skipped,
-    kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, undone_before_its_hook, repaired,
-    reopened, restored,
+    kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, kept_then_hooked_late, undone_before_its_hook, repaired,
+    reopened, restored, anew_then_cancelled, kept_in_between,
 )  # fmt: skip

@@ -349,7 +349,9 @@ class Simulation:
         resource = self.state.steps[want.step].resource
         if not taken_back or resource is None or resource.path is not None or not self.choose.chance(2):
             return None
-        return Move(type=resource.type, id=resource.id or resource.name, to=f"another {self.now}")
+        return Move(
+            type=resource.type, id=resource.id or resource.name, to=f"another {len(self.state.moves)}"
+        )
 
     def _effect_once(self, want: Perform | Poll) -> None:
         """A poll may find that what was begun is done by now, or do it; a new attempt does it in any case."""

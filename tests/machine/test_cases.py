@@ -279,6 +279,38 @@ def test_a_failed_undo_past_an_irreversible_step_can_be_tried_again() -> None:
     assert script.statuses == ["completed", "compensated", "failed"]
 
 
+def test_what_begins_anew_and_is_cancelled_before_it_does_stays_what_it_was() -> None:
+    """It has been tried: to say that it was skipped would not be true. What never started was skipped."""
+    script = scripts.anew_then_cancelled()
+
+    assert script.statuses == ["kept", "compensated", "failed", "skipped"]
+    assert script.state.steps[2].error == Error("interrupted", "given up before it was tried again")
+
+
+def test_what_follows_a_step_that_was_kept_waits_for_what_starts_anew_before_it() -> None:
+    """They may do something to the same: the order is that of the file, the second time too."""
+    script = scripts.kept_in_between()
+    assert script.statuses == ["completed", "pending", "completed", "pending", "skipped"]
+
+    begun = [[want.step for want in script.wanted(Prepare)]]
+    script.go("succeeded")
+    begun.append([want.step for want in script.wanted(Prepare)])
+
+    assert begun == [[1], [3]]
+    assert script.go("succeeded").state.status == "completed"
+
+
+def test_a_hook_that_is_still_owed_waits_for_what_starts_anew_before_it() -> None:
+    """Of a step that was kept before its hook had begun: what the hook tells of is there again first."""
+    script = scripts.kept_then_hooked_late()
+
+    begun = [[(want.step, want.direction) for want in script.wanted(Prepare)]]
+    script.go("succeeded")
+    begun.append([(want.step, want.direction) for want in script.wanted(Prepare)])
+
+    assert begun == [[(1, "forward")], [(2, "hook")]]
+
+
 def test_a_skip_past_the_irreversible_is_refused_while_an_output_is_missing() -> None:
     """As in every other state."""
     script = Script(IRREVERSIBLE, None, step(needs=(1,), refers=((1, "id"),))).go("succeeded", "failed")

@@ -52,8 +52,7 @@ PARTS = (
     (
         "Of resources",
         "resource.",
-        "Of the registry, by somebody's word (`actors/resources.py`): `saga` is null, but for `resource.moved`, which is a "
-        "saga's; `resource` names type and name.",
+        "Of the registry (`actors/resources.py`): `resource` names type and name, and `saga` is null where it is somebody's word.",
     ),
     (
         "Of secrets",
