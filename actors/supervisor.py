@@ -41,7 +41,7 @@ class Supervisor:
 
     def __init__(self, limits: Limits, now: Callable[[], int]) -> None:
         """Go by these limits and this clock."""
-        self._limits = limits
+        self.limits = limits
         self._now = now
         self._log = structlog.get_logger("supervisor")
         self.restarts = 0
@@ -60,8 +60,8 @@ class Supervisor:
                 self._log.error("actor.crashed", saga=saga, why=why, exc_info=error)
             else:
                 return "ended"
-            if hopeless or too_many(crashes, self._now(), self._limits):
+            if hopeless or too_many(crashes, self._now(), self.limits):
                 await give_up(why)
                 return "quarantined"
             self.restarts += 1
-            await anyio.sleep(backoff(len(crashes), self._limits) / 1000)
+            await anyio.sleep(backoff(len(crashes), self.limits) / 1000)

@@ -569,9 +569,10 @@ class Providers(Document, frozen=True, kw_only=True):
 
 
 class Reloaded(Document, frozen=True, kw_only=True):
-    """The sections of the settings that have changed."""
+    """The sections of the settings that have changed, and the settings that count from the next start on only."""
 
     changed: list[str]
+    needs_restart: list[str]
 
 
 class Drained(Document, frozen=True, kw_only=True):

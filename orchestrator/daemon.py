@@ -183,10 +183,11 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
                         notifier.ready()
             finally:
                 notifier.stopping()
-                notifier.extend_timeout((settings.daemon.shutdown_grace + STOPPING) * 1000)
+                grace = made.service.settings.daemon.shutdown_grace
+                notifier.extend_timeout((grace + STOPPING) * 1000)
                 log.info("stopping")
                 made.service.ready = False
-                await made.drain(settings.daemon.shutdown_grace)
+                await made.drain(grace)
                 await server.close(1.0)
 
 
@@ -214,7 +215,8 @@ async def _tell_status(made: Parts, notifier: Notifier) -> None:
 
 async def _reload(made: Parts, log: Any) -> None:
     try:
-        log.info("reloaded", changed=made.reload())
+        done = made.reload()
+        log.info("reloaded", changed=done.changed, needs_restart=done.needs_restart)
     except SettingsError as error:
         log.warning("reload.refused", problems=[f"{p.where}: {p.problem}" for p in error.problems])
 

@@ -16,6 +16,7 @@ from config.settings import Settings
 
 if TYPE_CHECKING:
     from actors.clock import Clock
+    from orchestrator.answers import Reloaded
     from providers.contract import Blobs
     from providers.registry import Registry
     from store.node import StateFolder
@@ -242,6 +243,13 @@ def _provider_settings(settings: Settings, secrets: Any) -> dict[str, dict[str, 
     }
 
 
+_AT_START = {
+    "daemon": ("state_dir", "socket", "socket_mode"),
+    "secrets": ("dir", "key_file"),
+}
+"""What counts from the next start on only: until then it stays as it was."""
+
+
 class _Reload:
     """Reads the settings again; what can change while the daemon runs, changes."""
 
@@ -249,25 +257,41 @@ class _Reload:
         self, read: Callable[[], Settings], settings: Settings, host: Any, directory: Any, registry: Any
     ) -> None:
         self._read = read
-        self._settings = settings
+        self._first = self._settings = settings
         self._host = host
         self._directory = directory
         self._registry = registry
         self.service: Any = None
         self.secrets: Any = None
 
-    def __call__(self) -> list[str]:
-        """Give the names of the sections that changed. Raises SettingsError, and then nothing has changed."""
-        new = self._read()
+    def __call__(self) -> Reloaded:
+        """Settle in what can change. Raises SettingsError, and then nothing has changed."""
+        from orchestrator import logs
+        from orchestrator.answers import Reloaded
+
+        new, needs_restart = self._now(self._read())
         old, self._settings = self._settings, new
         changed = [name for name in new.__struct_fields__ if getattr(new, name) != getattr(old, name)]
-        from orchestrator import logs
-
         logs.configure(new.daemon.log_level)
         self._host.passivate = new.limits.wait_passivate
         self._directory.in_flight = new.limits.sagas_in_flight
+        self._directory.supervisor.limits = new.supervisor
         tables = _provider_settings(new, self.secrets)
         for type_, driver in self._registry.drivers.items():
-            driver.settings = tables.get(type_.partition(".")[0], {})
+            driver.settle_in(tables.get(type_.partition(".")[0], {}))
         self.service.settle_in(new)
-        return changed
+        return Reloaded(changed=changed, needs_restart=needs_restart)
+
+    def _now(self, new: Settings) -> tuple[Settings, list[str]]:
+        """Give the settings that count from now on, and what of the new ones does not."""
+        needs_restart, first = list[str](), self._first
+        for section, keys in _AT_START.items():
+            table, before = getattr(new, section), getattr(first, section)
+            kept = {key: getattr(before, key) for key in keys}
+            needs_restart += [f"[{section}] {key}" for key in keys if getattr(table, key) != kept[key]]
+            new = msgspec.structs.replace(new, **{section: msgspec.structs.replace(table, **kept)})
+        # Its drivers are loaded where there is a token; which one it is they look at each time.
+        cloud = new.providers.digitalocean, first.providers.digitalocean
+        if (cloud[0].token is None) != (cloud[1].token is None):
+            needs_restart.append("[providers.digitalocean] token")
+        return new, needs_restart

@@ -55,7 +55,7 @@ class Service:
         settings: Settings,
         node_key: bytes,
         blobs: Blobs,
-        reload: Callable[[], list[str]],
+        reload: Callable[[], answers.Reloaded],
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Serve these sagas. ``reload`` reads the settings again and gives what changed."""
@@ -206,7 +206,7 @@ class Service:
     async def reload(self, caller: Caller) -> bytes:
         """Read the settings again; what can change, changes. Raises Invalid, and then nothing has changed."""
         try:
-            return documents.encode(answers.Reloaded(changed=self._reload()))
+            return documents.encode(self._reload())
         except SettingsError as error:
             items = [Item(each.where, each.problem, each.hint) for each in error.problems]
             raise Invalid("the settings are not valid; nothing has changed", items) from error

@@ -29,7 +29,6 @@ import msgspec
 
 from providers import processes
 from providers.contract import (
-    Blobs,
     Call,
     Done,
     Driver,
@@ -135,9 +134,9 @@ class Command(Driver):
         ),
     }
 
-    def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
+    def settle_in(self, settings: Mapping[str, Any]) -> None:
         """Take `allow`: programs by absolute path, or "*" for any. Without it nothing may be run."""
-        super().__init__(settings, blobs)
+        super().settle_in(settings)
         allow = list(settings.get("allow", ()))
         self._allowed = {_real(program) for program in allow if program != "*"}
         self._anything = "*" in allow

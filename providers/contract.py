@@ -339,8 +339,12 @@ class Driver(abc.ABC):
 
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
         """Take the provider's settings table and the place for contents. Opens nothing."""
-        self.settings = settings
         self.blobs = blobs
+        self.settle_in(settings)
+
+    def settle_in(self, settings: Mapping[str, Any]) -> None:
+        """Go by this settings table from now on: when it is made, and again when the daemon has read other settings."""
+        self.settings = settings
 
     def refine(self, verb: str, arguments: Any) -> Verb:
         """Give the verb's declaration for these arguments (a GET changes nothing, a POST does)."""

@@ -113,10 +113,14 @@ class Http(Driver):
     }
 
     def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
-        """Take `allow`: how addresses may begin, or "*" for any. Without it nothing may be asked."""
+        """Open nothing yet."""
         super().__init__(settings, blobs)
-        self._allow = list(settings.get("allow", ()))
         self._session: ClientSession | None = None
+
+    def settle_in(self, settings: Mapping[str, Any]) -> None:
+        """Take `allow`: how addresses may begin, or "*" for any. Without it nothing may be asked."""
+        super().settle_in(settings)
+        self._allow = list(settings.get("allow", ()))
 
     def refine(self, verb: str, arguments: Request) -> Verb:
         """GET, HEAD and OPTIONS change nothing; PUT and DELETE may be repeated."""

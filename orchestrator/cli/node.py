@@ -22,7 +22,16 @@ def reload(session: Session) -> int:
     Settings that can change, change; what needs a restart is said.
     """
     answer = session.client.post("/v1/reload")
-    _print_done(session, answer, "reloaded")
+    if session.json:
+        session.document(answer)
+        return DONE
+    document = answer.document()
+    if not session.quiet:
+        changed = ", ".join(f"[{section}]" for section in document["changed"])
+        session.say(f"reloaded: {changed or 'nothing'} changed")
+    session.warn(
+        [f"{setting} counts from the next start of sagad on" for setting in document["needs_restart"]]
+    )
     return DONE
 
 

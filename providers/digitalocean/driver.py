@@ -87,6 +87,10 @@ class CloudDriver(Driver):
     @settings.setter
     def settings(self, settings: Mapping[str, Any]) -> None:
         self.client.settings = settings
+
+    def settle_in(self, settings: Mapping[str, Any]) -> None:
+        """Go by these from now on; what is going on does so with its next request."""
+        super().settle_in(settings)
         # The window is declared per verb, and set per node: what this instance declares is what holds here.
         declared = type(self).verbs.items()
         vars(self)["verbs"] = {

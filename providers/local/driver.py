@@ -35,7 +35,6 @@ from anyio import from_thread, to_thread
 
 from providers.contract import (
     ABSENT,
-    Blobs,
     Call,
     Done,
     Driver,
@@ -77,9 +76,9 @@ class LocalDriver(Driver):
     steady: ClassVar[tuple[str, ...]]
     """The fields that must not differ between the plan and the moment of change."""
 
-    def __init__(self, settings: Mapping[str, Any], blobs: Blobs) -> None:
+    def settle_in(self, settings: Mapping[str, Any]) -> None:
         """Take ``roots`` from the settings; without them drivers may do what the daemon's user may."""
-        super().__init__(settings, blobs)
+        super().settle_in(settings)
         self.confined = Confined(settings.get("roots", ["/"]), settings.get("closed", ()))
 
     # --- what a type says of itself -------------------------------------------------------------------------------
