@@ -13,10 +13,18 @@ from tests.torture.world import World
 
 Document = dict[str, Any]
 
+MEDDLER, CARER = "o", "c"
+"""Who says anything to anything, and who looks."""
+
 VERBS = (
     ["cancel"] * 5 + ["pause"] * 4 + ["resume"] * 4 + ["retry"] * 3 + ["skip"] * 2
     + ["approve"] * 3 + ["reject"] + ["rollback"] * 5 + ["abandon"]
 )  # fmt: skip
+
+
+def is_of(name: str, reason: str | None) -> bool:
+    """Tell whether that operator gave this reason."""
+    return reason is not None and reason.startswith(f"word {name}-")
 
 
 class Operator:

@@ -17,7 +17,7 @@ from tests.torture.cloud import DOMAIN, Cloud
 from tests.torture.laws import Laws
 from tests.torture.load import Load, Worker
 from tests.torture.node import Node, children_of
-from tests.torture.operators import Operator
+from tests.torture.operators import CARER, MEDDLER, Operator
 from tests.torture.ordeals import Ordeal, Skipped
 from tests.torture.sagas import Author
 from tests.torture.stacks import Stack
@@ -108,8 +108,8 @@ class Round:
 
         self.world = World(folder, cloud)
         self._author = Author(chance(), self.world)
-        self._operator = Operator(chance(), node, self.world, self._book, "o")
-        self._carer = Operator(chance(), node, self.world, self._book, "c")
+        self._operator = Operator(chance(), node, self.world, self._book, MEDDLER)
+        self._carer = Operator(chance(), node, self.world, self._book, CARER)
         self._load = Load(chance(), node, self._author, self._operator, self._book)
         self._load.stacks = [
             Stack(f"stack{n}", self.world.site / f"stack{n}", chance(), node, self._book) for n in range(4)
