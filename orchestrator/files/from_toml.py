@@ -18,16 +18,31 @@ _KEY = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 _DOT = re.compile(r"[ \t]*\.[ \t]*")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 _BARE = re.compile(r"[^,\]}#\n]+")
+_TEXT = r"""(?>"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_PART = rf"(?>[A-Za-z0-9_-]+|{_TEXT})(?>[ \t]*)\.(?>[ \t]*)"
+_TOKEN = re.compile(
+    rf"(?P<deep>(?:{_PART}){{{MOST_LEVELS}}})"
+    r"""|(?s:"{3}(?:[^\\]|\\.)*?(?:"{3}|\Z)|'{3}.*?(?:'{3}|\Z))"""
+    rf"|(?:{_PART})++"
+    r"""|(?>[A-Za-z0-9_-]+)|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|#[^\n]*"""
+)
+"""What a text is made of, as far as it matters to find a key of too many parts, and no text that only looks like one."""
 
 
 def read(document: Document, text: str) -> None:
     """Fill in the document's value and marks, or the problem for which there are none."""
+    # For a dotted key of n parts tomllib makes n keys of up to n parts, which takes any memory that there is.
+    deep = next((found for found in _TOKEN.finditer(text) if found["deep"]), None)
+    if deep is not None:
+        document.marks = Mark(*Lines(text).place(deep.start()))
+        _too_deep(document)
+        return
     try:
         document.value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         _syntax(document, text, str(error))
     except RecursionError:
-        document.problems.append(document.problem((), "nested too deeply", "a saga file is flat"))
+        _too_deep(document)
     except ValueError as error:  # a date that no calendar has, an integer of more than 4,300 digits
         document.problems.append(document.problem((), f"not TOML: {error}", "quote it"))
     else:
@@ -35,6 +50,10 @@ def read(document: Document, text: str) -> None:
         with suppress(_Lost):
             scanner.run()
         document.marks = scanner.root
+
+
+def _too_deep(document: Document) -> None:
+    document.problems.append(document.problem((), "nested too deeply", "a saga file is flat"))
 
 
 def _syntax(document: Document, text: str, said: str) -> None:

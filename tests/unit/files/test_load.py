@@ -244,3 +244,44 @@ def test_no_text_of_punctuation_raises(source: str, format: str) -> None:
     document = load(source, format=format)
 
     assert document.problems or document.value is not UNSET
+
+
+DOTTED = ".".join(["a"] * 200)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"{DOTTED} = 1", (1, 1)),
+        (f"x = 1\n\n  [{DOTTED}]\n", (3, 4)),
+        (f"x = 1\n[[{DOTTED}]]\n", (2, 3)),
+        ('"a" . ' * 200 + "b = 1", (1, 1)),
+        ("a" + ".a" * 200_000 + " = 1", (1, 1)),
+    ],
+)
+def test_a_toml_key_of_too_many_parts_is_refused_before_it_takes_any_memory(
+    text: str, place: tuple[int, int]
+) -> None:
+    """For the last one ``tomllib`` took 24 GB, and a viewer could ask for it."""
+    document = load(text, format="toml")
+
+    assert [each.problem for each in document.problems] == ["nested too deeply"]
+    assert (document.problems[0].line, document.problems[0].column) == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'x = "{DOTTED}"',
+        f'x = """\n{DOTTED}\n"""',
+        f"x = '''{DOTTED}'''",
+        f"# {DOTTED}\nx = 1",
+        f"x = '{DOTTED}'",
+    ],
+)
+def test_a_text_that_only_looks_like_such_a_key_is_a_text(text: str) -> None:
+    """It is a value or a comment."""
+    document = load(text, format="toml")
+
+    assert document.problems == []
+    assert document.value == tomllib.loads(text)
