@@ -22,6 +22,8 @@ from orchestrator.problems import Conflict, NotFound
 from store.queries import Ambiguous
 
 PAGE = 1_000
+STREAMED = 100
+"""Events that a stream reads at a time of what there is: it holds them until its reader has taken them."""
 """Events of a page, where the caller does not say."""
 HELD = 3
 """Sagas that a batch's sentence names at most, of those that hold it up."""
@@ -203,7 +205,7 @@ class Reading:
         subscription = self._host.journal.subscribe(saga)
         try:
             while True:
-                page, last = await self._host.queries.events(saga, after=after, limit=PAGE)
+                page, last = await self._host.queries.events(saga, after=after, limit=STREAMED)
                 for each in _PAGE.decode(page):
                     seen = _SEEN.decode(each)
                     yield seen.seq, seen.type, bytes(each)

@@ -90,6 +90,7 @@ RECORD_ROUTES: tuple[Route, ...] = (
         query=EventsQuery,
         answers=answers.Events,
         streams=True,
+        problems=(503,),
     ),
     Route(
         method="GET",

@@ -130,7 +130,7 @@ RESOURCE_ROUTES: tuple[Route, ...] = (
         query=EventsQuery,
         answers=answers.Events,
         streams=True,
-        problems=(404, 409),
+        problems=(404, 409, 503),
     ),
     Route(
         method="POST",

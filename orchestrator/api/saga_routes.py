@@ -159,7 +159,7 @@ SAGA_ROUTES: tuple[Route, ...] = (
         query=EventsQuery,
         answers=answers.Events,
         streams=True,
-        problems=(404, 409),
+        problems=(404, 409, 503),
     ),
     *(
         Route(

@@ -33,6 +33,9 @@ STALLED = 30.0
 LAST_WORDS = 2.0
 """So long a reader that is dropped has to take what it is told."""
 
+MOST = 256
+"""Streams at once. One that nobody reads holds some 150 KB until it is dropped."""
+
 RETRY = b"retry: 1000\n\n"
 QUIET = b": nothing new\n\n"
 
@@ -42,6 +45,7 @@ class Streams:
 
     def __init__(self) -> None:
         self._closing = asyncio.get_running_loop().create_future()
+        self._open = 0
 
     def close(self) -> None:
         """End them all."""
@@ -49,7 +53,20 @@ class Streams:
             self._closing.set_result(None)
 
     async def send(self, request: BaseRequest, events: AsyncIterator[Numbered]) -> StreamResponse:
-        """Send the events until the reader leaves, is too slow, or the daemon stops."""
+        """Send the events until the reader leaves, is too slow, or the daemon stops.
+
+        Raises Unavailable where as many as may be are open.
+        """
+        if self._open >= MOST:
+            what = f"{MOST} event streams are open, which is as many as may be: read the events by pages (`?after=NUMBER`)"
+            raise Unavailable(f"{what}, or close some", code="too_many_streams")
+        self._open += 1
+        try:
+            return await self._send(request, events)
+        finally:
+            self._open -= 1
+
+    async def _send(self, request: BaseRequest, events: AsyncIterator[Numbered]) -> StreamResponse:
         response = _response()
         await response.prepare(request)
         try:

@@ -27,10 +27,10 @@ def reload(session: Session) -> int:
         return DONE
     document = answer.document()
     if not session.quiet:
-        changed = ", ".join(f"[{section}]" for section in document["changed"])
+        changed = ", ".join(f"[{section}]" for section in document.get("changed", ()))
         session.say(f"reloaded: {changed or 'nothing'} changed")
     session.warn(
-        [f"{setting} counts from the next start of sagad on" for setting in document["needs_restart"]]
+        [f"{setting} counts from the next start of sagad on" for setting in document.get("needs_restart", ())]
     )
     return DONE
 

@@ -171,6 +171,24 @@ def test_a_reader_that_leaves_ends_its_stream(api: Running, monkeypatch: pytest.
     until(lambda: api.service.streams_ended == 1)
 
 
+def test_no_more_streams_are_open_than_may_be(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds memory until its reader has taken it; one that has ended makes room for another."""
+    monkeypatch.setattr(stream, "MOST", 2)
+    monkeypatch.setattr(stream, "KEEP_ALIVE", 0.02)
+    with listening(api) as one:
+        message(one)
+        with listening(api) as other:
+            message(other)
+            with listening(api) as refused:
+                problem = json.loads(refused.read())
+        until(lambda: api.service.streams_ended == 1)
+        with listening(api) as another:
+            again = message(another)
+
+    assert (refused.status, problem["code"]) == (503, "too_many_streams")
+    assert again == "retry: 1000"
+
+
 def test_streams_end_when_the_daemon_stops(api: Running) -> None:
     """Streams end when the daemon stops."""
     with listening(api) as answer:

@@ -251,10 +251,20 @@ def test_api_sends_anything_and_prints_what_comes(daemon: StandIn, sagactl: Saga
     assert sagactl("api", "GET", "/v1/a b").returncode == 2
 
 
-@pytest.mark.parametrize("verb", ["reload", "drain"])
-def test_the_nodes_verbs(daemon: StandIn, sagactl: Sagactl, verb: str) -> None:
-    """They are posted, and say what was done."""
-    daemon.on("POST", f"/v1/{verb}", (200, {}), (200, {"detail": "it is done"}))
+def test_drain_says_what_was_done(daemon: StandIn, sagactl: Sagactl) -> None:
+    """It is posted."""
+    daemon.on("POST", "/v1/drain", (200, {}), (200, {"detail": "it is done"}))
 
-    assert sagactl(verb).stdout == f"{verb}ed\n"
-    assert sagactl(verb).stdout == "it is done\n"
+    assert sagactl("drain").stdout == "drained\n"
+    assert sagactl("drain").stdout == "it is done\n"
+
+
+def test_reload_says_what_changed_and_what_has_to_wait(daemon: StandIn, sagactl: Sagactl) -> None:
+    """An operator who changed what only a start reads must not think that it holds."""
+    late = {"changed": ["access", "providers"], "needs_restart": ["[daemon] socket_mode"]}
+    daemon.on("POST", "/v1/reload", (200, {"changed": [], "needs_restart": []}), (200, late))
+    nothing, something = sagactl("reload"), sagactl("reload")
+
+    assert (nothing.stdout, nothing.stderr) == ("reloaded: nothing changed\n", "")
+    assert something.stdout == "reloaded: [access], [providers] changed\n"
+    assert something.stderr == "warning: [daemon] socket_mode counts from the next start of sagad on\n"
