@@ -264,8 +264,10 @@ class Batching:
         )
 
     async def _foreseen(self, saga: str) -> answers.BatchPreview:
-        _, plan, state, _ = await self._reading.look(saga)
+        header, plan, state, _ = await self._reading.look(saga)
         will, why, steps = _fate(state), "", list[answers.Preview]()
+        if header.rolled_back_by is not None:
+            will, why = "nothing", f"it was rolled back already, by saga {header.rolled_back_by}"
         if will == "roll back":
             request = Request(saga=saga, by="sagad")
             try:

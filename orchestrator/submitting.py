@@ -287,9 +287,11 @@ class Submitting:
 def check_open(host: Host) -> None:
     """Raise Unavailable while no new work is taken."""
     if host.journal.full:
-        raise Unavailable("the disk is full, so no new work is taken: make room", code="storage_full")
+        what = "there is no room left in the state folder's file system, so no new work is taken"
+        raise Unavailable(f"{what}: make room there; `sagactl doctor` says how much", code="storage_full")
     if host.draining:
-        raise Unavailable("sagad is draining, so no new work is taken", code="draining")
+        what = "sagad is draining, so no new work is taken: only a restart of it ends that"
+        raise Unavailable(what, code="draining")
 
 
 class _Waiter:

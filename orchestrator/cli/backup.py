@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -68,25 +69,52 @@ def _to_file(session: Session, path: Path) -> Manifest:
 
     new = path.with_name(f".{path.name}.part")
     try:
-        new.unlink(missing_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with os.fdopen(os.open(new, flags, 0o600), "w+b") as file, _asked(session) as response:
+        with _own(new) as file, _asked(session) as response:
             for chunk in _chunks(response):
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
             file.seek(0)
             manifest = check(file, path)
-        new.rename(path)
+            new.rename(path)
         sync_folder(path.parent)
         return manifest
+    except BlockingIOError as error:
+        what = f"another backup is being written to {path}"
+        raise Failure(what, "wait for it, or give another file") from error
     except StoreError as error:
         raise Failure(str(error)) from error
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror}", "there is no new backup") from error
-    finally:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
+
+
+@contextmanager
+def _own(new: Path) -> Iterator[IO[bytes]]:
+    """Make a file for this backup alone, and remove it where it was not renamed. Raises BlockingIOError: it is another's.
+
+    What a backup left that was killed is nobody's, and taken over.
+    """
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(new, flags, 0o600), "w+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_at(new, file):
+                continue  # in that moment another has finished, and this was its file
+            try:
+                file.truncate()
+                yield file
+            finally:
+                with suppress(OSError):
+                    if _is_at(new, file):
+                        new.unlink()
+            return
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _asked(session: Session) -> HTTPResponse:

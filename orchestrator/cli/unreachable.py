@@ -56,7 +56,7 @@ _UNSURE = "whether the request was carried out is not known: `sagactl ls` and `s
 def _start(path: Path) -> str:
     if path == SYSTEM_SOCKET:
         return "start it: `sudo systemctl start sagad`"
-    return f"start it: `sagad --socket {path}`"
+    return "start it as it was started before, with the same settings: `sagad --config FILE`"
 
 
 def _look(path: Path) -> str:

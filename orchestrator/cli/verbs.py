@@ -145,9 +145,10 @@ def rollback(session: Session, id: str, *, wait: str | None, yes: bool, **given:
     what it is to put back: see --preview, and `sagactl why`.
     """
     seconds = wait_seconds(wait)
+    of = id
     if not given["preview"]:
-        ask(f"Take back what saga {id} has done?", yes=yes)
-    answer = post(session, id, "rollback", given)
+        of = asked_of(session, id, "Take back what saga {} has done?", yes=yes)
+    answer = post(session, of, "rollback", given)
     document = answer.document()
     if "preview" in document and not (session.json or session.quiet):
         _print_preview(session, document)
@@ -186,8 +187,8 @@ def abandon(session: Session, id: str, *, yes: bool, reason: str | None) -> int:
     """
     if not reason:
         raise Misused("abandon needs a reason, which goes on the record: --reason TEXT")
-    ask(f"Give saga {id} up, and leave everything as it is?", yes=yes, needed=True)
-    return steer(session, id, "abandon", reason=reason)
+    of = asked_of(session, id, "Give saga {} up, and leave everything as it is?", yes=yes, needed=True)
+    return steer(session, of, "abandon", reason=reason)
 
 
 def steer(session: Session, id: str, name: str, **given: Any) -> int:
@@ -220,6 +221,16 @@ def did_text(document: dict[str, Any]) -> str:
     """Say in words what a verb has done, and what of."""
     did = {"nothing": "nothing to do"}.get(str(document.get("did")), str(document.get("did") or "done"))
     return did + (f": {document['detail']}" if document.get("detail") else "")
+
+
+def asked_of(session: Session, id: str, question: str, *, yes: bool, needed: bool = False) -> str:
+    """Ask about a saga, and give the id of the one that was named: `last` may be another by then."""
+    if yes or not on_terminal():
+        ask(question, yes=yes, needed=needed)
+        return id
+    saga = session.client.get(saga_route(id)).document()
+    ask(question.format(f"{saga['id']} ({saga['kind']}, {saga['status']})"), yes=False)
+    return str(saga["id"])
 
 
 def ask(question: str, *, yes: bool, needed: bool = False) -> None:

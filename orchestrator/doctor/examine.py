@@ -93,7 +93,8 @@ def _record(settings: Settings, folder: Path) -> Iterator[Examination]:
         yield warn(
             "database",
             f"there is none at {path}",
-            "sagad makes it at its first start, or `sagactl restore FILE`",
+            "sagad makes it at its first start, or `sagactl restore FILE`; if it has run before, this is not its folder:"
+            " give `--state-dir` or `--config`",
         )
         return
     try:

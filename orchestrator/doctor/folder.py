@@ -19,7 +19,9 @@ def look_at_folder(folder: Path) -> Iterator[Examination]:
     try:
         status = folder.stat()
     except FileNotFoundError:
-        yield warn("state folder", f"{folder} is not there", "sagad makes it at its first start")
+        yield warn(
+            "state folder", f"{folder} is not there", "sagad makes it at its first start; else look elsewhere"
+        )
         return
     if os.geteuid() not in (0, status.st_uid):
         yield fail(

@@ -126,7 +126,7 @@ def _check(
 
 def _secrets(document: Document, drafts: list[Draft]) -> dict[str, Problem]:
     """Give each secret's name with the problem that it would be, at its first place."""
-    hint = "put a file of that name into the secrets folder"
+    hint = "put a file of that name into the secrets folder, `[secrets] dir`"
     found: dict[str, Problem] = {}
     for name, path in (item for draft in drafts for scope in draft.scopes for item in scope.secrets.items()):
         what = f"`${{secret.{name}}}`: there is no secret {shown(name)}"

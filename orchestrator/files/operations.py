@@ -22,6 +22,12 @@ class Operation(msgspec.Struct, frozen=True):
     verb: Verb
 
 
+LOADED_BY = {
+    "digitalocean": "set `[providers.digitalocean] token` to the name of a secret, and start sagad anew"
+}
+"""What has a provider's types loaded that are not loaded without it."""
+
+
 def find_operation(report: Report, path: Path, name: str, registry: Registry) -> Operation | None:
     """Find an operation by name; report why there is none."""
     type_, dot, verb = name.rpartition(".")
@@ -39,6 +45,8 @@ def find_operation(report: Report, path: Path, name: str, registry: Registry) ->
         )
         known = verbs or registry.operations()
         report.problem(path, f"{shown(name)} is not an operation, which is TYPE.VERB", suggest(name, known))
+    elif (provider := type_.partition(".")[0]) in LOADED_BY:
+        report.problem(path, f"the types of {provider} are not loaded here", LOADED_BY[provider])
     else:
         report.problem(path, f"unknown operation {shown(name)}", suggest(name, registry.operations()))
     return None

@@ -284,7 +284,7 @@ def _declared(drafts: list[_Draft], draft: _Draft) -> Declared:
 
 def _secrets(document: Document, drafts: list[_Draft]) -> dict[str, Problem]:
     """Give each secret's name with the problem that it would be, at its first place."""
-    hint = "put a file of that name into the secrets folder"
+    hint = "put a file of that name into the secrets folder, `[secrets] dir`"
     found: dict[str, Problem] = {}
     for name, path in (item for draft in drafts for item in draft.secrets.items()):
         what = f"`${{secret.{name}}}`: there is no secret {shown(name)}"

@@ -213,20 +213,38 @@ def test_what_destroys_asks_and_no_is_the_default(daemon: StandIn, terminal: Ope
     daemon.on(
         "POST", f"/v1/sagas/x/{verb}", (200, {"did": "accepted", "detail": "", "saga": saga_document()})
     )
+    daemon.on(
+        "POST", f"/v1/sagas/{ID}/{verb}", (200, {"did": "accepted", "detail": "", "saga": saga_document()})
+    )
+    daemon.on("GET", "/v1/sagas/x", (200, saga_document()))
     refused = terminal(*words.split())
     refused.until("[y/N]")
     refused.type("\n")
     assert refused.end() == 1
     assert "nothing was done" in refused.seen
-    assert daemon.requests == []
+    assert [each for each in daemon.requests if each.method == "POST"] == []
 
     granted = terminal(*words.split())
     granted.until("[y/N]")
     granted.type("y\n")
     assert granted.end() == 0
-    assert len(daemon.requests) == 1
+    assert len([each for each in daemon.requests if each.method == "POST"]) == 1
 
     assert terminal(*words.split(), "--yes").end() == 0
+
+
+def test_a_question_names_the_saga_that_is_meant(daemon: StandIn, terminal: Open) -> None:
+    """`last` says nothing of which it is, and may be another one when the answer comes."""
+    daemon.on("GET", "/v1/sagas/last", (200, saga_document()))
+    daemon.on(
+        "POST", f"/v1/sagas/{ID}/rollback", (200, {"did": "accepted", "detail": "", "saga": saga_document()})
+    )
+    asked = terminal("rollback", "last")
+    asked.until("[y/N]")
+    asked.type("y\n")
+
+    assert asked.end() == 0
+    assert f"{ID} ({saga_document()['kind']}, {saga_document()['status']})" in asked.seen
 
 
 def test_a_rollback_of_a_batch_asks_too(daemon: StandIn, terminal: Open) -> None:
@@ -256,12 +274,13 @@ def test_the_page_of_a_batch_fits_the_terminal_and_no_id_is_cut(daemon: StandIn,
 
 def test_ctrl_c_at_a_question_does_nothing(daemon: StandIn, terminal: Open) -> None:
     """It is no yes."""
+    daemon.on("GET", "/v1/sagas/x", (200, saga_document()))
     asked = terminal("abandon", "x", "--reason", "r")
     asked.until("[y/N]")
     asked.process.send_signal(signal.SIGINT)
 
     assert asked.end() == 130
-    assert daemon.requests == []
+    assert [each for each in daemon.requests if each.method == "POST"] == []
 
 
 def test_a_dumb_terminal_gets_lines(daemon: StandIn, terminal: Open) -> None:

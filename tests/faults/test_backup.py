@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -220,6 +221,22 @@ def test_an_existing_file_is_replaced_by_ones_word_only(daemon: Daemon, tmp_path
 
     assert (refused.returncode, kept, replaced.returncode) == (2, "precious", 0)
     assert json.loads(replaced.stdout)["parts"][0]["name"] == "sagad.db"
+
+
+def test_two_backups_to_one_file_do_not_meet(daemon: Daemon, tmp_path: Path) -> None:
+    """The second is refused while the first is at it; what one left that was killed is nobody's."""
+    path = tmp_path / "b.tar"
+    part = tmp_path / ".b.tar.part"
+    part.write_bytes(b"of one that was killed")
+    with part.open("rb") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        refused = sagactl(daemon, "backup", str(path))
+        kept = part.read_bytes()
+    done = sagactl(daemon, "backup", str(path))
+
+    assert (refused.returncode, "another backup is being written" in refused.stderr) == (1, True), refused
+    assert kept == b"of one that was killed"
+    assert (done.returncode, part.exists(), path.stat().st_size > 0) == (0, False, True)
 
 
 # --- what a restore refuses ---------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def test_secrets_that_are_not_there_are_told_at_submission(registry: Registry) -
     what = "9:75: steps[2].with.tags[0]: `${secret.s}`: there is no secret `s`"
 
     assert [str(problem) for problem in problems] == [
-        f"{what} (put a file of that name into the secrets folder)"
+        f"{what} (put a file of that name into the secrets folder, `[secrets] dir`)"
     ]
 
 

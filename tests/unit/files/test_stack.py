@@ -233,7 +233,7 @@ def test_secrets_are_named_with_their_first_place(compiled: Compile) -> None:
 
     assert {name: problem.line for name, problem in stack.secrets.items()} == {"a": 5, "b": 2}
     assert str(stack.secrets["a"]).endswith(
-        "`${secret.a}`: there is no secret `a` (put a file of that name into the secrets folder)"
+        "`${secret.a}`: there is no secret `a` (put a file of that name into the secrets folder, `[secrets] dir`)"
     )
 
 
