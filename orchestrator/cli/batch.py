@@ -106,7 +106,7 @@ def ls(session: Session, limit: int | None, cursor: str | None) -> int:
     else:
         print_table(session, _HEADS, [_row(each) for each in batches], styled=_HEADS.index("STATUS"))
     if more and not session.json:
-        session.note(f"there are more: sagactl batch ls --limit {2 * len(batches)}, or --cursor {more}")
+        session.note(f"there are more: the same with --limit {2 * len(batches)}, or --cursor {more}")
     return DONE
 
 

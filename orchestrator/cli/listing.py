@@ -44,7 +44,7 @@ def ls(session: Session, /, limit: int | None, **query: Any) -> int:
     else:
         print_table(session, _HEADS, [_row(saga) for saga in sagas], styled=_STATUS)
     if more and not session.json:
-        session.note(f"there are more: sagactl ls --limit {2 * len(sagas)}, or --cursor {more}")
+        session.note(f"there are more: the same with --limit {2 * len(sagas)}, or --cursor {more}")
     return DONE
 
 

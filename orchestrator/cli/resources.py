@@ -66,7 +66,7 @@ def ls(session: Session, type: str | None, limit: int | None) -> int:
     else:
         print_table(session, _HEADS, [_row(each) for each in found])
     if more and not session.json:
-        session.note(f"there are more: sagactl resources ls --limit {2 * len(found)}")
+        session.note(f"there are more: the same with --limit {2 * len(found)}")
     return DONE
 
 

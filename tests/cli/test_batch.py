@@ -351,7 +351,7 @@ def test_the_list_is_a_line_a_batch(type_in: TypeIn, folder: Path) -> None:
     assert head.split() == ["ID", "NAME", "STATUS", "SAGAS", "AGE", "REASON"]
     assert row.split()[1:5] == ["nightly", "completed", "1/1", "completed"]
     assert row.endswith("why not")
-    assert listed.stderr.startswith("there are more: sagactl batch ls --limit 2, or --cursor ")
+    assert listed.stderr.startswith("there are more: the same with --limit 2, or --cursor ")
     cursor = listed.stderr.split()[-1]
     assert type_in("batch", "ls", "-q", "--limit", "1", "--cursor", cursor).stdout not in ("", row)
 

@@ -51,8 +51,10 @@ class Record:
         none: Document = {"status": "skipped"}
         shown = next((each for each in saga["steps"] if each["name"] == step), none)
         said: Verdict = VERDICTS.get(shown["status"], "either")
-        if shown["status"] == "failed" and any(each["step"] == step for each in saga["left_behind"]):
-            said = "done" if shown["error"]["code"] == "hook_failed" else "either"
+        # What was left: it failed when it was done but for its hook, or in part; or it was skipped after that.
+        if said == "undone" and any(each["step"] == step for each in saga["left_behind"]):
+            hooked = shown["status"] == "failed" and shown["error"]["code"] == "hook_failed"
+            said = "done" if hooked else "either"
         for rollback in self.rollbacks[saga["id"]]:
             if said == "undone" or not any(each["name"] == step for each in rollback["steps"]):
                 continue
