@@ -58,6 +58,8 @@ class Client:
         """Name the socket; nothing is connected before the first request."""
         self.path = path
         self.daemon_version: str | None = None
+        self.done: str | None = None
+        """What the daemon has done for us last: `POST /v1/sagas made /v1/sagas/ID`."""
 
     @property
     def other_version(self) -> str | None:
@@ -98,6 +100,9 @@ class Client:
             answer = self._whole(response)
         if answer.status >= 400:  # noqa: PLR2004 - HTTP's line between yes and no
             raise Refused(answer.status, _problem(answer), file)
+        if method != "GET":
+            made = response.headers.get("Location")
+            self.done = f"{method} {target}" + (f" made {made}" if made else "")
         return answer
 
     def open(

@@ -11,12 +11,18 @@ from orchestrator.cli.failures import ERROR, INTERRUPTED, Failure
 if TYPE_CHECKING:
     import click
 
+    from orchestrator.cli.session import Session
+
 
 def main() -> int:
     """Run sagactl; the exit code. A traceback that a user sees is a bug, so none gets past this."""
+    _open_closed()
     _do_without_tls()
+    from orchestrator.cli.session import Session
+
+    session = Session()
     try:
-        code = _run()
+        code = _run(session)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -27,21 +33,39 @@ def main() -> int:
         return ERROR
     except OSError as error:
         _drop_output()
-        _complain([f"cannot write the answer: {error.strerror or error}"])
+        _complain([f"cannot write the answer: {error.strerror or error}", *_done_all_the_same(session)])
         return ERROR
     except Exception as error:  # noqa: BLE001 - the last resort; everything that is foreseen is in _run
         return _bug(error)
 
 
-def _run() -> int:
+def _open_closed() -> None:
+    """Give what the shell has closed (`>&-`) to nobody: else the socket would become stdout."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - stdin, stdout, stderr
+        pass
+    os.close(opened)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _done_all_the_same(session: Session) -> list[str]:
+    """Say what was done though it could not be told: whoever does not know would do it again."""
+    done = session.client.done
+    return (
+        []
+        if done is None
+        else [f"it was done all the same ({done}): do not ask for it again, `sagactl ls` tells"]
+    )
+
+
+def _run(session: Session) -> int:
     import click
 
     from orchestrator.cli.app import program
-    from orchestrator.cli.session import Session
     from orchestrator.cli.text import harden
 
     harden()
-    session = Session()
     try:
         code = program.main(prog_name="sagactl", standalone_mode=False, obj=session)
         return code if isinstance(code, int) else 0
@@ -71,7 +95,11 @@ def _misused(error: click.ClickException) -> int:
 def _complain(lines: list[str]) -> None:
     from orchestrator.cli.text import clean
 
-    sys.stderr.write("\n  ".join(["error: " + clean(lines[0]), *map(clean, lines[1:])]) + "\n")
+    try:
+        sys.stderr.write("\n  ".join(["error: " + clean(lines[0]), *map(clean, lines[1:])]) + "\n")
+        sys.stderr.flush()
+    except OSError:  # nobody can be told then, but for the exit code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _bug(error: Exception) -> int:

@@ -263,3 +263,44 @@ def test_what_was_done_is_taken_back_and_put_in_place_again(type_in: TypeIn, tmp
     assert (mended.returncode, page.read_text()) == (0, "y"), mended.stderr
     assert ["corrects:", saga] in [line.split() for line in type_in("show", "last").stdout.splitlines()]
     assert type_in("rollback", saga, "--preview").stdout.splitlines()[1].split()[1] == "conflict"
+
+
+def in_shell(sagad: Daemon, line: str) -> subprocess.CompletedProcess[str]:
+    """Type a line for the shell: its redirections are what this is about."""
+    return subprocess.run(
+        ["bash", "-c", line.replace("sagactl", str(SCRIPT))],
+        input=COMPLETES,
+        env=environment(sagad.socket),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def test_an_answer_that_cannot_be_written_does_not_hide_what_was_done(sagad: Daemon) -> None:
+    """Who is told of an error only would submit it again."""
+    before = len(sagad.ask("GET", "/v1/sagas?limit=1000")[1]["sagas"])
+    ended = in_shell(sagad, "sagactl submit - --format yaml -i n=1 >/dev/full")
+    after = sagad.ask("GET", "/v1/sagas?limit=1000")[1]["sagas"]
+
+    assert (ended.returncode, len(after)) == (1, before + 1)
+    assert "cannot write the answer: No space left on device" in ended.stderr
+    assert f"it was done all the same (POST /v1/sagas made /v1/sagas/{after[0]['id']})" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("sagactl ls >&-", 0),
+        ("sagactl submit - --format yaml -i n=1 >&-", 0),
+        ("sagactl submit - --format yaml <&-", 2),
+        ("sagactl show nope 2>&-", 6),
+        ("sagactl show nope 2>/dev/full", 6),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_no_bug(sagad: Daemon, line: str, code: int) -> None:
+    """The exit code says how it ended."""
+    ended = in_shell(sagad, line)
+
+    assert (ended.returncode, "bug" in ended.stderr) == (code, False), ended

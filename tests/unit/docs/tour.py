@@ -72,8 +72,6 @@ def replay(text: str, place: Path) -> list[list[str]]:
             continue
         for command in commands(block):
             script += [f"echo '{MARK.format(number)}'", command.line]
-            if command.line.startswith("sagad "):
-                script.append(_UNTIL_READY)
             number += 1
     own = {name: value for name, value in os.environ.items() if not name.startswith("SAGAD_")}
     done = subprocess.run(
@@ -91,9 +89,6 @@ def replay(text: str, place: Path) -> list[list[str]]:
     parts = re.split("^" + MARK.format(r"\d+") + "\n", printed, flags=re.MULTILINE)[1:]
     return [[line for line in part.splitlines() if not line.startswith("bash: line ")] for part in parts]
 
-
-# A person types more slowly than a daemon starts.
-_UNTIL_READY = "for _ in $(seq 100); do sagactl version >/dev/null 2>&1 && break; sleep 0.1; done"
 
 _VARYING = (
     (r"\b[0-9a-hjkmnp-tv-z]{10,}(\b|…)", "NAME"),  # an id or a digest
