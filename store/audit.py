@@ -87,10 +87,11 @@ def verify(
 def verify_folder(folder: Path, *, key_file: Path | None = None, anchor: Anchor | None = None) -> Report:
     """Verify a state folder without its daemon, which will not start over a broken record. Writes nothing.
 
-    Raises KeyMissing or FolderNotOurs, FileNotFoundError where there is no database, and sqlite3.Error where the file
+    Raises KeyMissing, NotAFile or FolderNotOurs, FileNotFoundError where there is no database, and sqlite3.Error where the file
     is none of ours.
     """
     database = folder / "sagad.db"
+    node.look_over(folder)
     database.stat()
     key = node.read_key(folder, key_file)
     db = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)

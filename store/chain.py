@@ -21,12 +21,15 @@ def digest(body: bytes) -> bytes:
 
 
 def link(previous: bytes, seq: int, digest: bytes, saga: str | None) -> bytes:
-    """An event's hash: SHA-256 of previous hash (32) ‖ seq (8, big-endian) ‖ digest (32) ‖ saga's id (the rest)."""
-    return _sha256(b"%b%b%b%b" % (previous, seq.to_bytes(8, "big"), digest, (saga or "").encode())).digest()
+    """An event's hash: SHA-256 of previous hash (32) ‖ seq (8, signed, big-endian) ‖ digest (32) ‖ saga's id (the rest)."""
+    return _sha256(b"%b%b%b%b" % (previous, _number(seq), digest, (saga or "").encode())).digest()
 
 
 def mac(node_key: bytes, node: str, seq: int, head: bytes) -> bytes:
     """What only the holder of the node's key can say about where the record ends."""
-    return hmac.digest(
-        node_key, b"sagad head\0%b%b%b" % (seq.to_bytes(8, "big"), head, node.encode()), "sha256"
-    )
+    return hmac.digest(node_key, b"sagad head\0%b%b%b" % (_number(seq), head, node.encode()), "sha256")
+
+
+def _number(seq: int) -> bytes:
+    """Write a number as SQLite has it, so that there are bytes for whatever somebody has put there."""
+    return seq.to_bytes(8, "big", signed=True)

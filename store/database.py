@@ -91,10 +91,14 @@ def prepare(path: Path, node_key: bytes, options: str = "") -> tuple[str, Head]:
         with closing(connect(path, options)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             if _migrate(db, node_key):
-                check_schema(db, path)
+                check_schema(db, path, newest())
             return found or _check_tail(db, path, node_key)
     except sqlite3.DatabaseError as error:
-        if isinstance(error, (sqlite3.OperationalError, sqlite3.IntegrityError)):
+        # SQLITE_ERROR is for SQL that is wrong; ours is not, so this file has other tables, or another format.
+        of_the_disk = (
+            isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR
+        )
+        if of_the_disk or isinstance(error, sqlite3.IntegrityError):
             raise
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise NotADatabase(path, str(error)) from error
@@ -111,10 +115,9 @@ def _looked_at(path: Path, node_key: bytes, options: str) -> tuple[tuple[str, He
         return None, False
     with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
         version = check_version(db, path)
+        check_schema(db, path, version)
         check_mark(db, path, node_key)
-        if current := version == newest():
-            check_schema(db, path)
-        ready = current and db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        ready = version == newest() and db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         return (_check_tail(db, path, node_key) if version else None), ready
 
 
@@ -142,9 +145,10 @@ def check_mark(db: sqlite3.Connection | None, path: Path, node_key: bytes) -> No
     has_tables = db is not None and db.execute("PRAGMA user_version").fetchone() != (0,)
     node, seq = None, 0
     if db is not None and has_tables:
-        node, seq, head, mac = db.execute("SELECT node, seq, head, mac FROM meta").fetchone()
-        if mac != chain.mac(node_key, node, seq, head):
+        row = db.execute("SELECT node, seq, head, mac FROM meta").fetchone()
+        if row is None or row[3] != chain.mac(node_key, *row[:3]):
             return  # that is for the walk along the chain to tell
+        node, seq, *_ = row
     found = watermark.noted(path.with_name(watermark.NAME), node_key, node)
     if found is not None and found.seq > seq:
         there = f"it ends with event {seq}" if has_tables else "it is empty or gone"
@@ -176,18 +180,30 @@ def _first_row(node_key: bytes) -> str:
     return f"INSERT INTO meta VALUES (1, '{node}', 0, 0, x'{head.hex()}', x'{mac.hex()}');"  # noqa: S608 # hex
 
 
-def check_schema(db: sqlite3.Connection, path: Path) -> None:
-    """Raise SchemaDiffers where it is not made of what the migrations make."""
-    differing = sorted(name for name, _ in shape(db) ^ wanted_shape())
-    if differing:
-        raise SchemaDiffers(path, f"look at {', '.join(dict.fromkeys(differing))}")
+def check_schema(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """Raise SchemaDiffers where it is not made of what the migrations up to this version make.
+
+    DatabaseDamaged where it is what another version is made of: then it is the number that is wrong, and to migrate
+    from there would spoil what is good.
+    """
+    found = shape(db)
+    differing = sorted(name for name, _ in found ^ wanted_shape(version))
+    if not differing:
+        return
+    for really, _ in migrations():
+        if found == wanted_shape(really):
+            raise DatabaseDamaged(
+                path, f"it says that its schema has version {version}, and it is version {really}'s"
+            )
+    raise SchemaDiffers(path, f"look at {', '.join(dict.fromkeys(differing))}")
 
 
-def wanted_shape() -> set[tuple[str, str]]:
-    """Give what all migrations together make."""
+def wanted_shape(version: int) -> set[tuple[str, str]]:
+    """Give what the migrations up to this version make together."""
     with closing(sqlite3.connect(":memory:")) as wanted:
-        for _, sql in migrations():
-            wanted.executescript(sql)
+        for number, sql in migrations():
+            if number <= version:
+                wanted.executescript(sql)
         return shape(wanted)
 
 
@@ -204,7 +220,10 @@ def _plain(sql: str) -> str:
 
 
 def _check_tail(db: sqlite3.Connection, path: Path, node_key: bytes) -> tuple[str, Head]:
-    node, sagas, seq, head = db.execute("SELECT node, sagas, seq, head FROM meta").fetchone()
+    row = db.execute("SELECT node, sagas, seq, head FROM meta").fetchone()
+    if row is None:
+        raise ChainBroken(path, "the head is gone: nothing says where the record ends")
+    node, sagas, seq, head = row
     report = audit.verify(db, node_key, after=max(0, seq - TAIL))
     if report.problem and report.unreadable:
         raise DatabaseDamaged(path, report.problem)

@@ -74,6 +74,16 @@ class FolderNotOurs(StoreError):
     remedy = "The folder must belong to the user that sagad runs as, and be closed to all others (mode 0700)."
 
 
+class NotAFile(StoreError):
+    """Something else is where sagad has a file or folder of its own."""
+
+    lasting = True
+    remedy = (
+        "Nothing was changed. Move it away. `lock`, `head` and `reserve` are made anew; put anything else back from where "
+        "it was kept, or from the last backup (`sagactl restore`)."
+    )
+
+
 class KeyExposed(FolderNotOurs):
     """This key is not safe to use."""
 

@@ -11,9 +11,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from store.errors import FolderInUse, FolderNotOurs, KeyExposed, KeyMissing, TwoKeys
+from store.errors import FolderInUse, FolderNotOurs, KeyExposed, KeyMissing, NotAFile, TwoKeys
 
 KEY_SIZE = 32
+
+_RIGHTS = {
+    "lock": 0o600,
+    "sagad.db": 0o600,
+    "sagad.db-wal": 0o600,
+    "sagad.db-shm": 0o600,
+    "sagad.db-journal": 0o600,
+    "node.key": 0o400,
+    "head": 0o600,
+    "reserve": 0o000,
+    "blobs": 0o700,
+}
+"""What may be in a state folder, and what its owner must be able to do with it. `blobs` is a folder."""
+
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class StateFolder:
@@ -30,11 +52,11 @@ class StateFolder:
     def open(cls, path: Path, key_file: Path | None = None) -> Self:
         """Make the folder where there is none, and take it. The node's key is made in it, unless it is in `key_file`.
 
-        Raises FolderNotOurs, FolderInUse (naming the process) or KeyMissing. Holds for as long as this process lives,
+        Raises FolderNotOurs, NotAFile, FolderInUse (naming the process) or KeyMissing. Holds for as long as this process lives,
         however it ends: the lock is the kernel's.
         """
         _make(path)
-        _check_owner(path)
+        _check_files(path)
         lock = _take(path / "lock")
         try:
             return cls(path, lock, _key(path) if key_file is None else read_key(path, key_file))
@@ -59,6 +81,7 @@ class StateFolder:
 def held(path: Path) -> Iterator[None]:
     """Take a state folder as `StateFolder.open` does, for a while, and make no key in it."""
     _make(path)
+    _check_files(path)
     lock = _take(path / "lock")
     try:
         yield
@@ -67,23 +90,63 @@ def held(path: Path) -> Iterator[None]:
 
 
 def _make(path: Path) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.stat()
-    if status.st_uid != os.geteuid():
-        raise FolderNotOurs(path, f"it belongs to user {status.st_uid}, and sagad runs as {os.geteuid()}")
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.stat()
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise FolderNotOurs(path, f"{error.filename}: {error.strerror}") from None
+    _check_owner(path, status)
     # systemd makes a StateDirectory 0755 unless the unit says otherwise.
     if stat.S_IMODE(status.st_mode) & 0o077:
         path.chmod(0o700)
+    _check_rights(path, status, 0o700)
 
 
-def _check_owner(folder: Path) -> None:
-    """Raise FolderNotOurs where something in the folder is another user's: put there by hand, or by a root's sagad."""
-    for name in ("lock", "sagad.db", "sagad.db-wal", "sagad.db-shm", "node.key", "head", "blobs"):
+def _check_files(folder: Path) -> None:
+    """Raise NotAFile as `look_over` does, and FolderNotOurs where something is another user's, or closed to us.
+
+    It was put there by hand, or by a root's sagad.
+    """
+    for path, status in look_over(folder):
+        _check_owner(path, status)
+        _check_rights(path, status, _RIGHTS[path.name])
+
+
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        what = f"it belongs to user {status.st_uid}, and sagad runs as {os.geteuid()}"
+        raise FolderNotOurs(path, f"{what}: run chown {os.geteuid()} {path}")
+
+
+def _check_rights(path: Path, status: os.stat_result, needed: int) -> None:
+    """Raise FolderNotOurs where the mode keeps us out: not where that is a disk that is mounted read-only."""
+    mode, asked = stat.S_IMODE(status.st_mode), needed >> 6
+    if mode & needed != needed and not os.access(path, asked, effective_ids=True):
+        mended = 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
+        raise FolderNotOurs(path, f"sagad may not use it (mode {mode:04o}): run chmod {mended:04o} {path}")
+
+
+def look_over(folder: Path) -> list[tuple[Path, os.stat_result]]:
+    """Give what is in a state folder, having opened nothing. Raises NotAFile where something else is in a file's place.
+
+    To open a named pipe would take for ever, and to read a device to its end as well.
+    """
+    found = []
+    for name in _RIGHTS:
         path = folder / name
-        with suppress(FileNotFoundError):
-            if (owner := path.stat().st_uid) != os.geteuid():
-                what = f"it belongs to user {owner}, and sagad runs as {os.geteuid()}"
-                raise FolderNotOurs(path, f"{what}: run chown {os.geteuid()} {path}")
+        try:
+            status = path.stat()
+        except OSError as error:
+            if path.is_symlink():
+                raise NotAFile(path, f"it is a link that cannot be followed ({error.strerror})") from None
+            if isinstance(error, FileNotFoundError):
+                continue
+            raise
+        kind = stat.S_IFMT(status.st_mode)
+        if kind != (stat.S_IFDIR if name == "blobs" else stat.S_IFREG):
+            raise NotAFile(path, f"it is {_KINDS[kind]}")
+        found.append((path, status))
+    return found
 
 
 def _take(path: Path) -> int:
@@ -112,12 +175,14 @@ def _key(folder: Path) -> bytes:
 def read_key(folder: Path, key_file: Path | None = None) -> bytes:
     """Read the node's key: from the folder, or from a file elsewhere, as a credential of systemd's.
 
-    Raises KeyMissing, KeyExposed where others may read it too, or TwoKeys where the folder has another one.
+    Raises KeyMissing, NotAFile, KeyExposed where others may read it too, or TwoKeys where the folder has another one.
     """
     own = folder / "node.key"
     path = key_file or own
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # to read a named pipe would take for ever
+            raise NotAFile(path, f"it is {_KINDS[stat.S_IFMT(status.st_mode)]}")
         key = path.read_bytes()
     except FileNotFoundError:
         hint = (

@@ -52,7 +52,7 @@ def noted(path: Path, node_key: bytes, node: str | None) -> Noted | None:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
-    seq, hash_ = int.from_bytes(content[:8], "big"), content[_HASH]
+    seq, hash_ = int.from_bytes(content[:8], "big", signed=True), content[_HASH]
     if len(content) != _MAC.stop:
         return None
     if node is not None and not hmac.compare_digest(content[_MAC], chain.mac(node_key, node, seq, hash_)):

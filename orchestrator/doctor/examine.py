@@ -20,7 +20,7 @@ from orchestrator.doctor.folder import look_at_folder, look_at_socket
 from orchestrator.doctor.record import look_at_blobs, look_at_clock, look_at_record, look_through, open_apart
 from store.blobs import Blobs
 from store.errors import StoreError
-from store.node import read_key
+from store.node import look_over, read_key
 from store.secrets import Secrets
 
 
@@ -88,6 +88,11 @@ def examine_apart(read: Callable[[], Settings]) -> Examined:
 def _record(settings: Settings, folder: Path) -> Iterator[Examination]:
     """Look at what is in the folder, as far as there is something."""
     path = folder / "sagad.db"
+    try:
+        look_over(folder)
+    except StoreError as error:
+        yield fail("files", f"{error.where}: {error.detail}", error.remedy)
+        return
     if not path.exists():
         yield from look_at_clock(None, WallClock().now())
         yield warn(

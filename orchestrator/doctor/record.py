@@ -32,9 +32,8 @@ def open_apart(path: Path, node_key: bytes) -> sqlite3.Connection:
     """Open a database that no daemon has open, to look at. Raises StoreError as the daemon would at its start."""
     db = sqlite3.connect(database.address(path, "ro"), uri=True, isolation_level=None)
     try:
-        database.check_version(db, path)
+        database.check_schema(db, path, database.check_version(db, path))
         database.check_mark(db, path, node_key)
-        database.check_schema(db, path)
     except BaseException:
         db.close()
         raise

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -56,15 +57,28 @@ def daemon(killed: Path, tmp_path: Path) -> Iterator[Daemon]:
 
 def content(daemon: Daemon) -> dict[str, bytes]:
     """Give what is in the folder, but for what is empty, and what says only who has it open."""
-    files = {path.name: path.read_bytes() for path in daemon.state.iterdir() if path.is_file()}
+    files = {
+        path.name: path.read_bytes()
+        for path in daemon.state.iterdir()
+        if path.is_file() and os.access(path, os.R_OK)
+    }
     return {name: body for name, body in files.items() if body and name not in ("lock", "sagad.db-shm")}
 
 
-def refusal(daemon: Daemon) -> str:
+def refusal(daemon: Daemon, become: Sequence[str] = ()) -> str:
     """Start it; it must end with 78 and one line in plain words, and must have changed nothing. Give the line."""
     before = content(daemon)
     ended = subprocess.run(
-        [sys.executable, "-m", "orchestrator.daemon", "--state-dir", daemon.state, "--socket", daemon.socket],
+        [
+            *become,
+            sys.executable,
+            "-m",
+            "orchestrator.daemon",
+            "--state-dir",
+            daemon.state,
+            "--socket",
+            daemon.socket,
+        ],
         capture_output=True,
         encoding="utf-8",
         timeout=30,
@@ -76,6 +90,17 @@ def refusal(daemon: Daemon) -> str:
     assert len(ended.stderr.splitlines()) == 1
     assert content(daemon) == before
     return ended.stderr
+
+
+def pipe(path: Path) -> None:
+    """Put a named pipe there."""
+    os.mkfifo(path, 0o600)
+
+
+def plug(path: Path) -> None:
+    """Put a socket there."""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
 
 
 def doctor(daemon: Daemon) -> str:
@@ -158,6 +183,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "log removed": (no_log, "lacks what was written to it last", "sagad.db-wal"),
     "a bit of the log flipped": (flip_log, "lacks what was written to it last", "sagad.db-wal"),
     "newer": (execute("PRAGMA user_version = 99"), "written by a newer sagad", "Start the newer sagad again"),
+    "older by its number": (execute("PRAGMA user_version = 2"), "it says that its schema has version 2, and it is version", RESTORE),
+    "no number": (execute("PRAGMA user_version = 0"), "it says that its schema has version 0, and it is version", RESTORE),
+    "its head gone": (execute("DELETE FROM meta"), "the head is gone", RESTORE),
+    "its head's table gone": (execute("DROP TABLE meta"), "look at meta", "put back the last backup"),
+    "its head below zero": (execute("UPDATE meta SET seq = -5"), "was not signed with this node's key", RESTORE),
     "an event altered": (execute("UPDATE events SET body = cast('{}' AS BLOB) WHERE seq = (SELECT max(seq) - 3 FROM events)"), "does not prove itself", "as evidence"),
     "key of another": (key(b"x" * 32), "does not prove itself", "node.key"),
     "key gone": (lambda state: (state / "node.key").unlink(), "key is missing or damaged", "Put node.key back"),
@@ -189,6 +219,67 @@ def test_what_is_another_users_is_refused(daemon: Daemon, name: str) -> None:
     assert f"{daemon.state / name}: This state folder is not safe to use: it belongs to user 1" in said
     assert f"chown {os.geteuid()} {daemon.state / name}" in said
     assert "not the folder's owner's" in found
+
+
+STRANGERS: dict[str, Callable[[Path], None]] = {
+    "a named pipe": pipe,
+    "a folder": Path.mkdir,
+    "a socket": plug,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link that cannot be followed (No such file": lambda path: path.symlink_to("nowhere"),
+    "a link that cannot be followed (Too many": lambda path: path.symlink_to(path.name),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, "a named pipe") for name in ("lock", "sagad.db", "sagad.db-wal", "node.key", "reserve")),
+        *(("head", kind) for kind in STRANGERS),
+    ],
+)
+def test_what_is_no_file_is_not_opened(daemon: Daemon, name: str, kind: str) -> None:
+    """By the daemon, nor by the doctor: a pipe or a device would hold them up for ever."""
+    path = daemon.state / name
+    path.unlink(missing_ok=True)
+    STRANGERS[kind](path)
+    said, found = refusal(daemon), doctor(daemon)
+
+    assert f"{path}: Something else is where sagad has a file or folder of its own: it is {kind}" in said
+    assert "Move it away" in said
+    assert f"{path}: it is {kind}" in found
+
+
+CLOSED = {".": (0o500, 0o700), "lock": (0, 0o600), "sagad.db": (0, 0o600), "head": (0o400, 0o600), "node.key": (0, 0o600)}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_what_is_closed_to_its_own_user_is_refused(daemon: Daemon, name: str) -> None:
+    """It says which mode mends it, and neither that the disk is full nor that sagad goes on."""
+    mode, mended = CLOSED[name]
+    (daemon.state / "reserve").write_bytes(bytes(1 << 20))
+    (daemon.state / "reserve").chmod(0o600)
+    path = daemon.state / name
+    path.chmod(mode)
+    try:
+        said = refusal(daemon, mortal())
+    finally:
+        path.chmod(mended)
+
+    assert f"sagad may not use it (mode {mode:04o}): run chmod {mended:04o} {path}" in said
+
+
+def mortal() -> list[str]:
+    """Give what runs a command as somebody whom modes keep out: as root without the right to pass them by."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("as root it takes setpriv to be kept out by a mode")
+    return [
+        "setpriv",
+        "--inh-caps=-dac_override,-dac_read_search",
+        "--bounding-set=-dac_override,-dac_read_search",
+    ]
 
 
 def spoil(state: Path, saga_id: str, *, checkpoint: bool) -> None:

@@ -37,8 +37,8 @@ def _template() -> dict[str, bytes]:
         disk.unmount()
         folder.rmdir()
         # These take longer than all the rest of a start.
-        shape, migrations = database.wanted_shape(), list(database.migrations())
-        database.wanted_shape = lambda: shape
+        migrations = list(database.migrations())
+        database.wanted_shape = cache(database.wanted_shape)
         database.migrations = lambda: iter(migrations)
         database._plain = cache(database._plain)
     return _made

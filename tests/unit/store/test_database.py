@@ -120,6 +120,35 @@ async def test_a_database_of_a_newer_sagad_is_refused_untouched(filled: Path) ->
     assert "version 99" in await refused(filled, DatabaseTooNew)
 
 
+@pytest.mark.parametrize("version", [1, 2, 4, 0, -1])
+async def test_a_database_whose_version_is_not_its_tables_is_refused_untouched(
+    filled: Path, version: int
+) -> None:
+    """As by a flipped bit: to migrate from there would spoil what is good."""
+    execute(filled, f"PRAGMA user_version = {version}")
+    said = await refused(filled, DatabaseDamaged)
+
+    assert f"it says that its schema has version {version}, and it is version {database.newest()}'s" in said
+
+
+@pytest.mark.slow
+async def test_a_flipped_bit_in_the_header_is_refused_or_does_no_harm(filled: Path) -> None:
+    """Wherever it is: the file format, the version, what SQLite does not look at."""
+    good, refusals = filled.read_bytes(), dict[int, bool]()
+    for at in range(100):
+        for bit in (1, 2, 4):
+            filled.write_bytes(good[:at] + bytes([good[at] ^ bit]) + good[at + 1 :])
+            try:
+                journal = Journal.open(filled, KEY, Inline(), reserve=0)
+            except StoreError as refusal:
+                refusals[at] = refusal.lasting
+            else:
+                await journal.close()
+
+    assert all(refusals.values())
+    assert {47, 63, 71} <= refusals.keys()  # the schema's format, its version, whose it is
+
+
 async def test_what_a_newer_sagad_left_in_its_log_is_not_touched_either(filled: Path, tmp_path: Path) -> None:
     """It was killed: the log holds what the file does not, the version itself among it."""
     copy = tmp_path / "copy" / "sagad.db"
@@ -164,6 +193,7 @@ async def test_a_truncated_database_is_refused(filled: Path, kept: int) -> None:
         "DROP INDEX sagas_by_wake",
         "ALTER TABLE sagas ADD COLUMN colour TEXT",
         "CREATE TABLE mine (a)",
+        "DROP TABLE meta",
         "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events WHERE seq = 1; END",
     ],
 )
@@ -183,6 +213,8 @@ async def test_tables_changed_by_hand_are_refused(filled: Path, change: str) -> 
         ),
         ("DELETE FROM events WHERE seq = 170", "event 170 is missing"),
         ("DELETE FROM events WHERE seq = 180", "event 180 is missing, the last was 180"),
+        ("DELETE FROM meta", "the head is gone"),
+        ("UPDATE meta SET seq = -5", "not signed"),
         ("UPDATE meta SET seq = 179, head = (SELECT hash FROM events WHERE seq = 179)", "not signed"),
     ],
 )
