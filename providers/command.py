@@ -13,6 +13,7 @@ How an attempt ends (SPEC §3, §4):
     cancelled                    the whole session is ended and awaited, then the cancellation goes on
 """
 
+import codecs
 import errno
 import os
 import pwd
@@ -41,6 +42,8 @@ from providers.contract import (
     Unclear,
     Unknown,
     Verb,
+    cut,
+    ending,
 )
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -58,6 +61,9 @@ SWEEP = 32
 
 TAIL = 2000
 """Characters of the error stream that an error's text repeats."""
+
+CONTINUING = bytes(range(0x80, 0xC0))
+"""With these no character of UTF-8 begins."""
 
 LOADER = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "MALLOC_", "BASH_FUNC_")
 """What names of variables begin with that the loader and the C library go by (ld.so(8))."""
@@ -319,7 +325,7 @@ class _Exit(msgspec.Struct, frozen=True):
     @property
     def last_words(self) -> str:
         """Complete an error's text with the end of what the child wrote."""
-        said = (self.stderr.strip() or self.stdout.strip())[-TAIL:]
+        said = ending(self.stderr.strip() or self.stdout.strip(), TAIL)
         return f": {said}" if said else ", and said nothing"
 
 
@@ -358,10 +364,13 @@ class _Stream:
         del self._tail[: -(KEPT // 2)]
 
     def text(self) -> str:
-        """Give what was kept; where something was cut, it says so."""
-        cut = self._size - len(self._head) - len(self._tail)
-        gap = f"\n[sagad cut {cut} bytes here]\n".encode() if cut else b""
-        return (self._head + gap + self._tail).decode("utf-8", errors="replace")
+        """Give what was kept; where something was cut, it says so. A character that the cut went through is cut whole."""
+        missing = self._size - len(self._head) - len(self._tail)
+        if not missing:
+            return (self._head + self._tail).decode("utf-8", errors="replace")
+        head = codecs.getincrementaldecoder("utf-8")("replace").decode(self._head)
+        tail = self._tail.lstrip(CONTINUING).decode("utf-8", errors="replace")
+        return head + cut(f"{missing} bytes") + tail
 
 
 class _Child:

@@ -87,6 +87,25 @@ class Resource(msgspec.Struct, frozen=True):
         return self.name == other.name
 
 
+def cut(what: str) -> str:
+    """Give what stands in an output or a message where ``what`` (as "20 bytes") was cut out of it.
+
+    Every driver that shortens a text writes this there. A secret is taken out of what is written down only later, and of
+    one that the cut went through only part is left: by this the engine knows where to look for such parts.
+    """
+    return f"\n[sagad cut {what} here]\n"
+
+
+def beginning(text: str, most: int) -> str:
+    """Give a text's first ``most`` characters, or all of it; where it was cut, it says so."""
+    return text if len(text) <= most else text[:most] + cut(f"{len(text) - most} characters")
+
+
+def ending(text: str, most: int) -> str:
+    """Give a text's last ``most`` characters, or all of it; where it was cut, it says so."""
+    return text if len(text) <= most else cut(f"{len(text) - most} characters") + text[-most:]
+
+
 # --- what a driver may answer -------------------------------------------------------------------------------------
 
 

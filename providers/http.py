@@ -44,6 +44,8 @@ from providers.contract import (
     Unknown,
     Value,
     Verb,
+    beginning,
+    cut,
 )
 
 if TYPE_CHECKING:
@@ -267,7 +269,7 @@ class _Answer(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """The answer as text; where it was cut, it says so."""
-        more = "" if self.whole else "\n[sagad cut the answer here]\n"
+        more = "" if self.whole else cut("the answer")
         try:
             return self.data.decode(self.charset, errors="replace") + more
         except (LookupError, ValueError):  # the server names an encoding that is none
@@ -364,7 +366,7 @@ def _look_up(value: Value | UnsetType, path: str) -> Value | UnsetType:
 
 def _complaint(request: Request, answer: _Answer) -> str:
     expected = "2xx" if request.expect is None else " or ".join(map(str, request.expect))
-    said = answer.text.strip()[:QUOTED]
+    said = beginning(answer.text.strip(), QUOTED)
     text = f"{request.method} {request.url} was answered {answer.status}, not {expected}"
     return f"{text}: {said}" if said else text
 

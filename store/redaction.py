@@ -18,7 +18,13 @@ _MARK = re.compile(rb"\$\{secret(?:\}|\.([\w.-]+):([\w-]+):([0-9a-f]+)\})")
 _LONGEST_MARK = 512
 
 _CORE = 5
-"""Characters of the shortest piece of base64 that is taken for a secret inside a longer text."""
+"""Characters of the shortest piece of a secret that is taken for it inside a longer text."""
+
+_CUT = re.compile(r"\n\[sagad cut [^\n\]]* here\]\n")
+"""What a driver writes where it has cut something out of a text (``providers.contract.cut``)."""
+
+_MOST_CUTS = 16
+"""A driver cuts once. A program or service that writes many such marks itself must not keep us busy."""
 
 
 class Secret(NamedTuple):
@@ -44,6 +50,8 @@ def forms(value: str) -> dict[str, str]:
         "base64url": base64.urlsafe_b64encode(raw).decode(),
         "base64url-bare": base64.urlsafe_b64encode(raw).decode().rstrip("="),
     }
+    if len(bare := value.strip()) >= _CORE:
+        found["stripped"] = bare
     for before in range(3):
         for name, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
             if len(core := _core(encode(bytes(before) + raw).decode(), before, len(raw))) >= _CORE:
@@ -66,6 +74,14 @@ def _core(encoded: str, before: int, size: int) -> str:
 class _Found(NamedTuple):
     secret: Secret
     form: str
+
+
+class _Span(NamedTuple):
+    """A part of a text, and what is to stand there."""
+
+    start: int
+    end: int
+    instead: str
 
 
 class Redactor:
@@ -116,11 +132,32 @@ class Redactor:
     def _text(self, text: str) -> str:
         # Looking for each by itself is a fast search in C; mostly none is there. An expression for all of them would go
         # through the alternatives at each place, and be made anew with each new secret.
-        there = [secret for secret in self._texts if secret in text]
-        if not there:
+        spans = [
+            _Span(*match.span(), f"${{secret.{found.secret.name}}}")
+            for form, found in self._texts.items()
+            if form in text
+            for match in re.finditer(re.escape(form), text)
+        ]
+        spans += self._at_cuts(text)
+        if not spans:
             return text
-        any_there = "|".join(map(re.escape, _longest_first(there)))
-        return re.sub(any_there, lambda match: f"${{secret.{self._texts[match[0]].secret.name}}}", text)
+        out, at = list[str](), 0
+        for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+            if span.end > at:
+                out += (text[at : span.start], span.instead)
+                at = span.end
+        return "".join(out) + text[at:]
+
+    def _at_cuts(self, text: str) -> Iterator[_Span]:
+        """Take away what may be part of a secret where a driver has cut the rest of it off."""
+        cuts = [match.span() for match in _CUT.finditer(text)]
+        if len(cuts) > _MOST_CUTS:
+            cuts = [(cuts[0][0], cuts[-1][1])]
+            yield _Span(*cuts[0], "\n[sagad cut a text full of marks like this here]\n")
+        for start, end in cuts:
+            before, after = text[:start], text[end:]
+            yield _Span(start - max(_shared(before, form) for form in self._texts), start, "")
+            yield _Span(end, end + max(_shared(form, after) for form in self._texts), "")
 
     def redact_bytes(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Replace secrets in a stream by marks from which the same bytes can be had again."""
@@ -175,6 +212,14 @@ class Redactor:
                 f"secret `{name}`", "its value is not the one that stood here: put that back for now"
             )
         return texts[form].encode()
+
+
+def _shared(left: str, right: str) -> int:
+    """Give how many characters at most the end of the one text and the beginning of the other have in common."""
+    at = left.find(right[:1], max(0, len(left) - len(right)))
+    while 0 <= at < len(left) and not right.startswith(left[at:]):
+        at = left.find(right[0], at + 1)
+    return len(left) - at if at >= 0 else 0
 
 
 def legible(content: bytes) -> bytes:

@@ -15,7 +15,7 @@ import msgspec
 from actors.clock import Clock
 from actors.saga.dossier import Dossier, Entry, Intent
 from actors.saga.references import BadReference, find, mentions, reveal
-from providers.contract import Call, Driver, Failed, Image, Verb, Working
+from providers.contract import Call, Driver, Ended, Failed, Image, Verb, Working
 from providers.registry import Registry, UnknownOperation
 from store.errors import SealBroken, SecretUnusable
 from store.sealed import referred
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 class NotReady(Exception):
     """A call cannot be made as things are."""
 
-    def __init__(self, code: str, message: str, *, stuck: bool = False) -> None:
-        """Say why. ``stuck``: it is the node's fault, not the step's."""
+    def __init__(self, code: str, message: str, *, stuck: bool = False, transient: bool = False) -> None:
+        """Say why. ``stuck``: it is the node's fault, not the step's. ``transient``: it may be over soon."""
         super().__init__(message)
         self.code = code
         self.stuck = stuck
+        self.transient = transient
 
 
 class Postponed(Exception):
@@ -113,6 +114,20 @@ class Calls:
             return msgspec.convert(arguments, verb.arguments)
         except msgspec.ValidationError as why:
             raise NotReady("arguments", self.secrets.redact(f"its arguments do not fit: {why}")) from why
+
+    @contextmanager
+    def heeding(self, driver: Driver) -> Iterator[None]:
+        """Ask a driver what touches nothing: what it raises is data, here too. Raises NotReady."""
+        try:
+            yield
+        except Exception as error:
+            failed = error.outcome if isinstance(error, Ended) else None
+            if not isinstance(failed, Failed):
+                why = f"{driver.type} could not check its arguments: {type(error).__name__}: {error}"
+                failed = Failed("check", why, transient=isinstance(error, OSError))
+            raise NotReady(
+                failed.code, self.secrets.redact(failed.message), transient=failed.transient
+            ) from error
 
     def call(
         self, driver: Driver, key: str, intent: Intent, typed: Any, original: Entry | None = None

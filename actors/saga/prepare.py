@@ -203,8 +203,10 @@ class Preparer:
             raise NotReady("reference", str(why)) from why
         arguments = moved.followed(dossier.moves, arguments, driver.type)
         typed, names, mark = self._calls.reveal(arguments, driver.verbs[verb])
-        declared = driver.refine(verb, typed)
-        problems = driver.check(verb, typed)
+        with self._calls.heeding(driver):
+            declared = driver.refine(verb, typed)
+            problems = driver.check(verb, typed)
+            resource = None if problems else driver.resource(verb, typed)
         if problems:
             raise NotReady("refused", self._calls.secrets.redact("; ".join(problems)))
         key = keys.key(dossier.header.id, want.step, want.direction, want.generation)
@@ -212,7 +214,7 @@ class Preparer:
             verb=verb,
             name=keys.name(dossier.plan, dossier.header.id, want.step, want.generation, want.direction),
             driver=f"{driver.type} {driver.version}",
-            resource=driver.resource(verb, typed),
+            resource=resource,
             settle=declared.settle,
             limit=declared.timeout if step.timeout is None else step.timeout,
             secrets=names,
@@ -239,9 +241,9 @@ class Preparer:
         step = dossier.plan.steps[want.step]
         driver, verb = self._calls.driver(original.operation, version)
         typed, names, mark = self._calls.reveal(original.arguments, driver.verbs[original.verb])
-        inverse, target = inverse_of(
-            _declared(driver, verb, typed, original), verb, original.intent.before, original.left
-        )
+        with self._calls.heeding(driver):
+            means = _declared(driver, verb, typed, original)
+        inverse, target = inverse_of(means, verb, original.intent.before, original.left)
         declared = driver.verbs[inverse]
         key = keys.key(dossier.header.id, want.step, want.direction, want.generation)
         intent = Intent(
@@ -446,6 +448,7 @@ def _not_prepared(want: Prepare, why: NotReady) -> m.NotPrepared:
         generation=want.generation,
         error=Error(why.code, outcomes.clip(str(why))),
         stuck=why.stuck,
+        transient=why.transient,
     )
 
 

@@ -26,7 +26,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from providers.contract import READS_ONLY, Ended, Failed, Outcome, Unknown
+from providers.contract import READS_ONLY, Ended, Failed, Outcome, Unknown, beginning
 from providers.limits import Limits, limited
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def _message(data: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = None
     said = value.get("message") if isinstance(value, dict) else None
-    return str(said or data.decode(errors="replace").strip() or "nothing more")[:QUOTED]
+    return beginning(str(said or data.decode(errors="replace").strip() or "nothing more"), QUOTED)
 
 
 def _present(answer: Thing | None, method: str, path: str) -> Thing:

@@ -11,10 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from providers.contract import Ended
 from providers.local.refusals import refused
 
 OWN_PREFIX = ".sagad-"
 """Names of files that sagad stages. They are no user's business."""
+
+LOOKS = 100
+"""How often a path is resolved anew of which somebody takes away a symlink meanwhile."""
 
 _THROUGH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LAST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # O_PATH could not be synced
@@ -38,6 +42,12 @@ class Confined:
             return [f'"{argument}" must end in a name: {path!r}; write the path of the thing itself']
         if leaf.startswith(OWN_PREFIX):
             return [f'"{argument}" is a name that sagad keeps for itself: {path!r}; choose another']
+        try:
+            return self._misplaced(argument, path)
+        except Ended as moving:
+            return [f'"{argument}" cannot be judged: {moving}']
+
+    def _misplaced(self, argument: str, path: str) -> list[str]:
         real = self.real(path)
         if self._root_of(os.path.dirname(real)) is None:
             really = "" if real == path else f" (really {real})"
@@ -53,15 +63,15 @@ class Confined:
     def _closed(self, real: str) -> str | None:
         """Name the closed folder that this real path is, lies in, or encloses."""
         here = real.rstrip("/") + "/"
-        for own in map(os.path.realpath, self.closed):
+        for own in map(_real, self.closed):
             if here.startswith(own + "/") or (own + "/").startswith(here):
                 return own
         return None
 
     def real(self, path: str) -> str:
-        """Resolve the parents of a path as far as they exist; its last name stays as it is."""
+        """Resolve the parents of a path as far as they exist; its last name stays as it is. Raises Ended."""
         parent, _, leaf = path.rstrip("/").rpartition("/")
-        return os.path.join(os.path.realpath(parent or "/"), leaf)
+        return os.path.join(_real(parent or "/"), leaf)
 
     def open_folder(self, folder: str) -> int:
         """Open a folder, given by its real path, without going through any symlink.
@@ -74,7 +84,7 @@ class Confined:
             raise refused(
                 "outside_roots", f"{folder} lies below no root; add it to `roots` in [providers.local]"
             )
-        if any((folder + "/").startswith(os.path.realpath(own) + "/") for own in self.closed):
+        if any((folder + "/").startswith(_real(own) + "/") for own in self.closed):
             raise refused("outside_roots", f"{folder} is sagad's own; choose another path")
         names = [name for name in folder[len(root) :].split("/") if name]
         here = os.open(root, _THROUGH if names else _LAST)
@@ -90,10 +100,29 @@ class Confined:
         return here
 
     def _root_of(self, folder: str) -> str | None:
-        for root in map(os.path.realpath, self.roots):
+        for root in map(_real, self.roots):
             if folder == root or folder.startswith(root.rstrip("/") + "/"):
                 return root
         return None
+
+
+def _real(path: str) -> str:
+    """Resolve every symlink in a path, as far as it exists. Raises Ended where that does not come off.
+
+    ``os.path.realpath`` looks whether a name is a symlink, then reads it, and raises where it has gone between the two.
+    """
+    why: OSError | None = None
+    for _ in range(LOOKS):
+        try:
+            return os.path.realpath(path)
+        except OSError as problem:
+            why = problem
+    raise refused(
+        "changed",
+        f"{path} could not be resolved: {why}; it was tried {LOOKS} times: retry when nobody changes the folders and "
+        "symlinks on the way",
+        transient=True,
+    )
 
 
 def _encodable(path: str) -> bool:

@@ -74,6 +74,12 @@ class Rig(Driver):
         """Leave nothing running, where it can be looked for."""
         self._starve()
 
+    def check(self, verb: str, arguments: Do) -> list[str]:
+        """Have nothing against it, or fail to find out."""
+        if arguments.how == "check":
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", arguments.path)
+        return []
+
     def resource(self, verb: str, arguments: Do) -> Resource:
         """Name the file."""
         return Resource("rig", Path(arguments.path).name, path=arguments.path)

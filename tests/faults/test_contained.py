@@ -100,6 +100,25 @@ def test_what_nobody_can_find_out_is_asked(daemon: Daemon, tmp_path: Path) -> No
     assert path.read_text() == "made\n"
 
 
+def test_a_check_that_raises_fails_the_step_before_anything_changed(daemon: Daemon, tmp_path: Path) -> None:
+    """A symlink that vanished while its path was resolved once ended the actor, and the saga was set aside."""
+    echo = {**ECHO, "with": {"message": "check"}}
+    rig = {
+        "name": "rig",
+        "do": "rig.do",
+        "with": {"path": str(tmp_path / "made"), "how": "${steps.echo.message}"},
+        "retry": {"attempts": 2, "delay": "1ms"},
+    }
+    document = daemon.submit(saga("rigged", [echo, rig]))
+    types = [event["type"] for event in daemon.events(document["id"])]
+
+    assert document["status"] == "rolled_back", document
+    assert document["error"]["step"] == "rig"
+    assert "rig could not check its arguments: FileNotFoundError" in document["error"]["message"]
+    assert "actor.failed" not in types
+    assert goes_on(daemon)
+
+
 def test_reading_that_raises_fails_the_step_before_anything_changed(daemon: Daemon, tmp_path: Path) -> None:
     """It is tried again as often as the step says, and then fails."""
     step = {

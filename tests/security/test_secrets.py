@@ -89,6 +89,21 @@ def test_a_secret_is_nowhere_in_clear(daemon: Daemon) -> None:
     assert leaks(tmp_path) == ["token"]
 
 
+def test_a_secret_that_a_text_was_cut_through_is_not_even_there_in_part(daemon: Daemon) -> None:
+    """Of a long output the middle is left out, of an error's text the beginning."""
+    reference, part = "${secret.token}", len(VALUE) - 1
+    print_ = f"import sys; dots = '.' * (32 * 1024 - {part}); t = sys.argv[1]"
+    said = f"{print_}; print(dots + t + dots + t + dots, end='')"
+    fails = f"{print_}; sys.stderr.write(t + '.' * (2000 - {part})); sys.exit(3)"
+    steps = [run("said", "python3", "-c", said, reference), run("fails", "python3", "-c", fails, reference)]
+    shown = daemon.submit(saga("cut", steps, on_failure="stop"))
+    out, error = shown["steps"][0]["output"]["stdout"], shown["error"]["message"]
+
+    assert "sagad cut" in out
+    assert "sagad cut" in error
+    assert [text for text in (out, error) if VALUE[:4] in text or VALUE[-4:] in text] == []
+
+
 @pytest.mark.parametrize(
     "name",
     ["other", "../state/node.key", "../secrets/token", "token/..", "/etc/passwd", "token\0", ".hidden", ""],

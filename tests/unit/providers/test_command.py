@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import uvloop
 from providers import command, processes
 from providers.command import Command
 from providers.contract import Call, Done, Ended, Failed, NotDone, Outcome, Succeeded, Unclear, Unknown
+from store.redaction import Redactor, Secret
 from tests.unit.providers.calls import NoBlobs, call_of, problems_of
 
 ROOT = Path(__file__).parents[3]
@@ -203,6 +205,22 @@ async def test_output_is_capped_and_says_so(driver: Command) -> None:
     assert f"[sagad cut {1_000_010 - command.KEPT} bytes here]" in text
     assert len(text) < command.KEPT + 100
     assert outcome.outputs["stderr"] == "all of it\n"
+
+
+@pytest.mark.parametrize("part", range(27))
+async def test_a_secret_that_a_cut_goes_through_is_not_left_in_part(driver: Command, part: int) -> None:
+    """Neither at the edges of the gap in a long output, nor where an error's text begins."""
+    secret = "Qz7-ö_Xw9+Kj3=Vb5%Hn8~Pd1"
+    redactor = Redactor([Secret("token", secret, "00")])
+    dots = "." * (command.KEPT // 2 - part)
+    said = await run(driver, "cat", stdin=f"{dots}{secret}{'.' * 100}{secret}{dots}")
+    failed = await run(driver, "cat >&2; exit 3", stdin=f"{secret}{'.' * (command.TAIL - part)}")
+
+    assert isinstance(said, Succeeded)
+    assert isinstance(failed, Failed)
+    for text in (said.outputs["stdout"], failed.message.removeprefix("`sh` exited with code 3: ")):
+        rest = re.sub(r"\$\{secret\.token\}|\[sagad cut \d+ \w+ here\]|[.\n]", "", redactor.redact(text))
+        assert rest == ""
 
 
 async def test_output_that_is_just_short_enough_is_whole(driver: Command) -> None:

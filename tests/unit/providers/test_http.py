@@ -9,7 +9,7 @@ import uvloop
 from aiohttp import web
 
 from providers import http
-from providers.contract import Ended, Failed, Outcome, Partial, Succeeded, Unknown
+from providers.contract import Ended, Failed, Outcome, Partial, Succeeded, Unknown, cut
 from providers.http import Http
 from tests.unit.providers.calls import NOW, NoBlobs, call_of, problems_of
 
@@ -278,6 +278,15 @@ async def test_a_503_is_rate_limited_only_with_retry_after(driver: Http, site: S
     assert isinstance(limited, Failed)
     assert (limited.rate_limited, limited.retry_after) == (True, 1000)
     assert isinstance(other, Unknown if method == "POST" else Failed)
+
+
+async def test_what_an_error_quotes_of_a_long_answer_ends_with_a_mark(driver: Http, site: Site) -> None:
+    """By it the engine knows where to look for part of a secret."""
+    site.answer = site.say(400, text="x" * 501)
+    outcome = await ask(driver, "GET", site.url)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.message.endswith(f": {'x' * 500}{cut('1 characters')}")
 
 
 # --- unknown --------------------------------------------------------------------------------------------------------

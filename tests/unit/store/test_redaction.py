@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from providers.contract import cut
 from store.errors import SecretUnusable
 from store.redaction import Redactor, Secret, forms
 
@@ -61,6 +62,45 @@ def test_of_two_secrets_the_longer_one_is_named() -> None:
     assert redactor.redact("abcdefgh abcd") == "${secret.long} ${secret.short}"
 
 
+def test_of_two_secrets_that_overlap_nothing_is_left() -> None:
+    """The one that begins first would else leave the end of the other."""
+    redactor = Redactor([Secret("one", "abcdef", "00"), Secret("two", "efghij", "01")])
+
+    assert redactor.redact("-abcdefghij-") == "-${secret.one}${secret.two}-"
+
+
+def test_a_secret_is_found_without_the_blanks_around_it() -> None:
+    """A file with a carriage return or a blank line at its end, and a program or driver that trims its text."""
+    assert Redactor([Secret("token", "\ns3cret\r", "00")]).redact("x: s3cret") == "x: ${secret.token}"
+
+
+@pytest.mark.parametrize("form", forms(TOKEN.value).values(), ids=forms(TOKEN.value).keys())
+def test_of_a_secret_that_was_cut_through_neither_part_is_left(form: str) -> None:
+    """The drivers say where they have cut something out."""
+    redactor = Redactor([TOKEN])
+    for at in range(len(form)):
+        begun, ended = f"(({form[:at]}{cut('9 bytes')}", f"{cut('9 bytes')}{form[at + 1 :]}))"
+
+        assert redactor.redact(begun) == f"(({cut('9 bytes')}"
+        assert redactor.redact(ended) == f"{cut('9 bytes')}))"
+
+
+def test_a_secret_that_is_whole_beside_a_cut_is_named_though_its_end_may_be_the_beginning_of_another() -> (
+    None
+):
+    """To take only the possible beginning away would leave most of the whole one."""
+    redactor = Redactor([Secret("one", "s3cret", "00"), Secret("two", "tea-s", "01")])
+
+    assert redactor.redact(f"s3cret{cut('it')}s3cret") == f"${{secret.one}}{cut('it')}${{secret.one}}"
+
+
+def test_a_text_full_of_marks_keeps_nobody_busy() -> None:
+    """Whoever writes so many of them themselves gets one for all."""
+    redacted = Redactor([TOKEN]).redact(f"before p@ss{cut('x') * 10_000}+rd after")
+
+    assert redacted == "before \n[sagad cut a text full of marks like this here]\n after"
+
+
 VALUES = st.text(min_size=4, max_size=10) | st.sampled_from(["retfoo", "secret", "${secret", "{sec", "}abc"])
 
 
@@ -75,7 +115,7 @@ def streams(draw: st.DrawFn) -> tuple[list[Secret], bytes, int]:
     return secrets, b"".join(pieces), draw(st.integers(1, 9))
 
 
-def cut(data: bytes, size: int) -> list[bytes]:
+def chunks(data: bytes, size: int) -> list[bytes]:
     """Cut into chunks."""
     return [data[start : start + size] for start in range(0, len(data), size)]
 
@@ -86,10 +126,10 @@ def test_a_stream_comes_back_byte_for_byte_however_it_is_cut(case: tuple[list[Se
     """And what is stored does not depend on where the chunks ended."""
     secrets, content, size = case
     redactor = Redactor(secrets)
-    stored = b"".join(redactor.redact_bytes(cut(content, size)))
+    stored = b"".join(redactor.redact_bytes(chunks(content, size)))
 
     assert b"".join(redactor.redact_bytes([content])) == stored
-    assert b"".join(redactor.reveal_bytes(cut(stored, size))) == content
+    assert b"".join(redactor.reveal_bytes(chunks(stored, size))) == content
 
 
 @given(st.text(st.characters(min_codepoint=0x100, max_codepoint=0x17F), min_size=4, max_size=8), streams())
@@ -98,7 +138,7 @@ def test_no_stored_stream_holds_a_secret(value: str, case: tuple[list[Secret], b
     others, content, size = case
     redactor = Redactor([*others, Secret("mine", value, "ff")])
     half = len(content) // 2
-    stored = b"".join(redactor.redact_bytes(cut(content[:half] + value.encode() + content[half:], size)))
+    stored = b"".join(redactor.redact_bytes(chunks(content[:half] + value.encode() + content[half:], size)))
 
     assert value.encode() not in stored
 

@@ -11,7 +11,7 @@ import pytest
 
 from config.settings import Rate
 from providers import limits
-from providers.contract import Ended, Failed, Outcome, Unknown
+from providers.contract import Ended, Failed, Outcome, Unknown, cut
 from providers.digitalocean.client import Client, part
 from tests.unit.providers.digitalocean.service import Handler, Service, lose, say, served
 
@@ -101,6 +101,17 @@ async def test_a_doubtful_answer_is_unknown_where_something_may_have_changed(
     assert len(service.asked) == 1
     assert isinstance(found, Failed) == (method == "get")
     assert isinstance(found, Unknown) or getattr(found, "transient", False)
+
+
+async def test_what_an_error_quotes_of_a_long_answer_ends_with_a_mark(
+    client: Client, service: Service
+) -> None:
+    """By it the engine knows where to look for part of a secret."""
+    service.answer = say({"message": "x" * 501}, status=422)
+    found = await outcome(client, "post")
+
+    assert isinstance(found, Failed)
+    assert found.message.endswith("x" * 500 + cut("1 characters"))
 
 
 @pytest.mark.parametrize("method", ["get", "post"])

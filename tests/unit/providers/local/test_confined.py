@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,47 @@ def test_the_real_path_is_said_where_it_differs(files: LocalFile, here: Path) ->
     (problem,) = _problems(files, path=f"{here}/out/passwd", content="")
 
     assert "(really /etc/passwd)" in problem
+
+
+def test_a_symlink_that_vanishes_while_it_is_read_is_looked_at_again(
+    files: LocalFile, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``realpath`` sees a symlink, and it has gone by the time it reads it."""
+    way = here / "way"
+    way.symlink_to("/etc")
+    read = os.readlink
+
+    def vanishing(path: str) -> str:
+        if path == str(way):  # and no other: pytest reads symlinks too
+            way.unlink()
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "readlink", vanishing)
+        problems = _problems(files, path=f"{way}/page", content="")
+
+    assert problems == []
+
+
+def test_a_path_that_never_holds_still_is_refused_by_its_name(
+    files: LocalFile, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a problem among the others, and a failure where it is met later."""
+    (here / "way").symlink_to("/etc")
+
+    def gone(path: str) -> str:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "readlink", gone)
+        (problem,) = _problems(files, path=f"{here}/way/page", content="")
+        with pytest.raises(Ended) as refused:
+            files.resource("put", FileContent(path=f"{here}/way/page"))
+
+    assert problem.startswith(f'"path" cannot be judged: {here}/way could not be resolved')
+    assert "retry when" in problem
+    assert isinstance(refused.value.outcome, Failed)
+    assert refused.value.outcome.transient
 
 
 def test_parents_may_be_symlinks_within_the_roots(files: LocalFile, here: Path) -> None:
