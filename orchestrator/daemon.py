@@ -21,6 +21,7 @@ import anyio
 
 from config.problems import SettingsError
 from config.settings import Settings, load
+from orchestrator import VERSION
 from orchestrator.notify import Notifier, listen_sockets, watchdog_interval
 from orchestrator.parts import Parts, parts
 
@@ -99,6 +100,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, metavar="FILE", help="the settings file")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where the database and the blobs are")
     parser.add_argument("--socket", type=Path, metavar="PATH", help="where to listen")
+    parser.add_argument("--version", action="version", version=f"sagad {VERSION}")
     parser.add_argument("--check", action="store_true", help="check the settings and exit")
     return parser.parse_args(argv)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import click
 
-from orchestrator.cli.options import SETTINGS, everywhere
+from orchestrator.cli.options import SETTINGS, everywhere, of_version
 
 HELP = """Run changes to this machine and its services as sagas: ordered steps, each with a way back.
 
@@ -20,7 +20,7 @@ HELP = """Run changes to this machine and its services as sagas: ordered steps, 
 EPILOG = """ID is a saga's id, the beginning of one, or `last`. `sagactl COMMAND --help` says more about each command.
 
 Exit codes: 0 done · 1 error · 2 usage or invalid file · 3 rolled back · 4 failed · 5 on hold · 6 not found ·
-7 conflict · 8 not allowed · 9 daemon not reachable · 124 wait timed out.
+7 conflict · 8 not allowed · 9 daemon not reachable · 124 wait timed out · 130 interrupted.
 """
 
 
@@ -119,4 +119,6 @@ class Program(click.Group):
             )
 
 
-program = Program("sagactl", help=HELP, epilog=EPILOG, params=list(everywhere()), context_settings=SETTINGS)
+program = Program(
+    "sagactl", help=HELP, epilog=EPILOG, params=[*everywhere(), of_version()], context_settings=SETTINGS
+)

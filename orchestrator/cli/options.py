@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from orchestrator import VERSION
 from orchestrator.cli.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,6 +59,20 @@ def everywhere() -> list[click.Option]:
             **shared,
         ),
     ]
+
+
+def of_version() -> click.Option:
+    """Give ``--version``, as most programs have it; the command says the daemon's too."""
+
+    def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+        if value and not ctx.resilient_parsing:
+            click.echo(f"sagactl {VERSION}")
+            ctx.exit()
+
+    shown = "sagactl's version; `sagactl version` says the daemon's too."
+    return click.Option(
+        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show, help=shown
+    )
 
 
 class Command(click.Command):

@@ -215,8 +215,10 @@ def _read_saved(name: str) -> Plan:
     """Read a plan that was saved. Raises Failure where its stack file is another by now."""
     try:
         plan = json.loads(read_text(Path(name), name))
-    except ValueError as error:
-        raise Misused(f"{name} is no plan: {error}", _HOW) from error
+    except json.JSONDecodeError as error:
+        raise Misused(
+            f"{name}:{error.lineno}:{error.colno}: this is no plan: it is not JSON", _HOW
+        ) from error
     if not isinstance(plan, dict) or not isinstance(plan.get("actions"), list):
         raise Misused(f"{name} is no plan", _HOW)
     made_from = plan.pop("made_from", None) or {}

@@ -86,6 +86,8 @@ class Story:
             what = f"({execution['operation']}, {nature(execution)})" if execution else ""
             where = f"on {event['resource']}" if event.get("resource") else ""
             yield " ".join(part for part in (what, where, f"as execution {began}") if part)
+        if settled := (event.get("data") or {}).get("as"):
+            yield f"as {settled.replace('_', ' ')}"
         if (event.get("data") or {}).get("force"):
             yield "by force"
         if execution.get("compensates"):

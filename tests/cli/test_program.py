@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import VERSION
 from orchestrator.cli.app import COMMANDS
 from tests.cli.conftest import SCRIPT, Sagactl, environment
 from tests.cli.standin import Run, StandIn, saga_document
@@ -209,3 +210,17 @@ def test_it_does_not_matter_where_it_is_called_from(sagactl: Sagactl, tmp_path: 
         assert sagactl("ls").returncode == 9
     finally:
         os.chdir(here)
+
+
+@pytest.mark.parametrize(("program", "name"), [("sagactl", "sagactl"), ("sagad", "sagad")])
+def test_the_version_is_what_most_programs_say(program: str, name: str) -> None:
+    """`--version` is what fingers type first."""
+    ended = subprocess.run(
+        [SCRIPT.with_name(program), "--version"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+
+    assert ended.stdout == f"{name} {VERSION}\n"
