@@ -22,6 +22,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -65,45 +66,25 @@ TAIL = 2000
 CONTINUING = bytes(range(0x80, 0xC0))
 """With these no character of UTF-8 begins."""
 
-LOADER = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "MALLOC_", "BASH_FUNC_")
-"""What names of variables begin with that the loader and the C library go by (ld.so(8))."""
+STEERING = {
+    "ld.so(8), iconv(1), mallopt(3), locale(7)": "LD_* GLIBC_* GCONV_* MALLOC_* LOCPATH NLSPATH",
+    "bash(1), dash(1), zsh(1)": "BASH* SHELLOPTS PS4 IFS ENV PROMPT_COMMAND CDPATH ZDOTDIR FPATH",
+    "environ(7): where programs and their settings are looked up": "PATH HOME SHELL XDG_*",
+    "environ(7), sensible-browser(1), less(1): run as programs": "EDITOR VISUAL *PAGER BROWSER LESS*",
+    "ssh(1), sudo(8), systemctl(1)": "SSH_ASKPASS* SUDO_* SYSTEMD_*",
+    "git(1), make(1), vim(1), psql(1)": "GIT_* MAKE* MFLAGS VIM* EXINIT PSQL*",
+    "python(1)": "PYTHON*",
+    "perlrun(1)": "PERL*",
+    "ruby(1), gem(1), bundle(1)": "RUBY* GEM_* BUNDLE_*",
+    "node(1), npm-config(7)": "NODE_* NPM_CONFIG_*",
+    "java(1)": "JAVA* _JAVA_* JDK_* CLASSPATH",
+    "lua(1), php(1), R(1), tclsh(1), gawk(1), guile(1), erl(1)": "LUA* PHP* R_* TCL* AWK* GUILE_* ERL_*",
+    "openssl-env(7)": "OPENSSL_*",
+}
+"""Variables, by where they are described, that tell a program what to run or load beside its own code; in capitals or not.
 
-INTERPRETERS = frozenset(
-    [
-        "PATH",
-        "BASH_ENV",
-        "ENV",
-        "IFS",
-        "SHELLOPTS",
-        "BASHOPTS",
-        "PS4",
-        "PYTHONPATH",
-        "PYTHONSTARTUP",
-        "PYTHONHOME",
-        "PYTHONINSPECT",
-        "PERL5LIB",
-        "PERLLIB",
-        "PERL5OPT",
-        "PERL5DB",
-        "RUBYLIB",
-        "RUBYOPT",
-        "NODE_OPTIONS",
-        "NODE_PATH",
-        "JAVA_TOOL_OPTIONS",
-        "_JAVA_OPTIONS",
-        "LUA_INIT",
-        "LUA_PATH",
-        "GIT_SSH",
-        "GIT_SSH_COMMAND",
-        "GIT_EXEC_PATH",
-        "EDITOR",
-        "VISUAL",
-        "PAGER",
-        "LESSOPEN",
-        "OPENSSL_CONF",
-    ]
-)
-"""Variables by which shells and interpreters are told what to run beside their script, or which program a bare name is."""
+Whole families: new releases bring new ones. What only happens to be called so can be set in a script.
+"""
 
 PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY}
 """Reasons for which a program could not be started that may be over soon."""
@@ -271,10 +252,11 @@ def _impossible(arguments: Run) -> Iterator[str]:
 def _led_astray(env: Mapping[str, Word]) -> Iterator[str]:
     """Name what would have an allowed program run code that is not its own, so that it could be any program."""
     for name in env:
-        if name.startswith(LOADER) or name in INTERPRETERS:
+        if any(fnmatchcase(name.upper(), each) for family in STEERING.values() for each in family.split()):
             yield (
-                f"env: {name} may not be set: by it an allowed program runs other code; "
-                'set it in a script of your own and allow that, or allow "*" in [providers.command]'
+                f"env: {name} may not be set: by variables of this family an allowed program can be had to run other "
+                "code; set it in a script of your own that runs the program, and allow that script instead in "
+                '[providers.command]; or allow "*", which is any program'
             )
 
 

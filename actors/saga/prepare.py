@@ -19,7 +19,7 @@ from actors.saga.calls import Calls, NotReady, Postponed
 from actors.saga.dossier import PAYLOAD, Carry, Dossier, Entry, Intent, Past
 from actors.saga.outcomes import settled
 from actors.saga.plan import PlanStep, Undo
-from actors.saga.references import BadReference, Lookup, mentions, record
+from actors.saga.references import BadReference, Lookup, mentions, record, reveal
 from actors.saga.state import Ask, Direction, Error, Nature, State, StepState, Touch, WayBack
 from actors.saga.wants import Prepare
 from providers.contract import (
@@ -209,6 +209,12 @@ class Preparer:
             resource = None if problems else driver.resource(verb, typed)
         if problems:
             raise NotReady("refused", self._calls.secrets.redact("; ".join(problems)))
+        if names and resource is not None and self._is_named_by_secrets(driver, verb, arguments, resource):
+            named = (
+                f"a secret or sensitive output is in what says which {driver.type} is meant, and that is on record as "
+                f"it is: of `{operation}` write {_naming(arguments)} without it"
+            )
+            raise NotReady("secret_name", named)
         key = keys.key(dossier.header.id, want.step, want.direction, want.generation)
         intent = Intent(
             verb=verb,
@@ -235,6 +241,15 @@ class Preparer:
             intent,
             original,
         )
+
+    def _is_named_by_secrets(self, driver: Driver, verb: str, arguments: Any, resource: Resource) -> bool:
+        """Tell whether other secrets would make it another resource."""
+        try:
+            others = reveal(arguments, lambda name: f"<{name}>")
+            return driver.resource(verb, msgspec.convert(others, driver.verbs[verb].arguments)) != resource
+        except Exception:  # noqa: BLE001  these stand-ins do not fit: then the secrets themselves are looked for
+            told = msgspec.to_builtins(resource)
+            return bool(self._calls.secrets.redact(told) != told)
 
     def _restore(self, dossier: Dossier, want: Prepare, original: Entry, version: str) -> Draft:
         """Derive the inverse from the driver's declaration and the before-image."""
@@ -347,6 +362,11 @@ class Preparer:
         """Give what to ask, in one line and without secrets."""
         message = self._calls.secrets.redact(draft.call.arguments.message)
         return outcomes.clip(" ".join(message.split()))
+
+
+def _naming(arguments: dict[str, Any]) -> str:
+    """List the arguments in which there is a secret, for a message."""
+    return " or ".join(f"`{name}`" for name, value in arguments.items() if mentions(value))
 
 
 def _alias(step: PlanStep, direction: Direction) -> str | None:

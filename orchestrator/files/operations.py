@@ -7,11 +7,15 @@ from typing import Any
 
 import msgspec
 
+from actors.saga.references import BadReference, Ref, find
 from orchestrator.files.arguments import fields_of
 from orchestrator.files.document import Report
 from orchestrator.files.problems import Path, shown, suggest
 from providers.contract import Driver, Verb
 from providers.registry import Registry
+
+NAMING = frozenset({"path", "id", "name"})
+"""The arguments by which most drivers know their resources."""
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -50,6 +54,28 @@ def find_operation(report: Report, path: Path, name: str, registry: Registry) ->
     else:
         report.problem(path, f"unknown operation {shown(name)}", suggest(name, registry.operations()))
     return None
+
+
+def check_names(report: Report, path: Path, template: dict[str, Any], operation: Operation) -> None:
+    """Report secrets in what says which resource is meant: that is on record as it is.
+
+    What else a driver names its resources by is looked at when the step is prepared, as sensitive outputs are.
+    """
+    if type(operation.driver).resource is Driver.resource:
+        return
+    for name in sorted(NAMING & template.keys()):
+        for where, ref in _references(template[name]):
+            if ref.root == "secret":
+                what = f"{shown(str(ref))} cannot be in what says which resource is meant: that is on record as it is"
+                hint = f"write `{name}` without it; what is no secret can be an input"
+                report.problem((*path, name, *where), what, hint)
+
+
+def _references(template: Any) -> list[tuple[Path, Ref]]:
+    try:
+        return list(find(template))
+    except BadReference:  # reported already
+        return []
 
 
 def refined(operation: Operation | None, template: dict[str, Any]) -> Operation | None:

@@ -17,7 +17,7 @@ from orchestrator.files.arguments import Arguments
 from orchestrator.files.compile import SHARED_KEYS
 from orchestrator.files.document import Document, Report
 from orchestrator.files.given import Hooks, arguments, find_hooks
-from orchestrator.files.operations import Operation, find_operation
+from orchestrator.files.operations import Operation, check_names, find_operation
 from orchestrator.files.order import check_cycles
 from orchestrator.files.policy import check_types
 from orchestrator.files.problems import Path, Problem, shown, suggest
@@ -215,6 +215,7 @@ def _check_spec(report: Report, draft: _Draft, names: Names) -> None:
     scope.check(path, draft.spec)
     if draft.operation is not None and "spec" in draft.keys:
         Arguments(report, scope.kinds).check(path, draft.spec, draft.operation.verb.arguments)
+        check_names(report, path, draft.spec, draft.operation)
     draft.needs = frozenset(index for index, _ in scope.refers)
     draft.secrets = scope.secrets
 
@@ -235,6 +236,7 @@ def _check_hooks(report: Report, draft: _Draft, hooks: Hooks, names: Names) -> N
         scope.check(path, hook.arguments)
         if hook.found is not None:
             Arguments(report, scope.kinds).check(path, hook.arguments, hook.found.verb.arguments)
+            check_names(report, path, hook.arguments, hook.found)
         draft.secrets |= {name: place for name, place in scope.secrets.items() if name not in draft.secrets}
 
 

@@ -24,7 +24,7 @@ from orchestrator.files.given import (
     warn_unused,
     why_unused,
 )
-from orchestrator.files.operations import Operation, find_operation, refined
+from orchestrator.files.operations import Operation, check_names, find_operation, refined
 from orchestrator.files.order import check_cycles
 from orchestrator.files.policy import Asks, Own, UndoRule, read_own
 from orchestrator.files.problems import Path, shown, suggest
@@ -253,6 +253,7 @@ def _check_templates(report: Report, draft: Draft, names: Names) -> None:
         part.scope.check(part.path, part.template)
         if part.operation is not None:
             Arguments(report, part.scope.kinds).check(part.path, part.template, part.operation.verb.arguments)
+            check_names(report, part.path, part.template, part.operation)
             part.scope.sound = len(report.problems) == before
 
 

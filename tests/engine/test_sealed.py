@@ -182,6 +182,19 @@ def test_what_only_looks_like_the_reference_opens_nothing(shop: Shop) -> None:
     assert shop.used[-1] == f"done {bait}"
 
 
+@pytest.mark.parametrize("field", ["token", "pair.secrets.0"])
+def test_no_resource_is_named_by_it(shop: Shop, tmp_path: Path, field: str) -> None:
+    """What names a resource is on record as it is: the step fails before anything of it is."""
+    path = f"{tmp_path}/${{steps.key.{field}}}"
+    put = {"name": "put", "do": "local.file.put", "with": {"path": path, "content": "x"}}
+    done = ran(shop, create(f"named-{field}"), put)
+    step = done["steps"][1]
+
+    assert (done["status"], step["error"]["code"], step["attempts"]) == ("rolled_back", "secret_name", 0)
+    assert "of `local.file.put` write `path` without it" in step["error"]["message"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_object_in_a_longer_text_fails_the_step_and_is_not_told(shop: Shop) -> None:
     """What a sealed value is shows in the driver call only; one that does not fit is the file's mistake."""
     done = ran(shop, create("long"), use(token="all ${steps.key.pair.secrets}"))

@@ -725,13 +725,13 @@ def test_what_is_sealed_is_put_into_a_plan_as_a_reference(service: Service, name
     one = res("cloud.thing", f"{name}-a", {"name": f"{name}-a"})
     applied(service.daemon, stack(one, name=name))
     (id_,) = [id_ for id_, each in service.read().items() if each.get("name") == f"{name}-a"]
-    two = res("cloud.thing", f"{name}-b", {"name": f"${{resources.{name}-a.token}}"})
+    two = res("cloud.thing", f"{name}-b", {"name": f"{name}-b", "tags": [f"${{resources.{name}-a.token}}"]})
     file = stack(one, two, name=name)
     planned = service.daemon.ask("POST", "/v1/plans", {"stack": file})[1]
     document = applied(service.daemon, file)
 
     assert document["status"] == "completed", document
-    assert f"token-of-{id_}" in service.there()
+    assert [f"token-of-{id_}"] in [each.get("tags") for each in service.read().values()]
     assert f"token-of-{id_}" not in json.dumps([planned, document])
 
 

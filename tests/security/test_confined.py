@@ -202,6 +202,9 @@ RUN = {"argv": ["/bin/sh", "-c", "touch {0}"]}
         {"do": "command.run", "with": {"argv": ["/bin/echo", "x"], "env": {"LD_PRELOAD": "{1}/evil.so"}}},
         {"do": "command.run", "with": {"argv": ["/bin/echo", "x"], "env": {"PATH": "{1}"}}},
         {"do": "command.run", "with": {"argv": ["/bin/echo", "x"], "env": {"BASH_ENV": "{1}/evil"}}},
+        {"do": "command.run", "with": {"argv": ["/bin/echo", "x"], "env": {"HOME": "{1}"}}},
+        {"do": "command.run", "with": {"argv": ["/bin/echo", "x"], "env": {"PYTHONUSERBASE": "{1}"}}},
+        {"do": "command.run", "with": {"argv": ["/bin/echo", "x"], "env": {"BROWSER": "/bin/sh -c {1}/evil"}}},
         {"do": "command.run", "with": {"argv": ["{1}/echo"]}},
     ],
 )  # fmt: skip

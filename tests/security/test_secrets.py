@@ -89,6 +89,18 @@ def test_a_secret_is_nowhere_in_clear(daemon: Daemon) -> None:
     assert leaks(tmp_path) == ["token"]
 
 
+@pytest.mark.parametrize("do", ["local.file.put", "local.directory.create", "local.symlink.create"])
+def test_no_resource_is_named_by_a_secret(daemon: Daemon, do: str) -> None:
+    """What names it is on record as it is, so the file is refused, at its place."""
+    more = {"local.file.put": {"content": "x"}, "local.symlink.create": {"target": "/srv"}}.get(do, {})
+    step = {"name": "one", "do": do, "with": {"path": f"{daemon.folder}/x-${{secret.token}}", **more}}
+    status, said = daemon.ask("POST", "/v1/sagas?wait=20s", {"saga": saga("named", [step])})
+
+    assert status == 422, said
+    assert said["errors"][0]["where"] == "steps[0].with.path"
+    assert "`${secret.token}` cannot be in what says which resource is meant" in said["errors"][0]["problem"]
+
+
 def test_a_secret_that_a_text_was_cut_through_is_not_even_there_in_part(daemon: Daemon) -> None:
     """Of a long output the middle is left out, of an error's text the beginning."""
     reference, part = "${secret.token}", len(VALUE) - 1

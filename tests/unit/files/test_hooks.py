@@ -81,6 +81,23 @@ def hooks(compiled: Compiled) -> list[str | None]:
     return [step.hook.arguments["path"] if step.hook is not None else None for step in compiled.plan.steps]
 
 
+def test_no_operation_names_its_resource_by_a_secret(made: Made) -> None:
+    """Neither a step nor an undo or a hook of it; where there is no resource, a path is an argument like others."""
+    named = "{do: demo.place.put, with: {path: '/ok/${secret.token}'}}"
+    compiled = made(
+        "steps:",
+        f"  - {{name: one, do: demo.place.put, with: {{path: '/ok/${{secret.token}}'}}, undo: {named}}}",
+        f"  - {{name: two, do: demo.place.put, with: {{path: /ok}}, hooks: {{applied: {named}}}}}",
+        "  - {name: three, do: demo.tell.all, with: {path: '/ok/${secret.token}'}}",
+    )
+
+    assert [str(each).partition(": ")[2] for each in compiled.problems] == [
+        f"{where}: `${{secret.token}}` cannot be in what says which resource is meant: that is on record as it is"
+        " (write `path` without it; what is no secret can be an input)"
+        for where in ("steps[0].with.path", "steps[0].undo.with.path", "steps[1].hooks.applied.with.path")
+    ]
+
+
 def test_the_files_hooks_are_for_its_steps_that_have_a_resource(made: Made) -> None:
     """`deleted` after a delete, `applied` after what else changes something, none after what only looks."""
     compiled = made(

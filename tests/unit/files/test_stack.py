@@ -226,7 +226,7 @@ def test_there_are_not_too_many(compiled: Compile) -> None:
 def test_secrets_are_named_with_their_first_place(compiled: Compile) -> None:
     """Of specs and of hooks: whoever has none of that name is told where."""
     text = (
-        "stack: s\nhooks: {applied: {do: demo.kept.tell, with: {path: '${secret.b}'}}}\nresources:\n"
+        "stack: s\nhooks: {applied: {do: demo.thing.ask, with: {path: '${secret.b}'}}}\nresources:\n"
         f"{LINE}}}\n  - {{type: demo.kept, name: b, spec: {{path: /ok, owner: '${{secret.a}}'}}}}\n"
     )
     stack = compiled(text)
@@ -235,6 +235,20 @@ def test_secrets_are_named_with_their_first_place(compiled: Compile) -> None:
     assert str(stack.secrets["a"]).endswith(
         "`${secret.a}`: there is no secret `a` (put a file of that name into the secrets folder, `[secrets] dir`)"
     )
+
+
+def test_no_resource_is_named_by_a_secret(compiled: Compile) -> None:
+    """Neither one of the stack nor one that its hooks are about: what names it is on record as it is."""
+    text = (
+        "stack: s\nhooks: {applied: {do: demo.kept.tell, with: {path: '/ok/${secret.b}'}}}\nresources:\n"
+        "  - {type: demo.kept, name: b, spec: {path: '/ok/${secret.a}', owner: '${secret.a}'}}\n"
+    )
+    problems = said(compiled(text))
+
+    assert [problem.partition(" cannot be in what says which")[0] for problem in problems] == [
+        "2:52: hooks.applied.with.path: `${secret.b}`",
+        "4:45: resources[0].spec.path: `${secret.a}`",
+    ]
 
 
 def test_every_problem_is_told_at_once_with_the_files_name(compiled: Compile) -> None:

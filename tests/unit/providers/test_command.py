@@ -191,6 +191,27 @@ async def test_it_runs_in_the_folder_given_and_in_a_session_of_its_own(
     assert pid == session
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PYTHONUSERBASE", "PYTHONWARNINGS", "PYTHONBREAKPOINT", "HOME", "BROWSER", "XDG_CONFIG_HOME", "BASH_FUNC_ls%%",
+        "GIT_CONFIG_COUNT", "JDK_JAVA_OPTIONS", "npm_config_script_shell", "PHPRC", "R_PROFILE", "OPENSSL_MODULES",
+        "LD_AUDIT", "PERL5OPT", "RUBYOPT", "NODE_OPTIONS", "LUA_INIT_5_4", "PATH", "IFS", "ENV", "SSH_ASKPASS",
+    ],
+)  # fmt: skip
+def test_no_variable_has_an_allowed_program_run_other_code(name: str) -> None:
+    """Where programs are allowed by name. Who may run any needs no such way."""
+    arguments = {
+        "argv": ["/bin/echo"],
+        "env": {name: "x", "TMPDIR": "/tmp", "LC_ALL": "C", "ENVIRONMENT": "test"},
+    }
+    (problem,) = problems_of(Command({"allow": ["/bin/echo"]}, NoBlobs()), "run", arguments)
+
+    assert problem.startswith(f"env: {name} may not be set")
+    assert "allow that script instead" in problem
+    assert problems_of(Command({"allow": ["*"]}, NoBlobs()), "run", arguments) == []
+
+
 # --- output ---------------------------------------------------------------------------------------------------------
 
 
