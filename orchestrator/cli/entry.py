@@ -27,7 +27,7 @@ def main() -> int:
         return ERROR
     except OSError as error:
         _drop_output()
-        _complain([f"cannot write the answer: {error.strerror or error}"])
+        _complain(_of_the_machine(error))
         return ERROR
     except Exception as error:  # noqa: BLE001 - the last resort; everything that is foreseen is in _run
         return _bug(error)
@@ -55,6 +55,13 @@ def _run() -> int:
         return _misused(error)
     finally:
         _mention_version(session)
+
+
+def _of_the_machine(error: OSError) -> list[str]:
+    """Say what could not be done: what has no name is a stream, and the answer is what goes into one."""
+    if error.filename is None:
+        return [f"cannot write the answer: {error.strerror or error}"]
+    return [f"{error.filename}: {error.strerror}", "see what it is, and whether this user may use it"]
 
 
 def _misused(error: click.ClickException) -> int:
