@@ -56,13 +56,23 @@ def place(where: str, *path: str, value: Any, text: str | None = None) -> Given:
 
 def from_files(path: Path, *, must_exist: bool, problems: list[Problem]) -> Iterator[Given]:
     """Read the settings file and then the drop-ins beside it (`sagad.conf.d/*.toml` for `sagad.toml`) by name."""
-    if must_exist or path.exists():
-        yield from_file(path, problems)
-    for drop_in in sorted(path.with_suffix(".conf.d").glob("*.toml")):
+    yield from_file(path, problems, must_exist=must_exist)
+    for drop_in in _drop_ins(path.with_suffix(".conf.d"), problems):
         yield from_file(drop_in, problems)
 
 
-def from_file(path: Path, problems: list[Problem]) -> Given:
+def _drop_ins(folder: Path, problems: list[Problem]) -> list[Path]:
+    """Name them. `glob` would take a folder that it may not look into for an empty one."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.match("*.toml"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        problems.append(_unreadable(folder, error))
+        return []
+
+
+def from_file(path: Path, problems: list[Problem], *, must_exist: bool = True) -> Given:
     """Read one TOML file; what cannot be read is a problem and gives nothing."""
     try:
         with path.open("rb") as file:
@@ -72,8 +82,15 @@ def from_file(path: Path, problems: list[Problem]) -> Given:
     except UnicodeDecodeError as error:
         problems.append(Problem(str(path), f"not UTF-8, from byte {error.start} on"))
     except OSError as error:
-        problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+        if must_exist or not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            problems.append(_unreadable(path, error))
     return NOTHING
+
+
+def _unreadable(path: Path, error: OSError) -> Problem:
+    closed = isinstance(error, PermissionError)
+    hint = "let the user that this runs as read it, or name another file with --config" if closed else ""
+    return Problem(str(path), f"cannot be read: {error.strerror}", hint)
 
 
 def from_environment(environ: Mapping[str, str]) -> Iterator[Given]:

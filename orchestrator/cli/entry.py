@@ -33,7 +33,7 @@ def main() -> int:
         return ERROR
     except OSError as error:
         _drop_output()
-        _complain([f"cannot write the answer: {error.strerror or error}", *_done_all_the_same(session)])
+        _complain([*_of_the_machine(error), *_done_all_the_same(session)])
         return ERROR
     except Exception as error:  # noqa: BLE001 - the last resort; everything that is foreseen is in _run
         return _bug(error)
@@ -52,11 +52,9 @@ def _open_closed() -> None:
 def _done_all_the_same(session: Session) -> list[str]:
     """Say what was done though it could not be told: whoever does not know would do it again."""
     done = session.client.done
-    return (
-        []
-        if done is None
-        else [f"it was done all the same ({done}): do not ask for it again, `sagactl ls` tells"]
-    )
+    if done is None:
+        return []
+    return [f"it was done all the same ({done}): do not ask for it again, `sagactl ls` tells"]
 
 
 def _run(session: Session) -> int:
@@ -79,6 +77,13 @@ def _run(session: Session) -> int:
         return _misused(error)
     finally:
         _mention_version(session)
+
+
+def _of_the_machine(error: OSError) -> list[str]:
+    """Say what could not be done: what has no name is a stream, and the answer is what goes into one."""
+    if error.filename is None:
+        return [f"cannot write the answer: {error.strerror or error}"]
+    return [f"{error.filename}: {error.strerror}", "see what it is, and whether this user may use it"]
 
 
 def _misused(error: click.ClickException) -> int:

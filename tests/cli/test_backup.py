@@ -78,11 +78,11 @@ def test_no_daemon_no_backup(sagactl: Sagactl, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [("nowhere.tar",), ("/etc/hostname",)])
+@pytest.mark.parametrize("words", [("nowhere.tar",), ("/etc/hostname",), ("/etc",)])
 def test_a_restore_of_what_is_no_backup_is_refused(
     sagactl: Sagactl, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    """With 2 where there is no such file, and with 1 where it is no backup; nothing is made but the folder."""
+    """With 2 where there is no such file, and with 1 where it is no backup, or no file; nothing is made but the folder."""
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
     (state / "node.key").write_bytes(b"k" * 32)
@@ -90,4 +90,5 @@ def test_a_restore_of_what_is_no_backup_is_refused(
     ended = sagactl("restore", *words, "--state-dir", str(state))
 
     assert ended.returncode == (2 if words == ("nowhere.tar",) else 1), ended.stderr
+    assert words != ("/etc",) or ended.stderr.startswith("error: /etc: Is a directory\n")
     assert {path.name for path in state.iterdir()} <= {"node.key", "lock"}

@@ -21,7 +21,7 @@ from orchestrator.doctor.disk import look_at_disk
 from orchestrator.doctor.examine import examine_apart
 from orchestrator.doctor.findings import looked
 from tests.cli.conftest import SCRIPT, environment
-from tests.daemon import Daemon
+from tests.daemon import Daemon, mortal
 from tests.faults.folder import saga
 
 pytestmark = pytest.mark.slow
@@ -101,6 +101,23 @@ def test_where_no_daemon_answers_it_looks_by_itself(tmp_path: Path) -> None:
     assert {"daemon", "state folder"} <= {
         each["check"] for each in document["checks"] if each["status"] == "warn"
     }
+
+
+def test_settings_that_it_may_not_read_are_a_finding(tmp_path: Path) -> None:
+    """With the file's name and the way out, and not as an answer that could not be written."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0)
+    ended = subprocess.run(
+        [*mortal(), SCRIPT, "doctor", "--config", home / "sagad.toml"],
+        env=environment(tmp_path / "none.sock"),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    home.chmod(0o700)
+
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert f"{home / 'sagad.toml'}: cannot be read: Permission denied" in ended.stdout
 
 
 def spoil_blob(daemon: Daemon) -> Mend:

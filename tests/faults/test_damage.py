@@ -20,7 +20,7 @@ import pytest
 
 from config.settings import load
 from orchestrator.doctor.examine import examine_apart
-from tests.daemon import Daemon
+from tests.daemon import Daemon, mortal
 from tests.faults.folder import saga
 
 pytestmark = pytest.mark.slow
@@ -267,19 +267,6 @@ def test_what_is_closed_to_its_own_user_is_refused(daemon: Daemon, name: str) ->
         path.chmod(mended)
 
     assert f"sagad may not use it (mode {mode:04o}): run chmod {mended:04o} {path}" in said
-
-
-def mortal() -> list[str]:
-    """Give what runs a command as somebody whom modes keep out: as root without the right to pass them by."""
-    if os.geteuid() != 0:
-        return []
-    if shutil.which("setpriv") is None:
-        pytest.skip("as root it takes setpriv to be kept out by a mode")
-    return [
-        "setpriv",
-        "--inh-caps=-dac_override,-dac_read_search",
-        "--bounding-set=-dac_override,-dac_read_search",
-    ]
 
 
 def spoil(state: Path, saga_id: str, *, checkpoint: bool) -> None:

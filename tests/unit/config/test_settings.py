@@ -1,7 +1,9 @@
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
@@ -342,6 +344,28 @@ def test_a_file_that_cannot_be_read_is_a_problem(
         load(path, {})
 
     assert str(refused.value).startswith(f"{path}: {complaint}")
+
+
+@pytest.mark.parametrize("closed", [".", "sagad.toml", "sagad.conf.d"])
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_what_this_user_may_not_read_is_a_problem(closed: str, by_flag: bool) -> None:
+    """A home that is another's, a file, or the drop-ins: it is not taken for what is not there."""
+    with TemporaryDirectory() as home:
+        folder = Path(home) / "sagad"
+        (folder / "sagad.conf.d").mkdir(parents=True)
+        (folder / "sagad.toml").touch()
+        Path(home).chmod(0o711)
+        (folder / closed).chmod(0)
+        os.seteuid(65_534 if os.getuid() == 0 else os.getuid())
+        try:
+            with pytest.raises(SettingsError) as refused:
+                load(folder / "sagad.toml" if by_flag else None, {"XDG_CONFIG_HOME": home}, uid=1000)
+        finally:
+            os.seteuid(os.getuid())
+            (folder / closed).chmod(0o700)
+    named = folder / ("sagad.toml" if closed == "." else closed)
+
+    assert str(refused.value).startswith(f"{named}: cannot be read: Permission denied (let the user that")
 
 
 def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
