@@ -43,6 +43,7 @@ from providers.contract import (
     Unclear,
     Unknown,
     Verb,
+    Working,
     cut,
     ending,
 )
@@ -168,7 +169,10 @@ class Command(Driver):
         try:
             ended = await self._run(call, argv)
         except Ended as refused:
-            return Unclear(f"its check could not run: {refused}")
+            why = f"its check could not run: {refused}"
+            if isinstance(refused.outcome, Failed) and refused.outcome.transient:
+                raise Ended(Working(None, detail=why)) from refused  # soon it can: nobody need be asked
+            return Unclear(why)
         if ended.code == 0:
             return Done({"exit_code": 0, "stdout": "", "stderr": ""})
         if ended.code == 1:

@@ -16,7 +16,18 @@ import uvloop
 
 from providers import command, processes
 from providers.command import Command
-from providers.contract import Call, Done, Ended, Failed, NotDone, Outcome, Succeeded, Unclear, Unknown
+from providers.contract import (
+    Call,
+    Done,
+    Ended,
+    Failed,
+    NotDone,
+    Outcome,
+    Succeeded,
+    Unclear,
+    Unknown,
+    Working,
+)
 from store.redaction import Redactor, Secret
 from tests.unit.providers.calls import NoBlobs, call_of, problems_of
 
@@ -412,6 +423,20 @@ async def test_a_check_that_cannot_run_leaves_it_open(driver: Command) -> None:
     assert isinstance(finding, Unclear)
     assert "sagad-nowhere" in finding.why
     assert isinstance(without, Unclear)
+
+
+async def test_a_check_that_cannot_run_just_now_is_asked_again(driver: Command, tmp_path: Path) -> None:
+    """Descriptors or memory used up, a program that is being written: that is over soon, and then it can be found out."""
+    check = tmp_path / "check"
+    check.write_text("#!/bin/sh\nexit 0\n")
+    check.chmod(0o755)
+    asked = call_of(driver, "run", {"argv": ["true"], "check": [str(check)]})
+    with check.open("a"), pytest.raises(Ended) as busy:
+        await driver.find(asked)
+
+    assert isinstance(busy.value.outcome, Working)
+    assert "Text file busy" in busy.value.outcome.detail
+    assert await driver.find(asked) == Done({"exit_code": 0, "stdout": "", "stderr": ""})
 
 
 def test_only_with_a_check_can_it_be_found(driver: Command) -> None:
