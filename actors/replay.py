@@ -29,6 +29,8 @@ class Differing(NamedTuple):
 
     saga: str
     problem: str
+    gone: bool = False
+    """There is no row of it any more: it is no saga to anybody."""
 
 
 class Page(NamedTuple):
@@ -59,7 +61,7 @@ def replay(db: sqlite3.Connection, after: int, limit: int) -> Page:
         if not last:
             skipped += pruned_sagas(db)
             gone = "its row is gone, its events begin with {}"
-            differing += [Differing(saga, gone.format(seq)) for saga, seq in without_a_saga(db)]
+            differing += [Differing(saga, gone.format(seq), gone=True) for saga, seq in without_a_saga(db)]
     return Page(last, compared, skipped, differing)
 
 

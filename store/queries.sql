@@ -202,6 +202,11 @@ WHERE number IN (SELECT number FROM events WHERE number IS NOT NULL EXCEPT SELEC
     AND body IS NOT NULL
 GROUP BY saga ORDER BY 2
 
+-- name: lost_sagas
+-- The same, of the events behind one to another.
+SELECT DISTINCT saga FROM events
+WHERE seq > ? AND seq <= ? AND number IS NOT NULL AND body IS NOT NULL AND number NOT IN (SELECT number FROM sagas)
+
 -- name: touched
 -- Which steps of which sagas had to do with a resource: those whose intent names it, by its path or as `TYPE NAME`, or
 -- whose execution does, as `TYPE/NAME`. Walks both tables, since an index would cost every intent that is written.

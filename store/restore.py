@@ -69,26 +69,26 @@ def unpacked(
     """
     refuse_database(folder)
     clear_away(folder)
-    with _reading(source, where) as tar:
-        members = iter(tar)
-        document, mac = _heads(tar, members, where)
-        manifest = _manifest(document, where)
-        key = _key(folder, key_file, manifest)
-        if not hmac.compare_digest(mac, seal(key, document)):
-            raise AnotherNodesBackup(
-                where, f"it is of node {manifest.node}, and {key_file or folder / 'node.key'} is not"
-            )
-        staged = folder / f"{STAGED}{secrets.token_hex(8)}"
-        (staged / BLOBS).mkdir(mode=0o700, parents=True)
-        try:
+    staged = folder / f"{STAGED}{secrets.token_hex(8)}"
+    try:
+        with _reading(source, where) as tar:
+            members = iter(tar)
+            document, mac = _heads(tar, members, where)
+            manifest = _manifest(document, where)
+            key = _key(folder, key_file, manifest)
+            if not hmac.compare_digest(mac, seal(key, document)):
+                raise AnotherNodesBackup(
+                    where, f"it is of node {manifest.node}, and {key_file or folder / 'node.key'} is not"
+                )
+            (staged / BLOBS).mkdir(mode=0o700, parents=True)
             staged.chmod(0o700)
             for part, file in _parts(tar, members, manifest, where):
                 _pour(file, part, staged / part.name, where)
-            made = Unpacked(staged, manifest)
-            _check_database(made, key, where)
-            yield made
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
+        made = Unpacked(staged, manifest)
+        _check_database(made, key, where)
+        yield made
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def put_in_place(made: Unpacked, folder: Path) -> None:
@@ -120,10 +120,11 @@ def clear_away(folder: Path) -> None:
 
 @contextmanager
 def _reading(source: IO[bytes], where: object) -> Iterator[tarfile.TarFile]:
+    """Read a tar. Of what is none `tarfile` says so in many ways: headers without end, numbers that are none."""
     try:
         with tarfile.open(fileobj=source, mode="r|") as tar:
             yield tar
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
         raise BackupDamaged(where, f"it cannot be read on: {error}") from error
 
 
@@ -143,7 +144,7 @@ def _manifest(document: bytes, where: object) -> Manifest:
         if (given := msgspec.json.decode(document)["format"]) != FORMAT:
             raise BackupTooNew(where, f"it has format {given}, and this sagad reads {FORMAT}")
         manifest = msgspec.json.decode(document, type=Manifest)
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise BackupDamaged(where, f"its manifest cannot be read: {error}") from error
     if manifest.schema > (newest := database.newest()):
         raise BackupTooNew(where, f"its schema has version {manifest.schema}, and this sagad knows {newest}")

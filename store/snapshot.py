@@ -87,6 +87,11 @@ def without_a_saga(db: sqlite3.Connection) -> list[tuple[str, int]]:
     return db.execute(queries()["without_a_saga"]).fetchall()
 
 
+def lost_sagas(db: sqlite3.Connection, after: int, upto: int) -> list[str]:
+    """Give the sagas that have events behind event `after`, to event `upto`, and no row."""
+    return [saga for (saga,) in db.execute(queries()["lost_sagas"], (after, upto))]
+
+
 def pruned_sagas(db: sqlite3.Connection) -> int:
     """Count the sagas of which nothing is left but their events' hashes."""
     ((count,),) = db.execute(queries()["pruned_sagas"])

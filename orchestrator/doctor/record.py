@@ -92,18 +92,23 @@ def _chain(db: sqlite3.Connection, node_key: bytes) -> Iterator[Examination]:
 
 def _checkpoints(db: sqlite3.Connection) -> Iterator[Examination]:
     compared = skipped = after = 0
-    differing: list[str] = []
+    differing, gone = list[str](), list[str]()
     while True:
         page = replay(db, after, SAGAS)
         compared, skipped = compared + page.compared, skipped + page.skipped
-        differing += [f"saga {each.saga}: {each.problem}" for each in page.differing]
+        for each in page.differing:
+            (gone if each.gone else differing).append(f"saga {each.saga}: {each.problem}")
         if not page.last:
             break
         after = page.last
+    if gone:
+        yield fail(
+            "checkpoints", "; ".join(gone[:NAMED]), f"they do not go on, and cannot be taken back; {PUT_BACK}"
+        )
     if differing:
         remedy = "a checkpoint is made anew from its events when its saga next moves; `sagactl audit replay` names all"
         yield warn("checkpoints", "; ".join(differing[:NAMED]), remedy)
-    else:
+    if not (gone or differing):
         more = f", {skipped} could not be compared" if skipped else ""
         yield ok("checkpoints", f"all are what their events say, sagas: {compared}{more}")
 

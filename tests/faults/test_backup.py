@@ -314,10 +314,40 @@ def rewrite(name: str, change: Callable[[bytes], bytes]) -> Callable[[bytes], by
     return changed
 
 
+def headed(header: bytes, many: int) -> Callable[[bytes], bytes]:
+    """Put headers before it, each of which says something of the next."""
+
+    def changed(content: bytes) -> bytes:
+        return header * many + content
+
+    return changed
+
+
+def header(kind: bytes, body: bytes) -> bytes:
+    """A header that is one of another: its block and what it says."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, len(body)
+    return info.tobuf() + body.ljust(512, b"\0")
+
+
+def sparse(word: bytes) -> bytes:
+    """A pax header by which a file has holes, as GNU tar writes it, at places that are none."""
+    record = b"GNU.sparse.map=" + word + b"\n"
+    return header(tarfile.XHDTYPE, b"%d %b" % (len(record) + 3, record))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
         (cut, "damaged"),
+        (headed(header(tarfile.XHDTYPE, b"12 path=abc\n"), 3_000), "damaged"),
+        (headed(header(tarfile.GNUTYPE_LONGNAME, b"abc"), 3_000), "damaged"),
+        (headed(sparse(b"a,b"), 1), "damaged"),
+        (rewrite("manifest.json", lambda body: b"[" * 100_000), "its manifest cannot be read"),
+        (
+            rewrite("manifest.json", lambda body: body.replace(b'"root"', b'"\xff"')),
+            "its manifest cannot be read",
+        ),
         (lambda content: b"", "damaged"),
         (lambda content: b"hello\n" * 2000, "damaged"),
         (flip(0.3), "not what was saved"),
@@ -340,6 +370,17 @@ def test_a_damaged_backup_is_refused(
     assert said in str(refusal.value)
     assert "damaged.tar" in str(refusal.value)
     assert {path.name for path in elsewhere.state.iterdir()} - {path.name for path in before} <= {"lock"}
+
+
+@pytest.mark.parametrize("name", ["head", "lock"])
+def test_what_is_no_file_is_refused_before_anything_has_its_place(
+    elsewhere: Daemon, taken: tuple[Path, Path], name: str
+) -> None:
+    """A folder in place of the mark was noticed when the blobs had theirs; a pipe held it up for ever."""
+    path = elsewhere.state / name
+    path.mkdir() if name == "head" else os.mkfifo(path)
+
+    refused(elsewhere, taken[0], f"{path}: Something else is where sagad has a file", "Move it away")
 
 
 def test_a_restore_that_is_killed_has_changed_nothing_and_can_be_made_again(

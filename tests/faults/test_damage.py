@@ -344,6 +344,28 @@ def test_a_damaged_plan_is_not_gone_by(tmp_path: Path, damage: str) -> None:
         daemon.__exit__(ValueError)
 
 
+def test_a_live_saga_whose_row_is_gone_is_missed(tmp_path: Path) -> None:
+    """Nobody would carry it on, and nobody hear of it: health names it soon after the start, and the doctor."""
+    daemon = Daemon(tmp_path)
+    try:
+        with daemon:
+            live, other = (daemon.submit(saga("waits", [ECHO, HOUR]), wait=None)["id"] for _ in range(2))
+        execute(f"DELETE FROM sagas WHERE id = '{live}'")(daemon.state)
+        found = doctor(daemon)
+        daemon.start(module=("tests.faults.tended",))
+        daemon.wait_until(
+            lambda: live in str(daemon.ask("GET", "/v1/health")[1]["warnings"]), 10, "health names it"
+        )
+        warnings = str(daemon.ask("GET", "/v1/health")[1]["warnings"])
+        cancelled = daemon.say(other, "cancel")[0], daemon.wait_ended(other)["status"]
+
+        assert f"saga {live}: its row is gone" in found
+        assert ("no row any more" in warnings, other in warnings) == (True, False)
+        assert cancelled == (200, "rolled_back")
+    finally:
+        daemon.__exit__(ValueError)
+
+
 def test_a_page_that_cannot_be_read_is_said_to_whoever_needs_it(tmp_path: Path) -> None:
     """The others are answered, and the doctor knows."""
     daemon = Daemon(tmp_path)
