@@ -170,7 +170,7 @@ class LocalDirectory(LocalDriver):
 
     def retouch(self, place: Place, wanted: Attributes, live: Image) -> None:
         """Put the attributes on the folder, or leave it as it was."""
-        retouch(place, wanted, _FOLDER)
+        retouch(place, wanted, _FOLDER, live)
 
     def take_away(self, place: Place, call: Call, live: Image) -> None:
         """Remove the folder; with what is in it where the call's before-image holds that."""

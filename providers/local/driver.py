@@ -244,10 +244,10 @@ class LocalDriver(Driver):
             done = self._staged_means(place, call)
             try:
                 live = self.look(place, call)
+                if done is None:
+                    done = self._compared(place, call, live)
             except Ended as ended:
                 return Unclear(str(ended))
-            if done is None:
-                done = self._compared(place, call, live)
             place.sync()
             if done:
                 after = self.left(call, live) if goal(call).exists else ABSENT

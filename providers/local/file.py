@@ -270,7 +270,7 @@ class LocalFile(LocalDriver):
 
     def retouch(self, place: Place, wanted: Attributes, live: Image) -> None:
         """Put the attributes on the file, or leave it as it was."""
-        retouch(place, wanted, READ)
+        retouch(place, wanted, READ, live)
 
     def take_away(self, place: Place, call: Call, live: Image) -> None:
         """Unlink the file that was looked at."""
@@ -320,10 +320,11 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-def retouch(place: Place, wanted: Attributes, how: int) -> None:
-    """Put attributes on what is at the place, all or none, and keep those that a change of owner takes away."""
+def retouch(place: Place, wanted: Attributes, how: int, live: Image) -> None:
+    """Put attributes on what was looked at, all or none, and keep those that a change of owner takes away."""
     fd = os.open(place.leaf, how, dir_fd=place.folder)
     try:
+        _refuse_another(place, os.fstat(fd), live)
         old = msgspec.structs.replace(Attributes.of(fd), mtime_ns=None, flags=None)
         chowned = wanted.uid is not None or wanted.gid is not None
         place.touched = True
@@ -336,6 +337,17 @@ def retouch(place: Place, wanted: Attributes, how: int) -> None:
             raise
     finally:
         os.close(fd)
+
+
+def _refuse_another(place: Place, st: os.stat_result, live: Image) -> None:
+    """Refuse to touch what took the place of the thing since the look, or was put there as one more name of a file."""
+    if st.st_ino != live.fields["inode"]:
+        raise refused(
+            "changed", f"{place.path} was replaced by somebody else just now; look at it, then retry"
+        )
+    if stat.S_ISREG(st.st_mode) and st.st_nlink > 1:
+        what = "which would change with it; part them first (cp, mv), then retry"
+        raise refused("hard_links", f"{place.path} has {st.st_nlink} hard links, {what}")
 
 
 def irrevocable(fd: int, folder: int) -> str | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from providers.contract import Call, Ended, Failed, Succeeded
-from providers.local import LocalFile
+from providers.contract import Call, Ended, Failed, Image, Succeeded
+from providers.local import LocalDirectory, LocalFile
+from providers.local.attributes import Attributes
 from providers.local.file import FileContent
+from providers.local.place import Place
 from tests.conformance import MemoryBlobs
-from tests.unit.providers.local.calls import planned, undo_of
+from tests.unit.providers.local.calls import done, planned, undo_of
 
 
 def _problems(files: LocalFile, **arguments: Any) -> list[str]:
@@ -176,6 +179,83 @@ async def test_a_symlink_swapped_in_does_not_lead_an_undo_outside(
     await files.apply(undo_of(call, outcome))
 
     assert (outside / "page").read_text() == "same"
+
+
+@pytest.mark.parametrize("looks", ["different", "alike"])
+async def test_attributes_do_not_go_to_a_file_that_was_swapped_in(
+    files: LocalFile, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: str
+) -> None:
+    """Between the look and the touch the name becomes one more of a file outside; or before, and it looks alike."""
+    page, outside = here / "page", tmp_path / "outside"
+    page.write_text("same")
+    shutil.copy2(page, outside)
+    call = await planned(files, "update", path=str(page), mode="0666")
+
+    def swap() -> None:
+        page.unlink()
+        page.hardlink_to(outside)
+
+    def swapped(place: Place, wanted: Attributes, live: Image) -> None:
+        swap()
+        retouch(place, wanted, live)
+
+    retouch = files.retouch
+    if looks == "alike":
+        swap()
+    else:
+        monkeypatch.setattr(files, "retouch", swapped)
+    before = outside.stat().st_mode
+    outcome = await files.apply(call)
+
+    assert isinstance(outcome, Failed)
+    assert str(page) in outcome.message
+    assert outside.stat().st_mode == before
+
+
+async def test_an_undo_of_attributes_does_not_go_to_a_file_that_was_swapped_in(
+    files: LocalFile, here: Path, tmp_path: Path
+) -> None:
+    """One that has the attributes that the step has set."""
+    page, outside = here / "page", tmp_path / "outside"
+    page.write_text("page")
+    page.chmod(0o600)
+    outside.write_text("outside")
+    outside.chmod(0o640)
+    call, outcome = await done(files, "update", path=str(page), mode="0640")
+    page.unlink()
+    page.hardlink_to(outside)
+    undone = await files.apply(undo_of(call, outcome))
+
+    assert isinstance(undone, Failed)
+    assert f"{page} has 2 hard links" in undone.message
+    assert outside.stat().st_mode & 0o777 == 0o640
+
+
+async def test_attributes_do_not_go_to_a_folder_that_was_swapped_in(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is another one; that something was put into it meanwhile is no harm."""
+    folders = LocalDirectory({"roots": [str(here)]}, MemoryBlobs())
+    for name in ("one", "two", "other"):
+        (here / name).mkdir(mode=0o700)
+    one = await planned(folders, "update", path=f"{here}/one", mode="0755")
+    two = await planned(folders, "update", path=f"{here}/two", mode="0755")
+    retouch = folders.retouch
+
+    def meanwhile(place: Place, wanted: Attributes, live: Image) -> None:
+        if place.leaf == "one":
+            (here / "one").rename(here / "gone")
+            (here / "other").rename(here / "one")
+        else:
+            (here / "two" / "new").touch()
+        retouch(place, wanted, live)
+
+    monkeypatch.setattr(folders, "retouch", meanwhile)
+    outcomes = [await folders.apply(one), await folders.apply(two)]
+
+    assert isinstance(outcomes[0], Failed)
+    assert isinstance(outcomes[1], Succeeded)
+    assert [(here / name).stat().st_mode & 0o777 for name in ("one", "two")] == [0o700, 0o755]
 
 
 async def test_a_path_outside_is_refused_also_where_nobody_has_checked(files: LocalFile) -> None:
