@@ -110,7 +110,7 @@ def _looked_at(path: Path, node_key: bytes, options: str) -> tuple[tuple[str, He
 
     Read-only, since closing a connection that may write folds the log into the file.
     """
-    if not (path.exists() and path.stat().st_size):
+    if is_empty(path):
         check_mark(None, path, node_key)
         return None, False
     with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
@@ -119,6 +119,14 @@ def _looked_at(path: Path, node_key: bytes, options: str) -> tuple[tuple[str, He
         check_mark(db, path, node_key)
         ready = version == newest() and db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         return (_check_tail(db, path, node_key) if version else None), ready
+
+
+def is_empty(path: Path) -> bool:
+    """Tell whether there is nothing in it: SQLite would remove the log beside that, even as it opens it to read.
+
+    One byte is nothing to SQLite: it writes one itself on some file systems (os_unix.c, unixFileSize).
+    """
+    return not path.exists() or path.stat().st_size <= 1
 
 
 def newest() -> int:

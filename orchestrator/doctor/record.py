@@ -30,6 +30,8 @@ YEAR = 2025
 
 def open_apart(path: Path, node_key: bytes) -> sqlite3.Connection:
     """Open a database that no daemon has open, to look at. Raises StoreError as the daemon would at its start."""
+    if database.is_empty(path):
+        database.check_mark(None, path, node_key)
     db = sqlite3.connect(database.address(path, "ro"), uri=True, isolation_level=None)
     try:
         database.check_schema(db, path, database.check_version(db, path))

@@ -104,10 +104,12 @@ def plug(path: Path) -> None:
 
 
 def doctor(daemon: Daemon) -> str:
-    """Ask the doctor, who must find something that fails, and must not faint; give what he says of that."""
+    """Ask the doctor, who must find something that fails, change nothing, and not faint; give what he says of that."""
+    before = content(daemon)
     found = examine_apart(lambda: load(None, {}, state_dir=daemon.state))
 
     assert not found.ok
+    assert content(daemon) == before
     return " ".join(each.detail for each in found.checks if each.status == "fail")
 
 
@@ -177,6 +179,7 @@ def execute(statement: str) -> Callable[[Path], None]:
 DAMAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "truncated": (cut(0.5), "damaged", "put back the last backup"),
     "empty": (cut(0), "lacks what was written to it last", RESTORE),
+    "one byte": (lambda state: os.truncate(state / "sagad.db", 1), "lacks what was written to it last", RESTORE),
     "gone": (lambda state: (state / "sagad.db").unlink(), "lacks what was written to it last", RESTORE),
     "pages of zeros": (fill(4096, bytes(40 * 4096)), "damaged", "put back the last backup"),
     "rubbish at its beginning": (both(fill(0, b"rubbish" * 100), no_log), "not a database of sagad", "Move the file away"),
