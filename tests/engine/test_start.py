@@ -30,14 +30,15 @@ def children(saga: str) -> list[str]:
     return found
 
 
-def test_a_part_that_cannot_be_made_ends_the_start_with_its_name(tmp_path: Path) -> None:
-    """No thread of the others keeps the process."""
+def test_what_is_in_the_way_of_a_part_ends_the_start_with_its_name(tmp_path: Path) -> None:
+    """Starting it again would not make it better."""
     (tmp_path / "state").mkdir(mode=0o700)
     (tmp_path / "state" / "blobs").touch()
     ended = run("--state-dir", str(tmp_path / "state"), "--socket", str(tmp_path / "s"))
 
-    assert ended.returncode == 1
-    assert "blobs: File exists" in ended.stderr
+    assert ended.returncode == 78
+    assert "state/blobs: Something else is where sagad has" in ended.stderr
+    assert "it is a file" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -39,7 +39,7 @@ def state(*steps: dict[str, Any], **more: Any) -> State:
         ({"way_back": "none"}, Undo(), "keep", "it has no way back (local.file.put has no inverse)"),
         ({"irreversible": True}, Undo(), "keep", "it is irreversible"),
         ({"status": "compensated"}, Undo(), "nothing", "it was taken back already"),
-        ({"status": "compensated", "did": False}, Undo(), "nothing", "it has changed nothing"),
+        ({"status": "compensated", "did": False}, Undo(), "nothing", "it was taken back already"),
         ({"status": "compensation_failed"}, Undo(), "undo", "its own undo failed"),
         ({"status": "failed", "did": False}, Undo(), "nothing", "it has changed nothing"),
         ({"status": "failed", "partial": True}, Undo(), "undo", ""),
