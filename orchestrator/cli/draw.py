@@ -10,9 +10,11 @@ from orchestrator.cli.session import Session
 from orchestrator.cli.text import clean
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, Group, RenderableType
+    from rich.text import Text
 
-_SHORT = 10
+_SHORT = 12
+"""Characters of a cell that is not folded: an id's."""
 
 Words = list[tuple[str, str]]
 """One line: texts, each with the style that a terminal gives it."""
@@ -92,17 +94,46 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], styled: int, roo
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    # An id that does not fit must not be cut: it is what the next command is given. Where there is room for it, the
-    # long cells are folded before any short one.
     widest = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    roomy = sum(min(each, _SHORT) + 2 for each in widest[1:]) + widest[0] <= room
-    for index, head in enumerate(heads):
-        table.add_column(head, no_wrap=index == 0 or (roomy and widest[index] <= _SHORT), overflow="fold")
-    for row in rows:
-        words = (style(cell.split(",")[0]) if index == styled else "" for index, cell in enumerate(row))
-        table.add_row(*(Text(cell, name) for cell, name in zip(row, words, strict=True)))
+    words = [
+        [Text(cell, style(cell.split(",")[0]) if at == styled else "") for at, cell in enumerate(row)]
+        for row in rows
+    ]
+    if sum(min(each, _SHORT) + 2 for each in widest) > room:
+        return _stacked(heads, words, widest, room)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    # An id must not be cut, wherever it stands: it is what the next command is given. Long cells are folded.
+    for head, most in zip(heads, widest, strict=True):
+        table.add_column(head, no_wrap=most <= _SHORT, min_width=min(most, _SHORT), overflow="fold")
+    for row in words:
+        table.add_row(*row)
     return table
+
+
+def _stacked(heads: Sequence[str], rows: Sequence[Sequence[Text]], widest: Sequence[int], room: int) -> Group:
+    """Draw as many columns as there is room for, and what is in the others below each row, a line each."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    beside, left = 1, room - widest[0]
+    while beside < len(heads) and left >= widest[beside] + 2:
+        left -= widest[beside] + 2
+        beside += 1
+    lines: list[RenderableType] = [_line([Text(head, "bold") for head in heads[:beside]], widest)]
+    for row in rows:
+        lines.append(_line(row[:beside], widest))
+        for head, cell in zip(heads[beside:], row[beside:], strict=True):
+            if cell.plain:
+                lines.append(Padding(Text.assemble((f"{head.lower()}: ", "dim"), cell), (0, 0, 0, 4)))
+    return Group(*lines)
+
+
+def _line(cells: Sequence[Text], widest: Sequence[int]) -> Text:
+    from rich.text import Text
+
+    padded = [cell + " " * (width - len(cell)) for cell, width in zip(cells, widest, strict=False)]
+    return Text("  ", no_wrap=True).join(padded)
 
 
 def console(session: Session, stream: TextIO) -> Console:

@@ -108,7 +108,10 @@ def test_a_list_fits_the_terminal_and_no_id_is_cut(daemon: StandIn, terminal: Op
     assert max(map(len, narrow.seen.splitlines())) <= 60
 
 
-@pytest.mark.parametrize(("columns", "whole"), [(60, [ID]), (100, [ID, "completed", "restore"])])
+@pytest.mark.parametrize(
+    ("columns", "whole"),
+    [(60, [ID, "completed", "restore", "0" * 12]), (100, [ID, "completed", "restore", "0" * 12])],
+)
 def test_executions_fold_their_long_cells_first(
     daemon: StandIn, terminal: Open, columns: int, whole: list[str]
 ) -> None:
