@@ -260,7 +260,9 @@ async def _some(inventory: AsyncIterator[tuple[str, Image]]) -> tuple[list[tuple
             return some, each
         id_, image = each if isinstance(each, tuple) else (None, None)
         if not isinstance(id_, str) or not isinstance(image, Image):
-            return some, TypeError(f"its driver lists {each!r:.100}, which is no id with an image")
+            return some, TypeError(
+                f"its driver lists something of type {type(each).__name__}, which is no id with an image"
+            )
         some.append((id_, image))
     return some, None
 

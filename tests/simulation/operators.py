@@ -230,14 +230,25 @@ class Operators:
             verbs = [("resolve", 0, False)] if _unknown(state) else []
             verbs += [("skip", locked[0][0], False)] if locked and not verbs else []
             verbs += [("skip", held[0], False)] if held and not verbs else []
-            verbs += (
-                [("rollback", 0, True)] if at == "past" else [("cancel", 0, False)] if at == "stopped" else []
-            )
+            verbs += [_past(saga, state, number)] if at == "past" else []
+            verbs += [("cancel", 0, False)] if at == "stopped" else []
             verbs = verbs or [("retry", 0, False)]
         for verb, step, flag in verbs:
             for by in ("bob", "eve", "ivy"):
                 if await self.said(made, saga, Action(0, verb, 0, step, by, flag), f"{word[:-1]} {by}."):
                     break
+
+
+def _past(saga: str, state: State, number: int) -> tuple[str, int, bool]:
+    """Choose what to do past an irreversible step: a third each goes back, on without what failed, and on with it again.
+
+    One that is not done with that goes back in the end.
+    """
+    choice = sum(saga.encode()) % 3 if number < 5 else 0
+    failing = [index for index, step in enumerate(state.steps) if step.failing]
+    if choice == 1 and failing:
+        return "skip", failing[0], False
+    return ("retry", 0, False) if choice == 2 else ("rollback", 0, True)
 
 
 def _once_more(file: dict[str, Any], word: str) -> dict[str, Any]:

@@ -45,6 +45,7 @@ async def check(made: Parts, run: Run) -> None:
         _final(each)
         _linked(each, seen)
         _in_order(each)
+        _again_in_order(each)
         _said(each, run)
     for place, effects in places(run).items():
         # What goes on elsewhere goes on when its saga was given up.
@@ -138,6 +139,22 @@ def _in_order(seen: Seen) -> None:
     for (_, one), (_, other) in pairwise(undone):
         if not turned and numbers[one] < numbers[other]:
             raise Broken("order", f"{seen.id}: the undo of {one} began before that of {other}")
+
+
+def _again_in_order(seen: Seen) -> None:
+    """Of steps that come one after the other none starts before an earlier one that was taken back is done again."""
+    if seen.file is None or any("needs" in step for step in seen.file["steps"]):
+        return
+    places = {step["name"]: index for index, step in enumerate(seen.file["steps"])}
+    back: set[int] = set()
+    for each in seen.events:
+        place = places.get(each.step or "", -1)
+        if each.type == "undo.started":
+            back.add(place)
+        elif each.type in ("step.succeeded", "step.skipped", "step.kept"):
+            back.discard(place)
+        elif each.type == "step.started" and (missing := [one for one in back if one < place]):
+            raise Broken("order", f"{seen.id}: {each.step} began again before step {min(missing)}")
 
 
 def _said(seen: Seen, run: Run) -> None:

@@ -96,6 +96,9 @@ def random_scenario(seed: int) -> Scenario:
     faults: dict[str, tuple[str, ...]] = {}
     bad = chance.choice((0.0, 0.05, 0.15, 0.35))
     sagas = tuple(_saga(chance, f"s{number}", faults, bad) for number in range(count))
+    # From a chance of its own: what else there is of a seed stays what it is.
+    if (apart := random.Random(f"{seed} no return")).random() < 0.05:
+        sagas = (_past_no_return(apart, "s0", faults), *sagas[1:])
     rounds = 0 if calm and chance.random() < 0.5 else chance.choice((0, 1, 2, 3, 5, 8))
     return Scenario(
         seed=seed,
@@ -183,6 +186,19 @@ def _saga(chance: random.Random, name: str, faults: dict[str, tuple[str, ...]], 
         policy |= _some(chance, 0.2, quorum=2) | _some(chance, 0.3, four_eyes=True)
         file["policy"] = policy | _some(chance, 0.3, expires="20s")
     return file
+
+
+def _past_no_return(chance: random.Random, name: str, faults: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Make one that stops at its first step, which is irreversible, with one in between that has no way back."""
+    place, other = chance.choice(PLACES), chance.choice(PLACES)
+    steps: list[dict[str, Any]] = []
+    for index, path in enumerate((other, place, other, place, other)):
+        given = {"path": path, "mark": f"{name}.{index}", "value": f"by {name}.{index}"}
+        steps.append({"name": f"n{index}", "timeout": "20s", "do": "sim.place.put", "with": given})
+    steps[0]["irreversible"] = True
+    steps[2]["undo"] = "none"
+    faults[steps[chance.choice((3, 4))]["with"]["mark"]] = ("failed", "", "", "")
+    return {"saga": name, "labels": {"name": name}, "steps": steps}
 
 
 def _step(chance: random.Random, mark: str, index: int, places: list[str], *, graph: bool) -> dict[str, Any]:
