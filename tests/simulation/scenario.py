@@ -190,9 +190,9 @@ def _saga(chance: random.Random, name: str, faults: dict[str, tuple[str, ...]], 
 
 def _past_no_return(chance: random.Random, name: str, faults: dict[str, tuple[str, ...]]) -> dict[str, Any]:
     """Make one that stops at its first step, which is irreversible, with one in between that has no way back."""
-    place, other = chance.choice(PLACES), chance.choice(PLACES)
+    first, second, third = chance.sample(PLACES, 3)
     steps: list[dict[str, Any]] = []
-    for index, path in enumerate((other, place, other, place, other)):
+    for index, path in enumerate((first, second, first, third, second)):
         given = {"path": path, "mark": f"{name}.{index}", "value": f"by {name}.{index}"}
         steps.append({"name": f"n{index}", "timeout": "20s", "do": "sim.place.put", "with": given})
     steps[0]["irreversible"] = True
