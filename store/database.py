@@ -115,6 +115,8 @@ def _looked_at(path: Path, node_key: bytes, options: str) -> tuple[tuple[str, He
         return None, False
     with closing(sqlite3.connect(address(path, "ro", options), uri=True)) as db:
         version = check_version(db, path)
+        if not options:  # a simulated disk has its files elsewhere
+            check_header(path)
         check_schema(db, path, version)
         check_mark(db, path, node_key)
         ready = version == newest() and db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -127,6 +129,17 @@ def is_empty(path: Path) -> bool:
     One byte is nothing to SQLite: it writes one itself on some file systems (os_unix.c, unixFileSize).
     """
     return not path.exists() or path.stat().st_size <= 1
+
+
+def check_header(path: Path) -> None:
+    """Raise DatabaseDamaged where SQLite could read the file and not write it: that is no full disk, and never over.
+
+    Bytes 18 and 19 are the versions of the format for writing and for reading: 1, or 2 with a log (SQLite, fileformat2, 1.3).
+    """
+    with path.open("rb") as file:
+        versions = file.read(20)[18:]
+    if any(version not in (1, 2) for version in versions):
+        raise DatabaseDamaged(path, f"its header says format {versions.hex(' ')}, and SQLite writes 01 or 02")
 
 
 def newest() -> int:

@@ -34,7 +34,9 @@ def open_apart(path: Path, node_key: bytes) -> sqlite3.Connection:
         database.check_mark(None, path, node_key)
     db = sqlite3.connect(database.address(path, "ro"), uri=True, isolation_level=None)
     try:
-        database.check_schema(db, path, database.check_version(db, path))
+        version = database.check_version(db, path)
+        database.check_header(path)
+        database.check_schema(db, path, version)
         database.check_mark(db, path, node_key)
     except BaseException:
         db.close()

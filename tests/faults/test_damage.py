@@ -183,6 +183,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "gone": (lambda state: (state / "sagad.db").unlink(), "lacks what was written to it last", RESTORE),
     "pages of zeros": (fill(4096, bytes(40 * 4096)), "damaged", "put back the last backup"),
     "rubbish at its beginning": (both(fill(0, b"rubbish" * 100), no_log), "not a database of sagad", "Move the file away"),
+    "read-only by its header": (fill(18, bytes([3])), "its header says format 03 02", RESTORE),
     "log removed": (no_log, "lacks what was written to it last", "sagad.db-wal"),
     "a bit of the log flipped": (flip_log, "lacks what was written to it last", "sagad.db-wal"),
     "newer": (execute("PRAGMA user_version = 99"), "written by a newer sagad", "Start the newer sagad again"),
