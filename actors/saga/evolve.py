@@ -525,10 +525,12 @@ def _skipped(state: State, event: e.Skipped, at: int) -> State:
     """It may be what the saga was stuck at, so that is tried again."""
     step = state.steps[event.step]
     still_there = step.did and step.status in ("failed", "kept")
+    run = step.forward
     changed = _step(
         state,
         event.step,
         status="skipped",
+        forward=run and replace(run, phase="over", due=0, postponed=""),
         failing=False,
         given=event.given,
         lock=None,

@@ -69,7 +69,16 @@ after an unwinding that stopped at an irreversible step."""
 STEP: dict[StepStatus, frozenset[StepStatus]] = {
     "pending": frozenset({"running", "failed", "compensated", "skipped"}),
     "running": frozenset(
-        {"completed", "failed", "unknown", "compensating", "compensated", "compensation_failed", "kept"}
+        {
+            "completed",
+            "failed",
+            "unknown",
+            "compensating",
+            "compensated",
+            "compensation_failed",
+            "kept",
+            "skipped",
+        }
     ),
     "unknown": frozenset({"completed", "failed", "running"}),
     "completed": frozenset({"compensating", "compensated", "compensation_failed", "kept"}),

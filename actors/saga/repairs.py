@@ -14,6 +14,7 @@ from actors.saga.deciding import Deciding
 from actors.saga.holds import named, still_done, to_undo_now, urgent
 from actors.saga.replies import accepted, refused
 from actors.saga.state import DONE, Direction, Error, Run, StepState
+from actors.saga.wants import unprepared
 
 # --- retry ---------------------------------------------------------------------------------------------------------
 
@@ -129,12 +130,13 @@ def retry_late(deciding: Deciding, verb: m.Retry) -> m.Reply:
 
 
 def skip_pending(deciding: Deciding, verb: m.Skip) -> m.Reply:
-    """Go on without a step that has not started."""
-    if deciding.state.steps[verb.step].status == "skipped":
+    """Go on without a step that has not started, or whose intent could not be written so far."""
+    step = deciding.state.steps[verb.step]
+    if step.status == "skipped":
         return m.Reply("nothing", "it is skipped already")
     if verb.step in urgent(deciding.state):
         return skip_undo(deciding, verb)
-    if deciding.state.steps[verb.step].status != "pending":
+    if step.status != "pending" and (step.forward is None or not unprepared(step.forward)):
         return refused(f"step {deciding.name(verb.step)} has started; only one that has not can be skipped")
     return _skip(deciding, verb)
 

@@ -239,6 +239,16 @@ def kept_in_between() -> Script:
     return script
 
 
+def unprepared_then_skipped() -> Script:
+    """A step whose intent could not be written so far is skipped."""
+    script = Script(None, None, on_failure="hold").go("succeeded")
+    want = script.wanted(Prepare)[0]
+    head = {"step": want.step, "direction": want.direction, "generation": want.generation}
+    script.say(m.NotPrepared(**head, error=Error("unresolved", "it cannot be read"), transient=True))
+    script.operator("skip", 1, flag=False)
+    return script
+
+
 def kept_then_hooked() -> Script:
     """What was kept on the way back before its hook had begun has it run when the saga goes forward again."""
     drivers = (DRIVERS[0], NO_WAY_BACK)
@@ -324,5 +334,5 @@ TOLD = (
     failure_accepted, undone_by_hand, undo_asks, undo_rejected, forward, pending, unknown, stopped, past, back,
     undo_failed, undo_unknown, undo_conflict, completed, failed, rolled_back, kept_then_done, kept_then_skipped,
     kept_then_anew, cleaned_up_then_skipped, part_blocked, kept_then_hooked, kept_then_hooked_late, undone_before_its_hook, repaired,
-    reopened, restored, anew_then_cancelled, kept_in_between,
+    reopened, restored, anew_then_cancelled, kept_in_between, unprepared_then_skipped,
 )  # fmt: skip

@@ -287,6 +287,15 @@ def test_what_begins_anew_and_is_cancelled_before_it_does_stays_what_it_was() ->
     assert script.state.steps[2].error == Error("interrupted", "given up before it was tried again")
 
 
+def test_a_step_whose_intent_could_not_be_written_so_far_can_be_skipped() -> None:
+    """Nothing of it has begun; in a deadlock it is what sagad itself says to skip."""
+    script = scripts.unprepared_then_skipped()
+
+    assert script.statuses == ["completed", "skipped"]
+    assert script.state.status == "completed"
+    assert script.wanted(Prepare) == []
+
+
 def test_what_follows_a_step_that_was_kept_waits_for_what_starts_anew_before_it() -> None:
     """They may do something to the same: the order is that of the file, the second time too."""
     script = scripts.kept_in_between()
