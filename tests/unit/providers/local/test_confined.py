@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,10 @@ def test_a_symlink_that_vanishes_while_it_is_read_is_looked_at_again(
     assert problems == []
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13),
+    reason="`realpath` itself goes on from 3.13 on; the walk follows no symlink anyway",
+)
 def test_a_path_that_never_holds_still_is_refused_by_its_name(
     files: LocalFile, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
